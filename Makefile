@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer:
+#   make demo   a picture, demo.png, from a sample photo and a sample style
+#   make test   lint, format, types and tests
+# Both make the virtual environment they need and are quick the second time.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test benchmark wheel clean
+
+demo: $(VENV)/.installed
+	$(BIN)/impasto demo
+
+test: $(VENV)/.installed-dev
+	BIN=$(BIN) scripts/check
+
+benchmark: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/speed.py
+
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python -m build --wheel
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,177 @@
+"""From what a person has (files, pictures, names) to a picture they keep: one job, for the API and every app.
+
+    job = plan("photo.jpg", ["painting.jpg"])
+    for step in job.steps():
+        ...                       # progress, previews, cancelling
+    picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from PIL import Image
+
+from impasto.color import luminance_transfer, match_statistics
+from impasto.errors import ImpastoError
+from impasto.image import Picture, Source, open_picture, resize, to_pil
+from impasto.nets.encoder import Pooling
+from impasto.nets.weights import EMBEDDED, load_encoder
+from impasto.plates import draw, names
+from impasto.samples import sample, sample_names
+from impasto.stylizers.core import Step, Stylizer
+from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+
+__all__ = ["Job", "KeepColor", "open_source", "plan", "stylize"]
+
+KeepColor = Literal["none", "luminance", "statistics"]
+PLATE_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make it again."""
+
+    stylizer: Stylizer[Any]
+    content: Picture
+    style: Any
+    keep_color: KeepColor
+    recipe: dict[str, object]
+    notes: tuple[str, ...]
+
+    def steps(self) -> Iterator[Step]:
+        """Render, step by step; see `Step`."""
+        return self.stylizer.render(self.content.image, self.style)
+
+    def finish(self, step: Step) -> Image.Image:
+        """The picture of any step at full size, the photo's colours and transparency put back where asked for."""
+        image = resize(step.image, (self.content.image.shape[-2], self.content.image.shape[-1]))
+        if self.keep_color == "luminance":
+            image = luminance_transfer(image, self.content.image)
+        return to_pil(image, self.content.alpha)
+
+
+def plan(
+    content: Source,
+    styles: Sequence[Source],
+    *,
+    blend: Sequence[float] | None = None,
+    size: int = 512,
+    keep_color: KeepColor = "none",
+    encoder: str | Path = EMBEDDED,
+    pooling: Pooling = "max",
+    device: str = "auto",
+    start: Source | None = None,
+    config: OptimizeConfig | None = None,
+) -> Job:
+    """Open everything, check everything, and return a `Job`; no long work is done here.
+
+    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
+    name of a sample plate and the content that of a sample photo. `size`: the output's long side in pixels (a
+    smaller photo stays as it is). `blend`: one weight per style, equal if not given. `keep_color`: `luminance` keeps
+    the photo's colours and takes only light and dark from the painting; `statistics` first gives the painting the
+    photo's colours (Gatys et al. 2016, arXiv:1606.05897, both). `start`: a picture to start from.
+    Raises `ImpastoError` for whatever cannot be read or does not fit together.
+    """
+    config = config or OptimizeConfig()
+    _check(styles, blend, size, keep_color, start, config)
+    photo = open_source(content, size)
+    paintings = [open_source(style, PLATE_SIZE) for style in styles]
+    beginning = open_source(start, size) if start is not None else None
+    stylizer = PixelOptimizer(
+        load_encoder(encoder, pooling=pooling, device=device),
+        config,
+        start=beginning.image if beginning else None,
+    )
+    pictures = [painting.image for painting in paintings]
+    if keep_color == "statistics":
+        pictures = [match_statistics(picture, photo.image) for picture in pictures]
+    weights = list(blend) if blend else [1.0] * len(styles)
+    recipe: dict[str, object] = {
+        "impasto": metadata.version("impasto"),
+        "torch": torch.__version__,
+        "content": _identity(content),
+        "styles": [_identity(style) for style in styles],
+        "blend": [weight / sum(weights) for weight in weights],
+        "size": size,
+        "keep_color": keep_color,
+        "encoder": _identity(encoder) if Path(str(encoder)).is_file() else {"name": str(encoder)},
+        "pooling": pooling,
+        "device": str(stylizer.encoder.device),
+        "dtype": str(stylizer.encoder.dtype).removeprefix("torch."),
+        "start": _identity(start) if start is not None else None,
+        "method": "optimize",
+        **asdict(config),
+    }
+    notes = tuple(dict.fromkeys(note for picture in (photo, *paintings) for note in picture.notes))
+    style = stylizer.blend([stylizer.prepare(picture) for picture in pictures], weights)
+    return Job(stylizer, photo, style, keep_color, recipe, notes)
+
+
+def stylize(content: Source, style: Source | Sequence[Source], **options: Any) -> Image.Image:
+    """A photo in the style of a painting, or of several.
+
+    `options` are those of `plan` (size, blend, keep_color, encoder, device, …) and of `OptimizeConfig`
+    (content_weight, style_weight, steps, seed, …). Returns a PIL image, RGB or, where the photo has transparency,
+    RGBA. Raises `ImpastoError` for input that cannot be used.
+    """
+    several = isinstance(style, Sequence) and not isinstance(style, str | bytes)
+    own = {name: options.pop(name) for name in OptimizeConfig.__dataclass_fields__ if name in options}
+    job = plan(content, list(style) if several else [style], config=OptimizeConfig(**own), **options)  # type: ignore[list-item, arg-type]
+    step = None
+    for step in job.steps():
+        pass
+    if step is None:
+        raise RuntimeError("the stylizer yielded no step")
+    return job.finish(step)
+
+
+def open_source(source: Source, size: int | None) -> Picture:
+    """`open_picture`, which also knows the sample plates and photos by name (a file of that name wins)."""
+    if isinstance(source, str) and not os.path.exists(source):
+        if source in names():
+            return open_picture(draw(source, size or PLATE_SIZE))
+        if source in sample_names():
+            return open_picture(sample(source), size=size)
+        if not Path(source).suffix:
+            raise ImpastoError(
+                f"no file and no sample called {source!r}; sample styles: {', '.join(names())}; "
+                f"sample photos: {', '.join(sample_names())}"
+            )
+    return open_picture(source, size=size)
+
+
+def _check(
+    styles: Sequence[Source],
+    blend: Sequence[float] | None,
+    size: int,
+    keep_color: str,
+    start: Source | None,
+    config: OptimizeConfig,
+) -> None:
+    if not styles:
+        raise ImpastoError("give at least one style picture")
+    if blend is not None and len(blend) != len(styles):
+        raise ImpastoError(f"--blend has {len(blend)} weights for {len(styles)} styles; give one for each")
+    if not 32 <= size <= 16384:
+        raise ImpastoError(f"size must be between 32 and 16384 px, not {size}")
+    if keep_color not in get_args(KeepColor):
+        raise ImpastoError(f"unknown keep_color {keep_color!r}; choose {', '.join(get_args(KeepColor))}")
+    if start is not None and config.init is not None:
+        raise ImpastoError("give either a start picture or --init content/noise, not both")
+
+
+def _identity(source: object) -> dict[str, object]:
+    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's name, a kind."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_file():
+            with path.open("rb") as file:
+                return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {"name": str(source)}
+    return {"name": f"a {type(source).__name__} in memory"}

@@ -1,0 +1,165 @@
+"""What it means for two pictures to share content, or style: functions of features, and nothing else.
+
+One statistic carries a style: the raw second moments of a layer's features, divided by the number of positions,
+with their mean (`Moments`). Both are averages over pixels, so pictures, regions and tiles combine by adding.
+Every source's Gram matrix and every source's loss is that statistic, or a squared distance, times a factor that
+depends only on the layer's filters N and positions M; the factors have names here (`CONTENT_SCALES`,
+`STYLE_SCALES`), so that a published weight means the same thing here as it did there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "CONTENT_SCALES",
+    "STYLE_SCALES",
+    "Moments",
+    "content_loss",
+    "gram",
+    "moments",
+    "relative_content_loss",
+    "relative_style_loss",
+    "style_loss",
+    "total_variation",
+]
+
+Scale = Callable[[int, int], float]
+
+# F, P: features, N filters x M positions. The loss is scale(N, M) * sum (F - P)^2.
+CONTENT_SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "half-sum": lambda n, m: 0.5,  # Gatys et al. 2015, eq. 1
+        "sum": lambda n, m: 1.0,
+        "mean": lambda n, m: 1 / (n * m),
+        "quarter-mean": lambda n, m: 1 / (4 * n * m),  # the Coursera notes
+    }
+)
+
+# G, A: second moments *divided by M*, as `gram` gives them. The loss is scale(N, M) * sum (G - A)^2.
+STYLE_SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        # 1/(4 N^2 M^2) on sums over positions (Gatys et al. 2015, eq. 4): with the division by M inside G, M cancels.
+        "gatys": lambda n, m: 1 / (4 * n**2),
+        "mean": lambda n, m: 1 / n**2,
+        "mean-of-sums": lambda n, m: m**2 / n**2,  # G as M M^T, undivided
+    }
+)
+
+
+class _BandedGram(torch.autograd.Function):
+    """F F^T / M of bfloat16 features to float32 accuracy, at bfloat16 speed.
+
+    A bfloat16 product keeps 8 bits of its sum. Summed by bands of positions and the bands added in float32,
+    the roundings average out, and no float32 copy of the features (the largest tensors here) is ever made.
+    """
+
+    BANDS = 32
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, features: Tensor) -> Tensor:
+        batch, channels, height, width = features.shape
+        ctx.save_for_backward(features)
+        flat = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        bands = max(1, min(_BandedGram.BANDS, height * width // 64))
+        rows = height * width // bands
+        body = flat[:, : bands * rows].reshape(batch * bands, rows, channels)
+        total = torch.bmm(body.mT, body).float().view(batch, bands, channels, channels).sum(1)
+        rest = flat[:, bands * rows :]
+        if rest.shape[1]:
+            total = total + torch.bmm(rest.mT, rest).float()
+        return total / (height * width)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        batch, channels, height, width = features.shape
+        flat = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        slope = ((grads[0] + grads[0].mT) / (height * width)).to(features.dtype)
+        return torch.bmm(flat, slope).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def gram(features: Tensor) -> Tensor:
+    """Raw second moments `G_ij = 1/M sum_k F_ik F_jk`: `(B, C, H, W)` -> `(B, C, C)`, float32 (or float64).
+
+    Gatys et al. 2015, eq. 3, divided by the M = H W positions so that pictures of different sizes compare.
+    Multiply by M for the sums of the paper.
+    """
+    if features.dtype in (torch.bfloat16, torch.float16):
+        return _BandedGram.apply(features)  # type: ignore[no-any-return, no-untyped-call]
+    flat = features.flatten(2)
+    return flat @ flat.mT / flat.shape[2]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A layer's style: `mean` `(B, C)` and `gram` `(B, C, C)`, averages over `positions` pixels.
+
+    `a + b` is the statistic of both sets of pixels together (tiles of one picture, regions, pictures side by
+    side); `mix` weighs pictures regardless of their size.
+    """
+
+    mean: Tensor
+    gram: Tensor
+    positions: int
+
+    def __add__(self, other: "Moments") -> "Moments":
+        total = self.positions + other.positions
+        a, b = self.positions / total, other.positions / total
+        return Moments(a * self.mean + b * other.mean, a * self.gram + b * other.gram, total)
+
+    @staticmethod
+    def mix(parts: list["Moments"], weights: list[float]) -> "Moments":
+        """The weighted mean of several styles; weights are divided by their sum."""
+        total = sum(weights)
+        return Moments(
+            torch.stack([w / total * p.mean for p, w in zip(parts, weights, strict=True)]).sum(0),
+            torch.stack([w / total * p.gram for p, w in zip(parts, weights, strict=True)]).sum(0),
+            sum(p.positions for p in parts),
+        )
+
+
+def moments(features: Tensor) -> Moments:
+    """Mean and raw second moments of `(B, C, H, W)` over its H W positions."""
+    dtype = features.dtype if features.dtype == torch.float64 else torch.float32
+    return Moments(
+        features.mean(dim=(2, 3), dtype=dtype), gram(features), features.shape[2] * features.shape[3]
+    )
+
+
+def content_loss(features: Tensor, target: Tensor, scale: str = "half-sum") -> Tensor:
+    """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015, eq. 1."""
+    _, n, height, width = features.shape
+    return CONTENT_SCALES[scale](n, height * width) * (features.float() - target.float()).square().sum()
+
+
+def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gatys") -> Tensor:
+    """`scale(N, M) * sum (G - A)^2` of two `gram` matrices `(B, N, N)`; see `STYLE_SCALES`. Gatys et al. 2015, eq. 4.
+
+    `positions` is the M of the generated picture: where a source sums over positions, the target is brought to it.
+    """
+    return STYLE_SCALES[scale](second.shape[-1], positions) * (second - target).square().sum()
+
+
+def relative_content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the layer's scale."""
+    target = target.float()
+    return (features.float() - target).square().sum() / target.square().sum().clamp_min(1e-12)
+
+
+def relative_style_loss(second: Tensor, target: Tensor) -> Tensor:
+    """`||G - A||^2 / ||A||^2` (Frobenius): 0 for the style itself, 1 for a layer gone dark."""
+    return (second - target).square().sum() / target.square().sum().clamp_min(1e-12)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Sum of absolute differences between neighbours, right and below, of `(B, C, H, W)`.
+
+    As TensorFlow's `image.total_variation`: not divided by the number of pixels, summed over the batch here.
+    """
+    across = (image[..., :, 1:] - image[..., :, :-1]).abs().sum()
+    down = (image[..., 1:, :] - image[..., :-1, :]).abs().sum()
+    return across + down

@@ -1,0 +1,1 @@
+"""Networks: the encoder that reads pictures."""
