@@ -47,7 +47,10 @@ def score(args: argparse.Namespace, content: str, style: str, output: Path) -> d
         [sys.executable, args.judge, photo, painting, output], check=True, capture_output=True, text=True
     )
     row = {**json.loads(verdict.stdout), "seconds": seconds}
-    print(f"{content} x {style}: style {row['style']:.4f} content {row['content']:.4f} {seconds:.1f} s", flush=True)
+    print(
+        f"{content} x {style}: style {row['style']:.4f} content {row['content']:.4f} {seconds:.1f} s",
+        flush=True,
+    )
     return row
 
 

@@ -132,7 +132,16 @@ def main() -> None:
     for size in args.sizes:
         found = {}
         for case in CASES:
-            command = [sys.executable, __file__, "--case", case, "--sizes", str(size), "--repeats", str(args.repeats)]
+            command = [
+                sys.executable,
+                __file__,
+                "--case",
+                case,
+                "--sizes",
+                str(size),
+                "--repeats",
+                str(args.repeats),
+            ]
             found[case] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         for case, row in found.items():
             row |= {

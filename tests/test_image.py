@@ -244,9 +244,7 @@ def test_jpeg_is_flattened_on_white_and_says_so(tmp_path: Path) -> None:
         save_picture(path, image, quality=101)
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save_picture(tmp_path / "out.webp", smooth())
     old = path.read_bytes()
     with pytest.raises(ImpastoError, match="cannot save"):

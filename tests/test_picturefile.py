@@ -43,9 +43,7 @@ def hand_made_tiff(width: int, height: int, bits: int, photometric: int, raw: by
     values = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric)]
     values += [(273, 8), (277, 1), (278, height), (279, len(raw))]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values)
-    return (
-        b"II*\0" + struct.pack("<I", 8 + len(raw)) + raw + struct.pack("<H", len(values)) + entries + bytes(4)
-    )
+    return b"II*\0" + struct.pack("<I", 8 + len(raw)) + raw + struct.pack("<H", len(values)) + entries + bytes(4)
 
 
 def hand_made_profile(columns: np.ndarray, gamma: float) -> bytes:
@@ -68,9 +66,7 @@ def hand_made_profile(columns: np.ndarray, gamma: float) -> bytes:
         table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(data), len(tag))
         data += tag + bytes(-len(tag) % 4)
     size = 128 + len(table) + len(data)
-    header = struct.pack(
-        ">I4sI4s4s4s12s4s", size, b"lcms", 0x02100000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp"
-    )
+    header = struct.pack(">I4sI4s4s4s12s4s", size, b"lcms", 0x02100000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp")
     return header.ljust(68, b"\0") + fixed(0.9642, 1.0, 0.8249) + bytes(48) + table + data
 
 
@@ -139,9 +135,7 @@ def test_icc_profile_against_its_own_arithmetic(tmp_path: Path, columns: np.ndar
     path = tmp_path / "wide.png"
     Image.fromarray(muted).save(path, icc_profile=hand_made_profile(columns, gamma))
     linear = (muted / 255.0) ** gamma @ columns.T @ np.linalg.inv(SRGB).T
-    expected = np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
-    )
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
     picture = open_picture(path)
     assert np.abs(as_array(picture.image) - expected).max() < 1.6 / 255
     assert np.abs(as_array(picture.image) - muted / 255.0).max() > 5 / 255
@@ -251,9 +245,7 @@ def test_cmyk_lab_and_ycbcr_become_srgb(tmp_path: Path) -> None:
 
 def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
     Image.new("CMYK", (32, 32), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
-    assert (
-        open_picture(tmp_path / "red.jpg").image[0, :, 16, 16] - torch.tensor([1.0, 0, 0])
-    ).abs().max() < 0.02
+    assert (open_picture(tmp_path / "red.jpg").image[0, :, 16, 16] - torch.tensor([1.0, 0, 0])).abs().max() < 0.02
 
 
 def test_grey_bilevel_and_palette_with_and_without_transparency(tmp_path: Path) -> None:
@@ -331,9 +323,7 @@ def test_truncated_files_are_never_taken_for_whole(tmp_path: Path, suffix: str) 
 def test_what_is_not_a_picture_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("a thousand words")
-    (tmp_path / "program.eps").write_text(
-        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n"
-    )
+    (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n")
     Image.new("RGB", (1, 1)).save(tmp_path / "pixel.png")
     Image.new("RGB", (400, 15)).save(tmp_path / "thin.png")
     cases = {
@@ -353,9 +343,7 @@ def test_what_is_not_a_picture_is_refused_in_one_line(tmp_path: Path) -> None:
         assert (name.split("\0")[0] or tmp_path.name) in str(caught.value)
 
 
-def test_a_decompression_bomb_is_refused_from_its_header(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decompression_bomb_is_refused_from_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb, large = tmp_path / "bomb.png", tmp_path / "large.png"
     bomb.write_bytes(hand_made_png(100_000, 100_000, 8, 2, b""))
     large.write_bytes(hand_made_png(15_000, 13_000, 8, 2, b""))  # above Pillow's limits, below ours
@@ -406,9 +394,7 @@ def test_foreign_png_text_and_non_pictures(tmp_path: Path) -> None:
 def test_pil_images_are_saved_upright_in_srgb_and_without_metadata(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 3, "a camera"
-    Image.fromarray(NOISE).save(
-        tmp_path / "in.png", exif=exif, icc_profile=hand_made_profile(SRGB[:, ::-1], 2.2)
-    )
+    Image.fromarray(NOISE).save(tmp_path / "in.png", exif=exif, icc_profile=hand_made_profile(SRGB[:, ::-1], 2.2))
     with Image.open(tmp_path / "in.png") as image:
         expected = open_picture(image).image
         for suffix in (".png", ".tif"):
@@ -419,8 +405,6 @@ def test_pil_images_are_saved_upright_in_srgb_and_without_metadata(tmp_path: Pat
                 assert clean.getexif().get(0x0112) is None
             assert torch.equal(open_picture(out).image, expected)
     save_picture(tmp_path / "deep.png", Image.fromarray(RAMP))
-    assert (
-        open_picture(tmp_path / "deep.png").image[0, 0] - torch.from_numpy(RAMP / 65535)
-    ).abs().max() <= 0.51 / 255
+    assert (open_picture(tmp_path / "deep.png").image[0, 0] - torch.from_numpy(RAMP / 65535)).abs().max() <= 0.51 / 255
     with pytest.raises(ImpastoError, match="alpha"):
         save_picture(tmp_path / "out.png", Image.fromarray(NOISE), alpha=torch.ones(1, 1, 20, 30))

@@ -38,9 +38,7 @@ def luminance_transfer(output: Tensor, content: Tensor) -> Tensor:
     """
     output, content = _rgb(output), _rgb(content)
     if content.shape[2:] != output.shape[2:] or content.shape[0] not in (1, output.shape[0]):
-        raise ImpastoError(
-            f"content {tuple(content.shape)} does not fit {tuple(output.shape)}; resize it first"
-        )
+        raise ImpastoError(f"content {tuple(content.shape)} does not fit {tuple(output.shape)}; resize it first")
     light, chroma = _to_lab(output)[:, :1], _to_lab(content)[:, 1:].expand(len(output), -1, -1, -1)
     rgb = _linear_from_lab(torch.cat([light, chroma], dim=1))
     outside = ((rgb < -1e-6) | (rgb > 1 + 1e-6)).any(dim=1)
@@ -73,9 +71,7 @@ def statistics_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     source, target = _rgb(source), _rgb(target)
     if target.shape[0] not in (1, source.shape[0]):
-        raise ImpastoError(
-            f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each"
-        )
+        raise ImpastoError(f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each")
     (mean_s, cov_s), (mean_t, cov_t) = _statistics(source), _statistics(target)
     values, vectors = torch.linalg.eigh(cov_s)
     values = torch.where(values < _ROUNDING_VARIANCE, 0.0, values)
@@ -102,9 +98,7 @@ def match_histogram(source: Tensor, target: Tensor) -> Tensor:
     """
     source, target = _rgb(source), _rgb(target)
     if target.shape[0] not in (1, source.shape[0]):
-        raise ImpastoError(
-            f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each"
-        )
+        raise ImpastoError(f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each")
     pairs = zip(source.detach(), target.detach().expand(len(source), -1, -1, -1), strict=True)
     matched = [match_histograms(s.cpu().numpy(), t.cpu().numpy(), channel_axis=0) for s, t in pairs]
     return torch.from_numpy(np.stack(matched)).to(source).clamp(0, 1)

@@ -89,9 +89,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         raise ImpastoError(f"{name} has {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
     target = fit(height, width, size or max(height, width))
     if min(target) < MIN_SIDE:
-        raise ImpastoError(
-            f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
-        )
+        raise ImpastoError(f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size")
     image, alpha = _planes(pixels, target)
     return Picture(image, alpha, notes)
 
@@ -127,9 +125,7 @@ def _checked(pixels: Array, name: str) -> Array:
     """The same array, known to be (H, W, 1 | 3 | 4), not empty, of a known type and in its range."""
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.size == 0:
         shape = " x ".join(map(str, pixels.shape))
-        raise ImpastoError(
-            f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels"
-        )
+        raise ImpastoError(f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels")
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
     if pixels.dtype.kind != "f":
@@ -188,9 +184,7 @@ def fit(h: int, w: int, long_side: int) -> tuple[int, int]:
     longest = max(h, w)
     if longest <= long_side:
         return h, w
-    return max(1, math.floor(h * long_side / longest + 0.5)), max(
-        1, math.floor(w * long_side / longest + 0.5)
-    )
+    return max(1, math.floor(h * long_side / longest + 0.5)), max(1, math.floor(w * long_side / longest + 0.5))
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -201,9 +195,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     if image.ndim != 4 or min(size) < 1:
-        raise ImpastoError(
-            f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)"
-        )
+        raise ImpastoError(f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)")
     out = functional.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
     return out.clamp(0, 1)
 
@@ -216,15 +208,11 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     if image.ndim != 4 or tuple(image.shape[:2]) != (1, 3):
         raise ImpastoError(f"one picture at a time: give (1, 3, H, W), not {tuple(image.shape)}")
     if alpha is not None and alpha.shape != (1, 1, *image.shape[2:]):
-        raise ImpastoError(
-            f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it"
-        )
+        raise ImpastoError(f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it")
     parts = (image,) if alpha is None else (image, alpha)
     for part in parts:
         if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
-            raise ImpastoError(
-                "the picture is not made of finite floats; lower the learning rate or the weights"
-            )
+            raise ImpastoError("the picture is not made of finite floats; lower the learning rate or the weights")
     levels = [(part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts]
     return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
 
@@ -252,9 +240,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as err:
-        raise ImpastoError(
-            f"cannot write into {path.parent} ({err.strerror}); choose another folder"
-        ) from err
+        raise ImpastoError(f"cannot write into {path.parent} ({err.strerror}); choose another folder") from err
     return path
 
 
@@ -322,9 +308,7 @@ def _eight_bit(image: Tensor | Image.Image, alpha: Tensor | None) -> Image.Image
     with decoding("the picture"):
         pixels, _ = decode(image)
     if pixels.dtype != np.uint8:
-        pixels = np.rint(np.dstack([_unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255).astype(
-            np.uint8
-        )
+        pixels = np.rint(np.dstack([_unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels if pixels.shape[2] > 1 else pixels.repeat(3, axis=2)))
 
 

@@ -32,8 +32,8 @@ Scale = Callable[[int, int], float]
 # F, P: features, N filters x M positions. The loss is scale(N, M) * sum (F - P)^2.
 CONTENT_SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        "half-sum": lambda n, m: 0.5,  # Gatys et al. 2015, eq. 1
-        "sum": lambda n, m: 1.0,
+        "half-sum": lambda *_: 0.5,  # Gatys et al. 2015, eq. 1
+        "sum": lambda *_: 1.0,
         "mean": lambda n, m: 1 / (n * m),
         "quarter-mean": lambda n, m: 1 / (4 * n * m),  # the Coursera notes
     }
@@ -43,18 +43,18 @@ CONTENT_SCALES: Mapping[str, Scale] = MappingProxyType(
 STYLE_SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         # 1/(4 N^2 M^2) on sums over positions (Gatys et al. 2015, eq. 4): with the division by M inside G, M cancels.
-        "gatys": lambda n, m: 1 / (4 * n**2),
-        "mean": lambda n, m: 1 / n**2,
+        "gatys": lambda n, _: 1 / (4 * n**2),
+        "mean": lambda n, _: 1 / n**2,
         "mean-of-sums": lambda n, m: m**2 / n**2,  # G as M M^T, undivided
     }
 )
 
 
 class _BandedGram(torch.autograd.Function):
-    """F F^T / M of bfloat16 features to float32 accuracy, at bfloat16 speed.
+    """F F^T / M of large bfloat16 features, to a few parts in 10^4, without a float32 copy of them.
 
-    A bfloat16 product keeps 8 bits of its sum. Summed by bands of positions and the bands added in float32,
-    the roundings average out, and no float32 copy of the features (the largest tensors here) is ever made.
+    A bfloat16 product keeps 8 bits of its sum. Summed by bands of positions and the bands added in float32, the
+    roundings average out (but for a flat picture, whose bands all round alike: 2^-8).
     """
 
     BANDS = 32
@@ -64,7 +64,7 @@ class _BandedGram(torch.autograd.Function):
         batch, channels, height, width = features.shape
         ctx.save_for_backward(features)
         flat = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        bands = max(1, min(_BandedGram.BANDS, height * width // 64))
+        bands = _BandedGram.BANDS
         rows = height * width // bands
         body = flat[:, : bands * rows].reshape(batch * bands, rows, channels)
         total = torch.bmm(body.mT, body).float().view(batch, bands, channels, channels).sum(1)
@@ -88,10 +88,16 @@ def gram(features: Tensor) -> Tensor:
     Gatys et al. 2015, eq. 3, divided by the M = H W positions so that pictures of different sizes compare.
     Multiply by M for the sums of the paper.
     """
-    if features.dtype in (torch.bfloat16, torch.float16):
+    positions = features.shape[2] * features.shape[3]
+    if features.dtype == torch.bfloat16 and positions >= 64 * _BandedGram.BANDS:
         return _BandedGram.apply(features)  # type: ignore[no-any-return, no-untyped-call]
-    flat = features.flatten(2)
-    return flat @ flat.mT / flat.shape[2]
+    flat = _wide(features).flatten(2)
+    return flat @ flat.mT / positions
+
+
+def _wide(x: Tensor) -> Tensor:
+    """float32 at least: sums over a layer blur or overflow in less."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 @dataclass(frozen=True)
@@ -124,16 +130,14 @@ class Moments:
 
 def moments(features: Tensor) -> Moments:
     """Mean and raw second moments of `(B, C, H, W)` over its H W positions."""
-    dtype = features.dtype if features.dtype == torch.float64 else torch.float32
-    return Moments(
-        features.mean(dim=(2, 3), dtype=dtype), gram(features), features.shape[2] * features.shape[3]
-    )
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+    return Moments(features.mean(dim=(2, 3), dtype=dtype), gram(features), features.shape[2] * features.shape[3])
 
 
 def content_loss(features: Tensor, target: Tensor, scale: str = "half-sum") -> Tensor:
     """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015, eq. 1."""
     _, n, height, width = features.shape
-    return CONTENT_SCALES[scale](n, height * width) * (features.float() - target.float()).square().sum()
+    return CONTENT_SCALES[scale](n, height * width) * (_wide(features) - _wide(target)).square().sum()
 
 
 def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gatys") -> Tensor:
@@ -146,8 +150,8 @@ def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gat
 
 def relative_content_loss(features: Tensor, target: Tensor) -> Tensor:
     """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the layer's scale."""
-    target = target.float()
-    return (features.float() - target).square().sum() / target.square().sum().clamp_min(1e-12)
+    target = _wide(target)
+    return (_wide(features) - target).square().sum() / target.square().sum().clamp_min(1e-12)
 
 
 def relative_style_loss(second: Tensor, target: Tensor) -> Tensor:

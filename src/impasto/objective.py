@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from impasto.errors import ImpastoError
 from impasto.losses import (
+    CONTENT_SCALES,
+    STYLE_SCALES,
     Moments,
     content_loss,
     gram,
@@ -82,6 +85,7 @@ class Objective:
 
 def content_term(layer: str, target: Tensor, weight: float, scale: str = "relative") -> Term:
     """Keep `layer` near `target` `(B, C, H, W)`; `scale` is `relative` or one of `losses.CONTENT_SCALES`."""
+    _check_scale(scale, ("relative", *CONTENT_SCALES))
 
     def loss(features: Mapping[str, Tensor], _: Tensor) -> Tensor:
         if scale == "relative":
@@ -93,6 +97,7 @@ def content_term(layer: str, target: Tensor, weight: float, scale: str = "relati
 
 def style_term(layer: str, target: Moments, weight: float, scale: str = "relative") -> Term:
     """Bring `layer`'s second moments to `target`'s; `scale` is `relative` or one of `losses.STYLE_SCALES`."""
+    _check_scale(scale, ("relative", *STYLE_SCALES))
 
     def loss(features: Mapping[str, Tensor], _: Tensor) -> Tensor:
         second, positions = gram(features[layer]), features[layer].shape[2] * features[layer].shape[3]
@@ -105,9 +110,15 @@ def style_term(layer: str, target: Moments, weight: float, scale: str = "relativ
 
 def variation_term(weight: float, scale: str = "sum") -> Term:
     """Total variation of the image: the sum of absolute differences, or their `mean` per pixel (summed / H W)."""
+    _check_scale(scale, ("sum", "mean"))
 
     def loss(_: Mapping[str, Tensor], image: Tensor) -> Tensor:
         positions = image.shape[-2] * image.shape[-1] if scale == "mean" else 1
         return total_variation(image) / positions
 
     return Term("variation", weight, (), loss)
+
+
+def _check_scale(scale: str, known: tuple[str, ...]) -> None:
+    if scale not in known:
+        raise ImpastoError(f"unknown scale {scale!r}; choose one of {', '.join(known)}")

@@ -91,9 +91,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     with image, decoding(str(path)):
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise ImpastoError(
-                f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first"
-            )
+            raise ImpastoError(f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
         if image.format == "EPS":  # Pillow would run Ghostscript on it
             raise ImpastoError(f"{path} is a PostScript program, not a picture; export it as PNG")
         yield image
@@ -249,9 +247,7 @@ def recipe_options(form: str, recipe: Mapping[str, object] | None) -> dict[str, 
         # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of Unicode.
         text = json.dumps(dict(recipe) if form == "PNG" else {_KEY: dict(recipe)}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as err:
-        raise ImpastoError(
-            f"the recipe cannot be written as JSON ({err}); use plain numbers and texts"
-        ) from err
+        raise ImpastoError(f"the recipe cannot be written as JSON ({err}); use plain numbers and texts") from err
     if len(text) > _MAX_RECIPE:
         raise ImpastoError(f"the recipe is {len(text)} characters long; keep it below {_MAX_RECIPE}")
     if form == "PNG":

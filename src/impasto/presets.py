@@ -98,7 +98,7 @@ PRESETS = MappingProxyType(
             feature_scale=CAFFE,
         ),
         "coursera": Preset(
-            source="the Coursera notes: J = 10 content + 40 style, the content image plus noise",
+            source="the Coursera notes: both losses over 4 n; J = 10 content + 40 style is the usual choice there",
             content_layers=("relu4_2",),
             style_layers=FIRST,
             content_scale="quarter-mean",

@@ -1,13 +1,14 @@
 """From what a person has (files, pictures, names) to a picture they keep: one job, for the API and every app.
 
-    job = plan("photo.jpg", ["painting.jpg"])
-    for step in job.steps():
-        ...                       # progress, previews, cancelling
-    picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+job = plan("photo.jpg", ["painting.jpg"])
+for step in job.steps():
+    ...                       # progress, previews, cancelling
+picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -19,8 +20,8 @@ from PIL import Image
 
 from impasto.color import luminance_transfer, match_statistics
 from impasto.errors import ImpastoError
-from impasto.image import Picture, Source, open_picture, resize, to_pil
-from impasto.nets.encoder import Pooling
+from impasto.image import MIN_SIDE, Picture, Source, open_picture, resize, to_pil
+from impasto.nets.encoder import SMALLEST, Pooling
 from impasto.nets.weights import EMBEDDED, load_encoder
 from impasto.plates import draw, names
 from impasto.samples import sample, sample_names
@@ -30,7 +31,6 @@ from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
 __all__ = ["Job", "KeepColor", "open_source", "plan", "stylize"]
 
 KeepColor = Literal["none", "luminance", "statistics"]
-PLATE_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,12 @@ def plan(
     config = config or OptimizeConfig()
     _check(styles, blend, size, keep_color, start, config)
     photo = open_source(content, size)
-    paintings = [open_source(style, PLATE_SIZE) for style in styles]
+    if min(photo.image.shape[-2:]) < SMALLEST:
+        raise ImpastoError(
+            f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
+            f"it needs {SMALLEST} px or more on each side: take a larger photo or a larger --size"
+        )
+    paintings = [open_source(style, round(size * config.style_scale)) for style in styles]
     beginning = open_source(start, size) if start is not None else None
     stylizer = PixelOptimizer(
         load_encoder(encoder, pooling=pooling, device=device),
@@ -123,19 +128,17 @@ def stylize(content: Source, style: Source | Sequence[Source], **options: Any) -
     several = isinstance(style, Sequence) and not isinstance(style, str | bytes)
     own = {name: options.pop(name) for name in OptimizeConfig.__dataclass_fields__ if name in options}
     job = plan(content, list(style) if several else [style], config=OptimizeConfig(**own), **options)  # type: ignore[list-item, arg-type]
-    step = None
-    for step in job.steps():
-        pass
-    if step is None:
-        raise RuntimeError("the stylizer yielded no step")
-    return job.finish(step)
+    return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
-def open_source(source: Source, size: int | None) -> Picture:
-    """`open_picture`, which also knows the sample plates and photos by name (a file of that name wins)."""
+def open_source(source: Source, size: int) -> Picture:
+    """`open_picture`, which also knows the sample plates and photos by name (a file of that name wins).
+
+    `size`: the long side in pixels; plates are drawn at it, larger pictures reduced to it.
+    """
     if isinstance(source, str) and not os.path.exists(source):
         if source in names():
-            return open_picture(draw(source, size or PLATE_SIZE))
+            return open_picture(draw(source, max(size, MIN_SIDE)))
         if source in sample_names():
             return open_picture(sample(source), size=size)
         if not Path(source).suffix:

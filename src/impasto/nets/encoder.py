@@ -11,7 +11,7 @@ names of Keras (`block4_conv1`) and Caffe (`conv4_1`) mean the same layer and ar
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 
-__all__ = ["COMPACT", "VGG19", "Architecture", "Encoder", "Pooling", "canonical"]
+__all__ = ["COMPACT", "SMALLEST", "VGG19", "Architecture", "Encoder", "Pooling", "canonical"]
 
 Pooling = Literal["max", "average"]
 
@@ -102,9 +102,9 @@ class Encoder(nn.Module):
         for layer, width in architecture.widths.items():
             self.convs[layer] = nn.Conv2d(channels, width, 3)
             channels = width
-        self.heads = nn.ModuleDict({layer: nn.Conv2d(architecture.widths[layer], width, 1) for layer, width in architecture.heads})
-        self.register_buffer("mean", torch.tensor(architecture.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(architecture.std).view(1, 3, 1, 1), persistent=False)
+        self.heads = nn.ModuleDict(
+            {layer: nn.Conv2d(architecture.widths[layer], width, 1) for layer, width in architecture.heads}
+        )
 
     def load(self, weights: Mapping[str, Tensor]) -> "Encoder":
         """Take `conv1_1.weight`, `conv1_1.bias`, …, freeze, and return itself.
@@ -120,7 +120,12 @@ class Encoder(nn.Module):
 
     def freeze(self) -> "Encoder":
         """Inference form: no gradient into the weights, channels-last memory."""
-        return self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        for parameter in self.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.requires_grad_(False)
+        self.eval()
+        return self
 
     def canonical(self, names: Iterable[str]) -> tuple[str, ...]:
         """Layer names as this encoder spells them, in the given order; unknown ones raise `ImpastoError`."""
@@ -129,12 +134,12 @@ class Encoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are, and so where images must be."""
-        return self.convs["relu1_1"].weight.device  # type: ignore[return-value]
+        return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         """What features are computed in; the image itself stays float32."""
-        return self.convs["relu1_1"].weight.dtype  # type: ignore[return-value]
+        return next(self.parameters()).dtype
 
     def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The named feature maps, after ReLU, computed no deeper than the deepest of them.
@@ -144,18 +149,26 @@ class Encoder(nn.Module):
         """
         wanted = set(self.canonical(layers))
         if min(image.shape[-2:]) < SMALLEST:
-            raise ImpastoError(f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small to encode; use {SMALLEST} px or more")
+            raise ImpastoError(
+                f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small to encode; use {SMALLEST} px or more"
+            )
         found: dict[str, Tensor] = {}
-        for layer, z in self.preactivations(image, until=wanted):
+        for layer, _, x in self._walk(image, wanted):
             if layer in wanted:
-                found[layer] = F.relu(self.heads[layer](F.relu(z)) if layer in self.heads else z)
+                found[layer] = F.relu(self.heads[layer](x)) if layer in self.heads else x
         return found
 
     def preactivations(self, image: Tensor, until: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
         """`(layer, values before its ReLU)` in order, until every layer of `until` has been given."""
-        x = ((image - self.mean) / self.std).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        for layer, z, _ in self._walk(image, self.canonical(until)):
+            yield layer, z
+
+    def _walk(self, image: Tensor, until: Iterable[str]) -> Iterator[tuple[str, Tensor, Tensor]]:
+        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.architecture.mean, self.architecture.std))
+        x = ((image - mean) / std).to(self.dtype).contiguous(memory_format=torch.channels_last)
         left, block = set(until), "1"
-        for layer, conv in self.convs.items():
+        for layer, module in self.convs.items():
+            conv = cast(nn.Conv2d, module)
             if not left:
                 return
             if layer[4] != block:
@@ -164,9 +177,9 @@ class Encoder(nn.Module):
                 z = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), conv.weight, conv.bias)
             else:
                 z = F.conv2d(x, conv.weight, conv.bias, padding=1)
-            left.discard(layer)
-            yield layer, z
             x = F.relu(z)
+            left.discard(layer)
+            yield layer, z, x
 
     def _pool(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)

@@ -32,7 +32,11 @@ def encoder_names() -> tuple[str, ...]:
 
 
 def load_encoder(
-    source: str | Path = EMBEDDED, *, pooling: Pooling = "max", device: str = "auto", dtype: torch.dtype | None = None
+    source: str | Path = EMBEDDED,
+    *,
+    pooling: Pooling = "max",
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
 ) -> Encoder:
     """A frozen `Encoder` by name or from a safetensors file, on `device`, computing in `dtype`.
 
@@ -63,8 +67,8 @@ def pick_device(device: str) -> torch.device:
 def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range has it.
+        native = bool(torch.cpu._is_avx512_bf16_supported())
     else:
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32
@@ -77,7 +81,9 @@ def _locate(source: str) -> tuple[Path, str]:
         return _from_hub(), source
     path = Path(source)
     if not path.is_file():
-        raise ImpastoError(f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file")
+        raise ImpastoError(
+            f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
+        )
     return path, path.name
 
 
@@ -153,6 +159,10 @@ def _architecture(header: dict[str, str], weights: dict[str, Tensor], torchvisio
         tuple(weights[f"conv{name}.weight"].shape[0] for name in convs if name[0] == block)
         for block in sorted({name[0] for name in convs})
     )
-    heads = tuple((f"relu{key[4:7]}", value.shape[0]) for key, value in sorted(weights.items()) if re.fullmatch(r"head.*weight", key))
+    heads = tuple(
+        (f"relu{key[4:7]}", value.shape[0])
+        for key, value in sorted(weights.items())
+        if re.fullmatch(r"head.*weight", key)
+    )
     # Bare files of this kind have their centring folded into conv1_1.
     return replace(COMPACT, blocks=blocks, mean=(0.0,) * 3, std=(1.0,) * 3, heads=heads)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
@@ -74,7 +73,15 @@ class OptimizeConfig:
         base = preset(self.preset)
         given = {
             name: getattr(self, name)
-            for name in ("content_layers", "style_layers", "tv_weight", "steps", "optimizer", "learning_rate", "init")
+            for name in (
+                "content_layers",
+                "style_layers",
+                "tv_weight",
+                "steps",
+                "optimizer",
+                "learning_rate",
+                "init",
+            )
             if getattr(self, name) not in (None, ())
         }
         if self.optimizer == "lbfgs" and base.optimizer != "lbfgs" and self.learning_rate is None:
@@ -104,16 +111,14 @@ class PixelOptimizer:
     Raises `ImpastoError` at once for a layer the encoder lacks.
     """
 
-    def __init__(
-        self, encoder: Encoder, config: OptimizeConfig | None = None, *, start: Tensor | None = None
-    ) -> None:
+    def __init__(self, encoder: Encoder, config: OptimizeConfig | None = None, *, start: Tensor | None = None) -> None:
         self.encoder, self.config, self.start = encoder, config or OptimizeConfig(), start
         recipe = self.config.resolve()
         try:
             self.recipe = replace(
                 recipe,
-                content_layers=encoder.canonical(recipe.content_layers),
-                style_layers=encoder.canonical(recipe.style_layers),
+                content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
+                style_layers=tuple(dict.fromkeys(encoder.canonical(recipe.style_layers))),
             )
         except ImpastoError as error:
             raise ImpastoError(
@@ -131,7 +136,11 @@ class PixelOptimizer:
         if any(not 0 <= w < float("inf") for w in weights) or sum(weights) <= 0:
             raise ImpastoError("blend weights must be 0 or more, and one of them above 0")
         total = sum(weights)
-        pairs = [(p, w / total * u) for s, w in zip(styles, weights, strict=True) for p, u in zip(s.pictures, s.weights, strict=True)]
+        pairs = [
+            (p, w / total * u)
+            for s, w in zip(styles, weights, strict=True)
+            for p, u in zip(s.pictures, s.weights, strict=True)
+        ]
         kept = [(p, w) for p, w in pairs if w > 0]
         return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
 
@@ -139,20 +148,20 @@ class PixelOptimizer:
         """Descend from the coarsest size to the photo's own; one `Step` an iteration."""
         recipe = self.recipe
         levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, recipe.pyramid)
-        device = self.encoder.device
-        image: Tensor | None = None
+        picture: Tensor | None = None
         done, of = 0, sum(steps for _, _, steps in levels)
         for height, width, steps in levels:
-            photo = resize(content, (height, width)).to(device)
+            photo = resize(content, (height, width)).to(self.encoder.device)
             objective = self._objective(photo, style, max(height, width))
-            image = self._first(photo) if image is None else resize(image, (height, width))
-            begun = done
-            for image, losses, note in descend(
-                self.encoder, objective, image, steps, recipe.optimizer, recipe.learning_rate, self.config.early_stop
+            start = self._first(photo) if picture is None else resize(picture, (height, width))
+            planned = done + steps
+            for picture, losses, note in descend(
+                self.encoder, objective, start, steps, recipe.optimizer, recipe.learning_rate, self.config.early_stop
             ):
                 done += 1
-                yield Step(image.cpu(), done, of, losses, note)
-            of -= steps - (done - begun)
+                yield Step(picture.cpu(), done, of, losses, note)
+            # An early stop leaves steps undone; they are not owed.
+            of -= planned - done
 
     def _first(self, photo: Tensor) -> Tensor:
         if self.start is not None:
@@ -175,8 +184,7 @@ class PixelOptimizer:
         if recipe.style_weight > 0:
             mixed = self._style_moments(style, round(long_side * self.config.style_scale))
             terms += [
-                style_term(layer, mixed[layer], recipe.style_share, recipe.style_scale)
-                for layer in recipe.style_layers
+                style_term(layer, mixed[layer], recipe.style_share, recipe.style_scale) for layer in recipe.style_layers
             ]
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
@@ -271,9 +279,7 @@ def _optimizer(image: Tensor, name: OptimizerName, rate: float) -> torch.optim.O
     return torch.optim.Adam([image], lr=rate, betas=(0.9, 0.99))
 
 
-def _step(
-    encoder: Encoder, objective: Objective, image: Tensor, descent: torch.optim.Optimizer
-) -> Losses | None:
+def _step(encoder: Encoder, objective: Objective, image: Tensor, descent: torch.optim.Optimizer) -> Losses | None:
     """One step of the optimiser in place; the losses before it, or None where they or the gradient overflow."""
     found: list[Losses] = []
 

@@ -1,0 +1,1 @@
+"""Embedded weights, read through importlib.resources. Their model cards lie beside them."""

@@ -1,0 +1,251 @@
+"""The map, held to: who may import whom, what is public, how long things are. Read from the source, not run."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+
+# Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
+ROOMS = {
+    "ground": ("errors", "image", "picturefile", "color", "mask", "tile", "samples", "plates", "assets"),
+    "losses": ("losses", "objective", "presets"),
+    "nets": ("nets",),
+    "stylizers": ("stylizers",),
+    "compose": ("compose",),
+    "train": ("train",),
+    "apps": ("apps", "__main__"),
+}
+MAY_IMPORT = {
+    "ground": set(),
+    "losses": {"ground"},
+    "nets": {"ground"},
+    "stylizers": {"nets", "losses", "ground"},
+    "compose": {"stylizers", "nets", "losses", "ground"},
+    "train": {"nets", "losses", "ground"},
+    "apps": {"compose", "train", "stylizers", "nets", "losses", "ground"},
+}
+
+# Import names that are not their distribution's.
+MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
+
+# "About 400" and "about 50", with nothing beyond.
+FILE_LINES, FUNCTION_LINES = 420, 60
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted((SOURCE / "impasto").rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
+MEMBERS = sorted(set(FILES) - {"impasto"})  # all but the package root
+
+
+def imports(name: str) -> list[tuple[str, str | None]]:
+    """`(module, name taken from it or None)` of every import anywhere in a module, inside functions too."""
+    found: list[tuple[str, str | None]] = []
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} line {node.lineno}: import absolutely"
+            found += [(str(node.module), alias.name) for alias in node.names]
+    return found
+
+
+def dependencies(name: str) -> set[str]:
+    """The modules of this package that a module imports; `from package import module` names the module."""
+    return {
+        f"{module}.{taken}" if f"{module}.{taken}" in FILES else module
+        for module, taken in imports(name)
+        if module.split(".")[0] == "impasto"
+    }
+
+
+def outside(name: str) -> set[str]:
+    """Top-level names of the other packages it imports."""
+    return {module.split(".")[0] for module, _ in imports(name)} - {"impasto", *sys.stdlib_module_names}
+
+
+def room(name: str) -> str:
+    top = name.split(".")[1]
+    found = [room for room, members in ROOMS.items() if top in members]
+    assert found, f"{name} has no room: name one in ROOMS"
+    return found[0]
+
+
+def exported(name: str) -> list[str] | None:
+    for node in TREES[name].body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+def declared(requirements: list[str]) -> set[str]:
+    """Import names of pyproject's requirements."""
+    names = [re.split(r"[^\w.-]", each)[0] for each in requirements]
+    return {MODULES.get(name, name.replace("-", "_")) for name in names}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REQUIRED = declared(PROJECT["dependencies"])
+OPTIONAL = {
+    module
+    for extra, requirements in PROJECT["optional-dependencies"].items()
+    if extra != "dev"
+    for module in declared(requirements)
+}
+
+
+# ------------------------------------------------------------------------------------------- imports
+
+
+def test_the_table_only_goes_down() -> None:
+    assert MAY_IMPORT.keys() == ROOMS.keys()
+    list(TopologicalSorter(MAY_IMPORT).static_order())  # CycleError otherwise
+    assert "losses" not in MAY_IMPORT["nets"]
+    assert "nets" not in MAY_IMPORT["losses"]
+    assert "compose" not in MAY_IMPORT["train"]
+    assert "train" not in MAY_IMPORT["compose"]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_imports_go_down_only(name: str) -> None:
+    allowed = {room(name), *MAY_IMPORT[room(name)]}
+    upwards = {other for other in dependencies(name) - {"impasto"} if room(other) not in allowed}
+    assert not upwards, f"{name} ({room(name)}) may import from {', '.join(sorted(allowed))} only"
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_nobody_imports_the_package_root(name: str) -> None:
+    taken = [
+        (module, what)
+        for module, what in imports(name)
+        # `import impasto.image` binds the root as well.
+        if module == "impasto" or (what is None and module.startswith("impasto."))
+    ]
+    assert not taken, f"{name}: write `from impasto.module import name`"
+
+
+def test_imports_have_no_cycles() -> None:
+    TopologicalSorter({name: dependencies(name) - {name} for name in MEMBERS}).prepare()  # CycleError names one
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_only_what_is_public_is_imported(name: str) -> None:
+    private = [
+        f"{module}.{taken}"
+        for module, taken in imports(name)
+        if module in MEMBERS and taken and f"{module}.{taken}" not in FILES and taken not in (exported(module) or [])
+    ]
+    assert not private, f"{name} takes what its module keeps to itself"
+
+
+def test_the_root_gives_only_what_is_public() -> None:
+    names = exported("impasto")
+    assert names
+    for module, taken in imports("impasto"):
+        if module in MEMBERS and taken:
+            assert taken in (exported(module) or []), f"{module} keeps {taken} to itself"
+
+
+# --------------------------------------------------------------------------------------- dependencies
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_other_packages_are_declared(name: str) -> None:
+    assert outside(name) <= REQUIRED | OPTIONAL
+
+
+@pytest.mark.parametrize("module", sorted(OPTIONAL | {"huggingface_hub"}))
+def test_a_dependency_for_one_purpose_lives_in_one_leaf(module: str) -> None:
+    users = [name for name in MEMBERS if module in outside(name)]
+    assert len(users) <= 1
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_only_apps_talk_to_people(name: str) -> None:
+    assert room(name) == "apps" or not {"typer", "rich", "click"} & outside(name)
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    path = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); "
+    return subprocess.run([sys.executable, "-c", path + code], capture_output=True, text=True, check=False)
+
+
+def test_importing_the_package_is_quick() -> None:
+    done = run("import impasto; print(*sorted({name.partition('.')[0] for name in sys.modules}))")
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "impasto" in loaded
+    assert not loaded & (REQUIRED | OPTIONAL)
+
+
+def test_imports_are_silent() -> None:
+    here = [name for name in MEMBERS if not OPTIONAL & outside(name) and name != "impasto.__main__"]
+    done = run(f"import importlib; [importlib.import_module(name) for name in {here}]")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# --------------------------------------------------------------------------------------------- shape
+
+
+def sort_key(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """CONSTANTS, then Classes, then functions; numbers by value (as ruff sorts)."""
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_every_module_says_what_it_is(name: str) -> None:
+    assert (ast.get_docstring(TREES[name]) or "").strip(), "a docstring"
+    names, body = exported(name), TREES[name].body
+    if names is None:
+        assert len(body) == 1, "an explicit __all__"  # only packages that hold nothing but their docstring
+        return
+    assert names == sorted(set(names), key=sort_key), "sorted, each once"
+    assert not [each for each in names if each.startswith("_")]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_what_is_public_is_there_and_explained(name: str) -> None:
+    here: dict[str, ast.stmt] = {}
+    for node in TREES[name].body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            here[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            here |= {ast.unparse(target): node for target in targets}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            here |= {alias.asname or alias.name: node for alias in node.names}
+    for public in exported(name) or []:
+        assert public in here, f"{public} is in __all__ but not in {name}"
+        node = here[public]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            assert ast.get_docstring(node), f"{name}.{public} has no docstring"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_files_stay_short(name: str) -> None:
+    lines = len(FILES[name].read_text(encoding="utf-8").splitlines())
+    assert lines <= FILE_LINES
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_functions_stay_short(name: str) -> None:
+    lengths = {
+        # A command's signature is its list of options, one a line; what is held short is the body.
+        node.name: node.end_lineno - node.body[0].lineno + 1
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    }
+    assert not {function: length for function, length in lengths.items() if length > FUNCTION_LINES}

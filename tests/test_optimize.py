@@ -1,0 +1,209 @@
+"""Pixel optimisation: what must hold whatever the picture."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.image import open_picture, resize
+from impasto.nets.encoder import Encoder
+from impasto.objective import Objective, Term
+from impasto.plates import draw
+from impasto.samples import sample
+from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer, descend, pyramid
+
+
+@pytest.fixture(scope="module")
+def photo() -> Tensor:
+    return open_picture(sample("cat"), size=64).image
+
+
+@pytest.fixture(scope="module")
+def plate() -> Tensor:
+    return open_picture(draw("waves", 64)).image
+
+
+@pytest.fixture(scope="module")
+def other() -> Tensor:
+    return open_picture(draw("mosaic", 64)).image
+
+
+def last(optimizer: PixelOptimizer, content: Tensor, style: object) -> Tensor:
+    *_, step = optimizer.render(content, style)  # type: ignore[arg-type]
+    return step.image
+
+
+def test_steps_count_up_to_of_and_end_at_the_photos_size(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=7))
+    content = resize(photo, (130, 192))
+    steps = list(optimizer.render(content, optimizer.prepare(plate)))
+    assert [step.step for step in steps] == list(range(1, 8))
+    assert {step.of for step in steps} == {7}
+    assert steps[0].image.shape[-2:] == (65, 96)  # coarse first
+    assert steps[-1].image.shape == content.shape
+    for step in steps:
+        assert step.image.dtype == torch.float32
+        assert 0 <= step.image.min() <= step.image.max() <= 1
+        weighted = sum(value for name, value in step.losses.items() if name != "total" and not name.startswith("raw/"))
+        assert weighted == pytest.approx(step.losses["total"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_the_loss_falls(compact: Encoder, photo: Tensor, plate: Tensor, name: str) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=30, optimizer=name))  # type: ignore[arg-type]
+    totals = [step.losses["total"] for step in optimizer.render(photo, optimizer.prepare(plate))]
+    assert totals[-1] < 0.5 * totals[0]
+
+
+def test_same_seed_same_bytes_and_another_seed_another_picture(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    def run(seed: int) -> Tensor:
+        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=3, init="noise", seed=seed))
+        return last(optimizer, photo, optimizer.prepare(plate))
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.equal(run(1), run(2))
+
+
+def test_without_style_the_photo_stays_the_photo(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=5, style_weight=0))
+    torch.testing.assert_close(last(optimizer, photo, optimizer.prepare(plate)), photo, atol=1e-6, rtol=0)
+
+
+def test_the_more_content_weighs_the_farther_the_style(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    def style_distance(content_weight: float) -> float:
+        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=40, content_weight=content_weight))
+        *_, step = optimizer.render(photo, optimizer.prepare(plate))
+        return sum(value for name, value in step.losses.items() if name.startswith("raw/style"))
+
+    distances = [style_distance(weight) for weight in (1.0, 10.0, 100.0)]
+    assert distances == sorted(distances)
+
+
+def test_a_one_hot_blend_is_that_style_to_the_byte(
+    compact: Encoder, photo: Tensor, plate: Tensor, other: Tensor
+) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=3))
+    first, second = optimizer.prepare(plate), optimizer.prepare(other)
+    alone = last(optimizer, photo, first)
+    assert torch.equal(last(optimizer, photo, optimizer.blend([first, second], [2.0, 0.0])), alone)
+    assert torch.equal(last(optimizer, photo, optimizer.blend([second, first], [0.0, 0.5])), alone)
+    assert not torch.equal(last(optimizer, photo, optimizer.blend([first, second], [1.0, 1.0])), alone)
+
+
+def test_blends_nest(compact: Encoder, plate: Tensor, other: Tensor) -> None:
+    optimizer = PixelOptimizer(compact)
+    a, b = optimizer.prepare(plate), optimizer.prepare(other)
+    nested = optimizer.blend([optimizer.blend([a, b], [1, 1]), b], [1, 1])
+    assert nested.weights == pytest.approx([0.25, 0.25, 0.5])
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]])
+def test_impossible_blends_are_refused(compact: Encoder, plate: Tensor, weights: list[float]) -> None:
+    optimizer = PixelOptimizer(compact)
+    style = optimizer.prepare(plate)
+    with pytest.raises(ImpastoError, match="weights"):
+        optimizer.blend([style, style], weights)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("adam", 0.05), ("lbfgs", 1.0)])
+def test_descent_finds_the_minimum_of_a_quadratic(compact: Encoder, name: str, rate: float) -> None:
+    goal = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.1
+    distance = Objective([Term("distance", 1.0, (), lambda _, image: (image - goal).square().sum())])
+    *_, (image, _, note) = descend(compact, distance, torch.full_like(goal, 0.5), 200, name, rate)  # type: ignore[arg-type]
+    assert note == ""
+    torch.testing.assert_close(image, goal, atol=2e-3, rtol=0)
+
+
+def failing(times: int) -> Objective:
+    """A quadratic whose first evaluations after the second are not finite."""
+    calls = itertools.count()
+
+    def loss(_: object, image: Tensor) -> Tensor:
+        return (image - 0.7).square().sum() * (math.nan if 2 <= next(calls) < 2 + times else 1.0)
+
+    return Objective([Term("broken", 1.0, (), loss)])
+
+
+def test_losses_that_are_not_finite_are_undone_and_said(compact: Encoder) -> None:
+    steps = list(descend(compact, failing(3), torch.full((1, 3, 32, 32), 0.2), 60))
+    assert len(steps) == 60
+    assert [bool(note) for _, _, note in steps[:6]] == [False, False, True, True, True, False]
+    assert all(torch.isfinite(image).all() for image, _, _ in steps)
+    assert (steps[-1][0] - 0.7).abs().max() < (steps[1][0] - 0.7).abs().min()  # and it went on
+
+
+def test_losses_that_stay_broken_end_with_advice(compact: Encoder) -> None:
+    with pytest.raises(ImpastoError, match="--style-weight"):
+        list(descend(compact, failing(1000), torch.full((1, 3, 32, 32), 0.2), 60))
+
+
+def test_early_stop_ends_a_size_that_no_longer_improves(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=400, style_weight=0, init="noise", early_stop=0.5))
+    steps = list(optimizer.render(photo, optimizer.prepare(plate)))
+    assert 20 < len(steps) < 400
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "steps"), [(384, 512, 200), (512, 512, 7), (1024, 33, 5), (100, 100, 1), (2048, 1500, 3)]
+)
+def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps: int) -> None:
+    levels = pyramid(height, width, steps, True)
+    assert levels[-1][:2] == (height, width)
+    assert sum(count for _, _, count in levels) == steps
+    assert all(count >= 1 for _, _, count in levels)
+    for (h, w, _), (h2, w2, _) in itertools.pairwise(levels):
+        assert abs(2 * h - h2) <= 1
+        assert abs(2 * w - w2) <= 1
+    assert min(min(h, w) for h, w, _ in levels) >= min(32, height, width)
+    assert pyramid(height, width, steps, False) == [(height, width, steps)]
+
+
+def test_a_start_picture_is_where_it_starts(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=1, learning_rate=0.0), start=resize(plate, (50, 70)))
+    image = last(optimizer, photo, optimizer.prepare(plate))
+    torch.testing.assert_close(image, resize(resize(plate, (50, 70)), tuple(photo.shape[-2:])), atol=1e-6, rtol=0)
+
+
+def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out(compact: Encoder) -> None:
+    for config in (OptimizeConfig(preset="deeplearning.ai"), OptimizeConfig(style_layers=("relu5_2",))):
+        with pytest.raises(ImpastoError, match=r"relu5_2.*--encoder vgg19"):
+            PixelOptimizer(compact, config)
+
+
+def test_keras_names_are_the_same_layers(compact: Encoder) -> None:
+    optimizer = PixelOptimizer(compact, OptimizeConfig(content_layers=("block4_conv2",)))
+    assert optimizer.recipe.content_layers == ("relu4_2",)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"content_weight": -1.0},
+        {"style_weight": math.inf},
+        {"content_weight": 0.0, "style_weight": 0.0},
+        {"style_scale": 0.0},
+        {"steps": 0},
+        {"optimizer": "sgd"},
+        {"init": "black"},
+        {"tv_weight": math.nan},
+        {"learning_rate": -0.1},
+    ],
+)
+def test_impossible_settings_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ImpastoError):
+        OptimizeConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_what_is_given_wins_over_the_preset() -> None:
+    config = OptimizeConfig(preset="gatys2015", steps=9, tv_weight=0.5, optimizer="adam", style_weight=2.0)
+    recipe, base = config.resolve(), OptimizeConfig(preset="gatys2015").resolve()
+    assert (recipe.steps, recipe.tv_weight, recipe.optimizer) == (9, 0.5, "adam")
+    assert recipe.style_weight == 2 * base.style_weight
+    assert recipe.learning_rate < base.learning_rate  # Adam's, not that of L-BFGS
+    untouched = {"source", "content_layers", "style_layers", "content_scale", "style_scale", "init", "feature_scale"}
+    assert all(getattr(recipe, name) == getattr(base, name) for name in untouched)
+    assert dataclasses.is_dataclass(recipe)
