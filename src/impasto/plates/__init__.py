@@ -30,9 +30,7 @@ _PLATES = {
     "woodcut": "bold black gouges over a red and cream ground: sun, mountains, a bare tree",
 }
 _SMALLEST, _LARGEST = 16, 8192
-
-
-_FINEST = 4096  # pixels along a canvas: no stroke has detail beyond, so larger plates are enlarged from it
+_COARSEST, _FINEST = 512, 4096  # pixels along a canvas: below, strokes are lost; above, they have no more detail
 
 
 def names() -> tuple[str, ...]:
@@ -68,7 +66,7 @@ def draw(name: str, size: int | tuple[int, int] = 512, seed: int = 0) -> "npt.ND
     longest = max(width, height)
     module = importlib.import_module(f"impasto.plates.{name.replace('-', '_')}")
     # Painted twice as fine as asked for and reduced, which is all the antialiasing there is.
-    canvas = min(max(2 * longest, 512), _FINEST)
+    canvas = min(max(2 * longest, _COARSEST), _FINEST)
     frame = Frame(width / longest, height / longest)
     picture = module.picture(np.random.default_rng([seed, *name.encode()]), frame, canvas)
     return np.clip(resize(picture, (height, width)), 0, 1).astype(np.float32)

@@ -35,10 +35,11 @@ def cells(
     """Cells of `seeds` (N, 2) over pixels at `position` (x, y), each (rows, columns), picture units.
 
     Without `angle` the cells are Voronoi's; seeds of one `group` (N,) share a cell, whose outline can so take
-    any shape. With `angle` (N,) radians a seed's distance is the fourth-power norm in its own turned axes, so
-    that its cell is a square with its corners eased, cut where a neighbour is nearer (after A. Hausner,
-    "Simulating decorative mosaics", SIGGRAPH 2001, who used the Manhattan norm the same way). Borders further
-    away than `upto` are not looked for and read `upto`.
+    any shape. The border is then exact around the seeds that have a neighbour in another group, and read too
+    near around those that have none. With `angle` (N,) radians a seed's distance is the fourth-power norm in
+    its own turned axes, so that its cell is a square with its corners eased, cut where a neighbour is nearer
+    (after A. Hausner, "Simulating decorative mosaics", SIGGRAPH 2001, who used the Manhattan norm the same way).
+    Borders further away than `upto` are not looked for and read `upto`.
     """
     x, y = position
     rows, columns = x.shape

@@ -121,7 +121,7 @@ def _rows(rng: np.random.Generator, frame: Frame, guides: list[_Guide]) -> tuple
     seeds, angle = np.concatenate(points), np.concatenate(angles)
     stay = thin(seeds, 0.74 * _TILE)
     seeds, angle = seeds[stay], angle[stay]
-    filling = np.concatenate([seeds, scatter(rng, frame, 0.25 * _TILE)])
+    filling = np.concatenate([seeds, scatter(rng, frame, 0.33 * _TILE)])
     stay = thin(filling, 0.80 * _TILE)
     extra = filling[stay[stay >= len(seeds)]]
     angle = np.concatenate([angle, rng.uniform(0, np.pi, len(extra))])
