@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
@@ -157,17 +158,35 @@ def test_nothing_deeper_is_computed() -> None:
     for layer in net.layers[net.layers.index("relu3_2") :]:
         nn.init.constant_(net.convs[layer].weight, torch.nan)
     assert torch.equal(net.features(image, ["relu3_1"])["relu3_1"], before)
-    given = [layer for layer, _ in net.preactivations(image, ["relu3_1", "relu1_2"])]
-    assert given == list(net.layers[: net.layers.index("relu3_1") + 1])
     assert net.features(image, ["relu3_2"])["relu3_2"].isnan().all()  # it would have shown
 
 
-def test_preactivations_are_features_before_their_relu() -> None:
-    net, image = encoder(), picture()
-    features = net.features(image, net.layers)
-    for layer, z in net.preactivations(image, net.layers):
-        assert z.min() < 0
-        assert torch.equal(z.relu(), features[layer])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("size", [(32, 32), (33, 47)])
+def test_the_gradient_is_that_of_plain_layers(padding: str, pooling: str, size: tuple[int, int]) -> None:
+    net, image = encoder(padding, pooling).double(), picture(*size, batch=2).double().requires_grad_()
+
+    def plain() -> Tensor:
+        mean, std = (
+            torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (net.architecture.mean, net.architecture.std)
+        )
+        x, total = (image - mean) / std, torch.zeros((), dtype=torch.float64)
+        for layer, conv in net.convs.items():
+            if layer.endswith("_1") and layer != "relu1_1":
+                x = (F.max_pool2d if pooling == "max" else F.avg_pool2d)(x, 2)
+            mode = "reflect" if padding == "reflect" else "constant"
+            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), conv.weight, conv.bias))
+            total = total + (x * torch.linspace(0.5, 1.5, x.shape[-1], dtype=x.dtype)).square().sum()
+        return total
+
+    def ours() -> Tensor:
+        found = net.features(image, net.layers)
+        return sum((x * torch.linspace(0.5, 1.5, x.shape[-1], dtype=x.dtype)).square().sum() for x in found.values())
+
+    (expected,) = torch.autograd.grad(plain(), image)
+    (given,) = torch.autograd.grad(ours(), image)
+    torch.testing.assert_close(given, expected, rtol=1e-9, atol=1e-9)
 
 
 # -------------------------------------------------------------------------------------------- laws

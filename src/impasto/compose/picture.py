@@ -97,6 +97,7 @@ def plan(
     if keep_color == "statistics":
         pictures = [match_statistics(picture, photo.image) for picture in pictures]
     weights = list(blend) if blend else [1.0] * len(styles)
+    style = stylizer.blend([stylizer.prepare(picture) for picture in pictures], weights)
     recipe: dict[str, object] = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
@@ -114,7 +115,6 @@ def plan(
         **asdict(config),
     }
     notes = tuple(dict.fromkeys(note for picture in (photo, *paintings) for note in picture.notes))
-    style = stylizer.blend([stylizer.prepare(picture) for picture in pictures], weights)
     return Job(stylizer, photo, style, keep_color, recipe, notes)
 
 

@@ -9,9 +9,9 @@ names of Keras (`block4_conv1`) and Caffe (`conv4_1`) mean the same layer and ar
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -145,41 +145,63 @@ class Encoder(nn.Module):
         """The named feature maps, after ReLU, computed no deeper than the deepest of them.
 
         `image`: `(B, 3, H, W)` in [0, 1], at least 32 px a side (`ImpastoError` otherwise). Layer `relub_c` is
-        `H / 2^(b-1)` high (rounded down). Differentiable in `image`.
+        `H / 2^(b-1)` high (rounded down). Differentiable in `image`, once; never in the weights.
         """
         wanted = set(self.canonical(layers))
         if min(image.shape[-2:]) < SMALLEST:
             raise ImpastoError(
                 f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small to encode; use {SMALLEST} px or more"
             )
+        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.architecture.mean, self.architecture.std))
+        x = ((image - mean) / std).to(self.dtype).contiguous(memory_format=torch.channels_last)
         found: dict[str, Tensor] = {}
-        for layer, _, x in self._walk(image, wanted):
+        block = "1"
+        for layer, conv in self.convs.items():
+            if len(found) == len(wanted):
+                break
+            if layer[4] != block:
+                x, block = self._pool(x), layer[4]
+            x = _ConvReLU.apply(x, conv.weight, conv.bias, self.architecture.padding)  # type: ignore[no-untyped-call]
             if layer in wanted:
                 found[layer] = F.relu(self.heads[layer](x)) if layer in self.heads else x
         return found
 
-    def preactivations(self, image: Tensor, until: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """`(layer, values before its ReLU)` in order, until every layer of `until` has been given."""
-        for layer, z, _ in self._walk(image, self.canonical(until)):
-            yield layer, z
-
-    def _walk(self, image: Tensor, until: Iterable[str]) -> Iterator[tuple[str, Tensor, Tensor]]:
-        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.architecture.mean, self.architecture.std))
-        x = ((image - mean) / std).to(self.dtype).contiguous(memory_format=torch.channels_last)
-        left, block = set(until), "1"
-        for layer, module in self.convs.items():
-            conv = cast(nn.Conv2d, module)
-            if not left:
-                return
-            if layer[4] != block:
-                x, block = self._pool(x), layer[4]
-            if self.architecture.padding == "reflect":
-                z = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), conv.weight, conv.bias)
-            else:
-                z = F.conv2d(x, conv.weight, conv.bias, padding=1)
-            x = F.relu(z)
-            left.discard(layer)
-            yield layer, z, x
-
     def _pool(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+
+
+class _ConvReLU(torch.autograd.Function):
+    """Padding, 3x3 convolution and ReLU with frozen weights, as one step of the gradient.
+
+    Nothing but the output is kept for the way back: ReLU's mask is its sign, and a convolution's gradient with
+    respect to its input does not need that input. Folding a reflected border back is two rows and two columns
+    added, where PyTorch's own padding walks the whole map.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
+        ctx.padding = padding
+        if padding == "reflect":
+            y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias).relu_()
+        else:
+            y = F.conv2d(x, weight, bias, padding=1).relu_()
+        ctx.save_for_backward(y, weight)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        y, weight = ctx.saved_tensors
+        batch, _, height, width = y.shape
+        margin = 1 if ctx.padding == "reflect" else 0
+        shape = (batch, weight.shape[1], height + 2 * margin, width + 2 * margin)
+        grad = torch.ops.aten.threshold_backward(grads[0], y, 0)
+        grad = torch.ops.aten.convolution_backward(
+            *(grad, y.new_empty(1).expand(shape), weight, None),  # only the shape of the input is looked at
+            *([1, 1], [1 - margin] * 2, [1, 1], False, [0, 0], 1, [True, False, False]),
+        )[0]
+        if margin:
+            for axis in (2, 3):
+                for border, inside in ((0, 2), (-1, -3)):
+                    grad.select(axis, inside).add_(grad.select(axis, border))
+            grad = grad[:, :, 1:-1, 1:-1]
+        return grad, None, None, None

@@ -1,0 +1,192 @@
+"""One picture from a command line: check, render with progress, save, even when stopped half-way."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import typer
+
+from impasto.apps.progress import Clock, Display, display, summary
+from impasto.apps.report import INTERRUPTED, emit, say
+from impasto.apps.trace import Trace, require_plot
+from impasto.compose.picture import Job, plan
+from impasto.errors import ImpastoError
+from impasto.image import check_output, save_notes, save_picture
+from impasto.stylizers.core import Step
+from impasto.stylizers.optimize import OptimizeConfig
+
+__all__ = ["Outputs", "Request", "free_name", "render"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make: `config` are keywords of `OptimizeConfig`, `options` those of `plan`."""
+
+    content: str
+    styles: Sequence[str]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files it reads."""
+        named = (self.content, *self.styles, self.options.get("start"), self.options.get("encoder"))
+        return [Path(name) for name in named if name is not None and Path(name).is_file()]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where to write: the picture, every so many steps one more (0: none), the losses (`None`: nowhere)."""
+
+    picture: Path
+    save_every: int = 0
+    trace: Path | None = None
+
+    @property
+    def plot(self) -> Path | None:
+        """The picture of the losses: beside the CSV and called the same, unless that is the picture's own name."""
+        if self.trace is None:
+            return None
+        plot = self.trace.with_suffix(".png")
+        return self.trace.with_name(f"{self.trace.stem}-losses.png") if _same(plot, self.picture) else plot
+
+    def snapshot(self, step: int) -> Path:
+        """`OUTSTEM-00050.png`, beside the picture."""
+        return self.picture.with_name(f"{self.picture.stem}-{step:05}.png")
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """`ImpastoError` for what cannot be written, or would be written over one of `inputs`."""
+        check_output(self.picture)
+        targets = [self.picture]
+        if self.trace is not None and self.plot is not None:
+            if self.trace.suffix.lower() != ".csv" or self.trace.is_dir():
+                raise ImpastoError(f"--trace writes a table; {self.trace} should be a file ending in .csv")
+            check_output(self.plot)
+            require_plot()
+            targets += [self.trace, self.plot]
+        for path in inputs:
+            for target in targets:
+                if _same(path, target):
+                    raise ImpastoError(
+                        f"{target} is an input and would be written over; choose another name (-o, --trace)"
+                    )
+            if self.save_every and self._may_be_snapshot(path):
+                raise ImpastoError(f"{path} is an input and --save-every may write over it; choose another -o")
+
+    def _may_be_snapshot(self, path: Path) -> bool:
+        pattern = re.escape(self.picture.stem) + r"-\d{5,}\.png"
+        return bool(re.fullmatch(pattern, path.name, re.I)) and _same(path.parent, self.picture.parent)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both name one file; through links where they exist."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.abspath(one) == os.path.abspath(other)
+
+
+def free_name(content: str, styles: Sequence[str]) -> Path:
+    """`CONTENTSTEM-STYLESTEM.png` in the current folder, numbered where that exists."""
+    stem = "-".join(Path(name).stem for name in (content, *styles))[:100]
+    path, number = Path(f"{stem}.png"), 2
+    while os.path.lexists(path):
+        path, number = Path(f"{stem}-{number}.png"), number + 1
+    return path
+
+
+def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
+    """Make the picture and print its path on stdout; everything else goes to stderr, and with `quiet` nowhere.
+
+    Ctrl-C saves the picture so far under the name asked for, and the losses, and raises `typer.Exit(130)`; before
+    the first step it writes nothing. Raises `ImpastoError`, long work not yet begun, for anything that does not fit.
+    """
+    outputs.check(request.inputs)
+    begun, trace, run = time.perf_counter(), Trace(), _Run(outputs)
+    with _OneInterrupt() as interrupt:
+        try:
+            with display(quiet) as show:
+                job = plan(request.content, request.styles, config=OptimizeConfig(**request.config), **request.options)
+                for note in job.notes:
+                    show.note(note)
+                run.follow(job, show, trace)
+            interrupt.hold()
+        except KeyboardInterrupt:
+            pass
+        if run.job is None or run.last is None:
+            say("interrupted before the first step; nothing was written")
+            raise typer.Exit(INTERRUPTED)
+        notes = run.save(outputs.picture, unfinished=interrupt.came)
+        if not quiet:
+            for note in notes:
+                say(f"note: {note}")
+            say(f"{run.last.step} steps in {time.perf_counter() - begun:.1f} s")
+        emit(outputs.picture)
+        if outputs.trace is not None and outputs.plot is not None:
+            trace.save(outputs.trace)
+            trace.plot(outputs.plot)
+        if interrupt.came:
+            say(f"interrupted at step {run.last.step} of {run.last.of}; the picture so far is {outputs.picture}")
+            raise typer.Exit(INTERRUPTED)
+
+
+class _Run:
+    """How far a job has come."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs = outputs
+        self.job: Job | None = None
+        self.last: Step | None = None
+
+    def follow(self, job: Job, show: Display, trace: Trace) -> None:
+        """Take every step."""
+        self.job, said, clock = job, set(), Clock()
+        full = job.content.image.shape[-2] * job.content.image.shape[-1]
+        for step in job.steps():
+            self.last = step
+            trace.add(step)
+            show.update(step.step, step.of, summary(step.losses), clock.left(step, full))
+            if step.note and step.note not in said:
+                said.add(step.note)
+                show.note(step.note)
+            if self.outputs.save_every and step.step % self.outputs.save_every == 0:
+                self.save(self.outputs.snapshot(step.step), unfinished=step.step < step.of)
+
+    def save(self, path: Path, *, unfinished: bool) -> tuple[str, ...]:
+        """Write the picture of the last step with its recipe; what the format could not keep comes back."""
+        assert self.job is not None
+        assert self.last is not None
+        picture = self.job.finish(self.last)
+        recipe = self.job.recipe | {"steps_done": self.last.step} | ({"unfinished": True} if unfinished else {})
+        save_picture(path, picture, recipe=recipe)
+        return save_notes(path, picture)
+
+
+class _OneInterrupt:
+    """Lets the first Ctrl-C through and holds off the rest, so that what was made is saved whole."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # After an interrupt there is only the way out left; it stays quiet.
+        if not self.came:
+            signal.signal(signal.SIGINT, self._before or signal.SIG_DFL)
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        self.hold()
+        self.came = True
+        raise KeyboardInterrupt
+
+    def hold(self) -> None:
+        """From here on, Ctrl-C does nothing."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,78 @@
+"""What a command says: results on stdout, everything else on stderr, mistakes in one line."""
+
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from impasto.errors import ImpastoError
+
+__all__ = ["INTERRUPTED", "emit", "one_line", "printable", "reporting", "say"]
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+# What torch's allocators and drivers say; only some of them have an exception of their own.
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|not enough memory", re.I)
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit(path: Path) -> None:
+    """The path of a result, alone on a line of stdout, as the very bytes the file system knows."""
+    typer.echo(os.fsencode(path))
+
+
+def one_line(text: str) -> str:
+    """`text` without its line breaks."""
+    return " ".join(text.split())
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped, for text that came out of a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def reporting(debug: bool) -> Iterator[None]:
+    """What goes wrong inside becomes one line on stderr and an exit code: 2 for what the user can mend, else 1.
+
+    The traceback is shown with `debug` only. Ctrl-C exits with `INTERRUPTED`. Raises `typer.Exit`.
+    """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        message, code = _verdict(error)
+        say(f"error: {one_line(message)}")
+        raise typer.Exit(code) from None
+
+
+def _verdict(error: Exception) -> tuple[str, int]:
+    if isinstance(error, ImpastoError):
+        return str(error), 2
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
+        return "not enough memory for a picture of this size; lower --size", 2
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or 'while reading or writing'}", 2
+    return f"unexpected {type(error).__name__}: {error}; run again with --debug", 1

@@ -1,0 +1,160 @@
+"""An encoder in the form it is trained in: centred inputs, weights as matrices, hidden units that can be revived.
+
+The form folds exactly into an `Encoder`'s plain weights (`Student.folded`).
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.nets.encoder import Architecture
+from impasto.train.data import normals
+
+__all__ = ["Student"]
+
+_DEAD = 0.002  # a unit that fires at a smaller share of the positions has stopped learning
+_MEAN_OF_RELU = 1 / math.sqrt(2 * math.pi)  # of a standard normal variable
+
+
+class Student(nn.Module):
+    """The network of `Encoder(architecture)` with float32 weights to train, at first random (He et al. 2015).
+
+    `weights[layer]` is a matrix `(out, 9 in)`, the shape in which Muon orthogonalises an update. The convolution
+    sees its input minus the constant `centres[layer]`, `(in,)`: activations after a ReLU are all positive, and
+    without centring one update could push all pre-activations of a narrow layer below zero at once, for good.
+    The first layer, which sees pictures, is not centred, and it is not trained: `set_first` gives it.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, architecture: Architecture, random: np.random.Generator) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.layers = tuple(architecture.widths)
+        self.weights, self.biases, self.centres = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
+        channels = 3
+        for layer, width in architecture.widths.items():
+            matrix = normals(random, width, channels * 9) * math.sqrt(2 / (channels * 9))
+            self.weights[layer] = nn.Parameter(matrix)
+            self.biases[layer] = nn.Parameter(torch.zeros(width))
+            self.centres[layer] = nn.Parameter(torch.zeros(channels), requires_grad=False)
+            channels = width
+        for parameter in (self.weights[self.layers[0]], self.biases[self.layers[0]]):
+            parameter.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(architecture.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(architecture.std).view(1, 3, 1, 1), persistent=False)
+
+    def normalized(self, image: Tensor) -> Tensor:
+        """`(B, 3, H, W)` in [0, 1] as the first convolution sees it."""
+        return ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def preactivations(self, image: Tensor, forced: Mapping[str, Tensor] | None = None) -> Iterator[tuple[str, Tensor]]:
+        """`(layer, values before its ReLU)` of all layers in order; after it they are `Encoder.features`.
+
+        After a layer named in `forced` the network goes on from the features given there instead of its own.
+        """
+        for layer, _, z in self._walk(image, forced or {}):
+            yield layer, z
+
+    def _walk(self, image: Tensor, forced: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """`(layer, input, pre-activations)`; both are computed only when the iteration gets there."""
+        x = self.normalized(image)
+        for layer in self.layers:
+            x = self._pooled(x, layer)
+            z = self._convolved(x, layer)
+            yield layer, x, z
+            x = forced[layer] if layer in forced else F.relu(z)
+
+    def _pooled(self, x: Tensor, layer: str) -> Tensor:
+        return F.max_pool2d(x, 2) if layer[4] != "1" and layer.endswith("_1") else x
+
+    def _convolved(self, x: Tensor, layer: str) -> Tensor:
+        weight, bias = self._plain(layer)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        if self.architecture.padding == "reflect":
+            with torch.autocast(x.device.type, enabled=False):  # it would pad in float32, there and back
+                x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+            return F.conv2d(x, weight, bias)
+        return F.conv2d(x, weight, bias, padding=1)
+
+    def _plain(self, layer: str) -> tuple[Tensor, Tensor]:
+        """Kernel `(out, in, 3, 3)` and bias for inputs that are not centred."""
+        kernel = self.weights[layer].view(len(self.biases[layer]), -1, 3, 3)
+        # A product and a sum, not a matrix product: that would run in bfloat16 under mixed precision.
+        shift = (kernel.sum((2, 3)) * self.centres[layer]).sum(1)
+        return kernel, self.biases[layer] - shift
+
+    @torch.no_grad()
+    def folded(self) -> dict[str, Tensor]:
+        """`conv1_1.weight`, `conv1_1.bias`, … for `Encoder.load`; float32 copies on the CPU."""
+        plain: dict[str, Tensor] = {}
+        for layer in self.layers:
+            kernel, bias = self._plain(layer)
+            plain[f"conv{layer[4:]}.weight"] = kernel.cpu().clone(memory_format=torch.contiguous_format)
+            plain[f"conv{layer[4:]}.bias"] = bias.cpu().clone()
+        return plain
+
+    @torch.no_grad()
+    def set_first(self, weight: Tensor, bias: Tensor) -> None:
+        """Give the first layer its weights `(out, 27)` and biases `(out,)`."""
+        self.weights[self.layers[0]].copy_(weight)
+        self.biases[self.layers[0]].copy_(bias)
+
+    @torch.no_grad()
+    def standardize(self, image: Tensor, forced: Mapping[str, Tensor], std: Mapping[str, float]) -> None:
+        """Centre every layer but the first on `image` and scale it to pre-activations of the given `std`.
+
+        Layer by layer, each on the output of those before (Mishkin and Matas 2015, arXiv:1511.06422).
+        """
+        x = F.relu(self._convolved(self.normalized(image), self.layers[0]))
+        for layer in self.layers[1:]:
+            x = self._pooled(x, layer)
+            self.centres[layer].copy_(x.float().mean((0, 2, 3)))
+            spread = self._convolved(x, layer).float().std().clamp_min(1e-6)
+            self.weights[layer].mul_(std[layer] / spread)
+            x = forced[layer] if layer in forced else F.relu(self._convolved(x, layer))
+
+    @torch.no_grad()
+    def revive(
+        self, image: Tensor, forced: Mapping[str, Tensor], layers: Iterable[str], random: np.random.Generator
+    ) -> dict[str, int]:
+        """Units of `layers` that hardly ever fire on `image` begin anew; returns how many did, by layer.
+
+        They get random incoming weights, scaled to unit variance and zero mean, and outgoing weights of zero:
+        what the network computes stays the same until they have learnt something. The last layer has no
+        outgoing weights and cannot be named.
+        """
+        revived: dict[str, int] = {}
+        following = dict(zip(self.layers, self.layers[1:], strict=False))
+        chosen = set(layers)
+        for layer, x, z in self._walk(image, forced):
+            if layer not in chosen:
+                continue
+            dead = ((z > 0).float().mean((0, 2, 3)) < _DEAD).nonzero()[:, 0]
+            if len(dead):
+                self._disconnect(dead, following[layer])
+                self._restart(dead, layer, x, random)
+                revived[layer] = len(dead)
+        return revived
+
+    def _restart(self, units: Tensor, layer: str, x: Tensor, random: np.random.Generator) -> None:
+        weight, bias = self.weights[layer], self.biases[layer]
+        weight[units] = normals(random, len(units), weight.shape[1]).to(weight)
+        bias[units] = 0.0
+        z = self._convolved(x, layer)[:, units].float()
+        std, mean = z.std((0, 2, 3)).clamp_min(1e-6), z.mean((0, 2, 3))
+        weight[units] /= std[:, None]
+        bias[units] = -mean / std
+
+    def _disconnect(self, units: Tensor, layer: str) -> None:
+        """Silence the input channels `units` of `layer`; its bias takes over what centring them had added."""
+        kernel = self.weights[layer].view(len(self.biases[layer]), -1, 9)
+        centre = self.centres[layer]
+        self.biases[layer].sub_((kernel[:, units].sum(2) * centre[units]).sum(1))
+        kernel[:, units] = 0.0
+        centre[units] = _MEAN_OF_RELU
