@@ -64,7 +64,8 @@ class _BandedGram(torch.autograd.Function):
         batch, channels, height, width = features.shape
         ctx.save_for_backward(features)
         flat = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        bands = _BandedGram.BANDS
+        # No more bands than keep their matrices smaller than the features themselves.
+        bands = max(1, min(_BandedGram.BANDS, height * width // channels))
         rows = height * width // bands
         body = flat[:, : bands * rows].reshape(batch * bands, rows, channels)
         total = torch.bmm(body.mT, body).float().view(batch, bands, channels, channels).sum(1)

@@ -65,10 +65,11 @@ PRESETS = MappingProxyType(
             style_layers=FIRST,
             content_scale="relative",
             style_scale="relative",
-            content_weight=0.3,
+            content_weight=0.4,
             style_weight=5.0,
             tv_scale="mean",
-            steps=200,
+            steps=170,
+            learning_rate=0.04,
             pyramid=True,
         ),
         "gatys2015": Preset(

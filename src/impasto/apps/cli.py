@@ -46,7 +46,7 @@ Output = Annotated[
 ]
 Size = Annotated[
     int | None,
-    typer.Option("--size", help="Long side of the picture in pixels; a smaller photo stays as it is."),
+    typer.Option("--size", help="Long side of the picture in pixels; a smaller photo is enlarged."),
 ]
 Steps = Annotated[
     int | None,

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -73,14 +73,14 @@ def plan(
 
     `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
     name of a sample plate and the content that of a sample photo. `size`: the output's long side in pixels (a
-    smaller photo stays as it is). `blend`: one weight per style, equal if not given. `keep_color`: `luminance` keeps
+    smaller photo is enlarged). `blend`: one weight per style, equal if not given. `keep_color`: `luminance` keeps
     the photo's colours and takes only light and dark from the painting; `statistics` first gives the painting the
     photo's colours (Gatys et al. 2016, arXiv:1606.05897, both). `start`: a picture to start from.
     Raises `ImpastoError` for whatever cannot be read or does not fit together.
     """
     config = config or OptimizeConfig()
     _check(styles, blend, size, keep_color, start, config)
-    photo = open_source(content, size)
+    photo = _enlarged(open_source(content, size), size)
     if min(photo.image.shape[-2:]) < SMALLEST:
         raise ImpastoError(
             f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
@@ -147,6 +147,17 @@ def open_source(source: Source, size: int) -> Picture:
                 f"sample photos: {', '.join(sample_names())}"
             )
     return open_picture(source, size=size)
+
+
+def _enlarged(photo: Picture, size: int) -> Picture:
+    """The photo with that long side even where it is smaller: strokes are new detail, and can be as fine as asked."""
+    height, width = photo.image.shape[-2:]
+    factor = size / max(height, width)
+    if factor <= 1:
+        return photo
+    grown = (round(height * factor), round(width * factor))
+    alpha = None if photo.alpha is None else resize(photo.alpha, grown)
+    return replace(photo, image=resize(photo.image, grown), alpha=alpha)
 
 
 def _check(

@@ -25,6 +25,12 @@ from impasto.stylizers.core import Step
 __all__ = ["OptimizeConfig", "PixelOptimizer", "Style", "descend", "pyramid"]
 
 
+# A step at half the size costs a quarter: each coarser size takes this many times the steps of the next.
+COARSER = 1.4
+# What the running mean of the late iterates keeps at each step: five steps of memory calm the grain; twenty would lag.
+KEEP = 0.8
+
+
 @dataclass(frozen=True)
 class OptimizeConfig:
     """How to optimise. `None` and empty mean: as the preset says.
@@ -175,14 +181,15 @@ class PixelOptimizer:
     def _objective(self, photo: Tensor, style: Style, long_side: int) -> Objective:
         recipe, encoder = self.recipe, self.encoder
         terms: list[Term] = []
+        mixed = self._style_moments(style, round(long_side * self.config.style_scale))
         if recipe.content_weight > 0:
-            targets = encoder.features(photo, recipe.content_layers)
-            terms += [
-                content_term(layer, targets[layer], recipe.content_share, recipe.content_scale)
-                for layer in recipe.content_layers
-            ]
+            for layer, own in encoder.features(photo, recipe.content_layers).items():
+                target, share = own, recipe.content_share
+                if recipe.content_scale == "relative":
+                    contrast = _contrast(own, mixed[layer])
+                    target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
+                terms.append(content_term(layer, target, share, recipe.content_scale))
         if recipe.style_weight > 0:
-            mixed = self._style_moments(style, round(long_side * self.config.style_scale))
             terms += [
                 style_term(layer, mixed[layer], recipe.style_share, recipe.style_scale) for layer in recipe.style_layers
             ]
@@ -191,16 +198,25 @@ class PixelOptimizer:
         return Objective(terms)
 
     def _style_moments(self, style: Style, long_side: int) -> dict[str, Moments]:
+        layers = dict.fromkeys((*self.recipe.style_layers, *self.recipe.content_layers))
         found: list[dict[str, Moments]] = []
         for picture in style.pictures:
-            features = self.encoder.features(
-                resize(picture, _scaled(picture, long_side)).to(self.encoder.device), self.recipe.style_layers
-            )
-            found.append({layer: moments(features[layer]) for layer in self.recipe.style_layers})
-        return {
-            layer: Moments.mix([each[layer] for each in found], list(style.weights))
-            for layer in self.recipe.style_layers
-        }
+            scaled = resize(picture, _scaled(picture, long_side)).to(self.encoder.device)
+            features = self.encoder.features(scaled, layers)
+            found.append({layer: moments(features[layer]) for layer in layers})
+        return {layer: Moments.mix([each[layer] for each in found], list(style.weights)) for layer in layers}
+
+
+def _contrast(photo: Tensor, style: Moments) -> float:
+    """The style's root mean square of a layer, in units of the photo's: what balances the terms for a pair.
+
+    A pale style (below 1) leaves room for that share of the photo's contrast: asked for all of it, a picture that
+    must also have the style's moments answers with the loudest of the photo's forms and loses the others. Under a
+    strong style (above 1) the photo's features are small beside the picture's own; their distance, relative to
+    themselves, would outweigh the style, and counts for less in that measure.
+    """
+    energy = style.gram.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
+    return energy.clamp(1e-4, 1e4).sqrt().item()
 
 
 def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
@@ -220,8 +236,10 @@ def pyramid(height: int, width: int, steps: int, coarse: bool) -> list[tuple[int
         h, w = sizes[0]
         sizes.insert(0, (round(h / 2), round(w / 2)))
     sizes = sizes[-min(len(sizes), steps) :]
-    each, rest = divmod(steps, len(sizes))
-    return [(h, w, each + (rest if i == 0 else 0)) for i, (h, w) in enumerate(sizes)]
+    shares = [COARSER ** (len(sizes) - 1 - level) for level in range(len(sizes))]
+    counts = [max(1, int(steps * share / sum(shares))) for share in shares]
+    counts[0] += steps - sum(counts)
+    return [(h, w, count) for (h, w), count in zip(sizes, counts, strict=True)]
 
 
 def descend(
@@ -259,7 +277,7 @@ def descend(
             if optimizer == "adam":
                 image.clamp_(0, 1)
             # Before a third of the way the picture still travels; a mean over that would only lag behind.
-            keep = 0.95 if step > 0.3 * steps else 0.0
+            keep = KEEP if step > 0.3 * steps else 0.0
             mean = keep * mean + (1 - keep) * image.detach().clamp(0, 1)
         numbers = losses.numbers()
         history.append(numbers["total"])

@@ -1,0 +1,147 @@
+"""Encoders from the package, from files of every known form, and from a hub's cache."""
+
+import dataclasses
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder
+from impasto.nets.weights import HUB, encoder_names, load_encoder, pick_device, read_weights
+
+TINY = Architecture(((4, 6), (8,), (10, 4)), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+
+
+def weights_of(architecture: Architecture) -> dict[str, Tensor]:
+    torch.manual_seed(5)
+    net = Encoder(architecture, name="random")
+    return {
+        key.replace("convs.relu", "conv").replace("heads.relu", "head"): value.clone()
+        for key, value in net.state_dict().items()
+    }
+
+
+def image() -> Tensor:
+    return torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_embedded_encoder_is_what_its_card_says() -> None:
+    path = Path(str(resources.files("impasto") / "assets" / "compact.safetensors"))
+    assert path.stat().st_size <= 8_000_000
+    with safe_open(str(path), framework="pt") as file:
+        header = file.metadata()
+    assert Architecture(**{k: _tuples(v) for k, v in json.loads(header["architecture"]).items()}) == COMPACT
+    assert "CC BY 4.0" in header["licence"]
+    assert {"teachers", "data", "validation"} <= json.loads(header["recipe"]).keys()
+    widths = load_encoder(dtype=torch.float32, device="cpu").architecture.widths
+    assert all(widths[layer] == VGG19.widths[layer] for layer in widths if layer.endswith("_1"))
+
+
+def _tuples(value: object) -> object:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def test_a_file_with_a_header_is_rebuilt_from_it(tmp_path: Path) -> None:
+    weights = weights_of(TINY)
+    header = {"architecture": json.dumps(dataclasses.asdict(TINY))}
+    save_file(weights, tmp_path / "mine.safetensors", metadata=header)
+    loaded = load_encoder(tmp_path / "mine.safetensors", device="cpu", dtype=torch.float32)
+    assert loaded.architecture == TINY
+    assert loaded.name == "mine.safetensors"
+    expected = Encoder(TINY, name="").load(weights).features(image(), ["relu3_2"])["relu3_2"]
+    assert torch.equal(loaded.features(image(), ["relu3_2"])["relu3_2"], expected)
+
+
+def test_a_bare_vgg_is_understood_by_its_shapes_and_heads(tmp_path: Path) -> None:
+    bare = dataclasses.replace(TINY, mean=(0.0,) * 3, std=(1.0,) * 3, heads=(("relu2_1", 16), ("relu3_1", 12)))
+    save_file(weights_of(bare), tmp_path / "bare.safetensors")
+    architecture, _ = read_weights(tmp_path / "bare.safetensors")
+    assert architecture == bare
+    loaded = load_encoder(tmp_path / "bare.safetensors", device="cpu", dtype=torch.float32)
+    assert loaded.features(image(), ["relu2_1"])["relu2_1"].shape[1] == 16
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub's cache on disk, as huggingface-hub lays it out, with nothing in it, and no network."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path / f"models--{HUB.replace('/', '--')}"
+
+
+def fill(hub: Path, weights: dict[str, Tensor]) -> Path:
+    (hub / "blobs").mkdir(parents=True)
+    (hub / "refs").mkdir()
+    snapshot = hub / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (hub / "refs" / "main").write_text("0" * 40)
+    save_file(weights, hub / "blobs" / "partial")
+    blob = hub / "blobs" / hashlib.sha256((hub / "blobs" / "partial").read_bytes()).hexdigest()
+    (hub / "blobs" / "partial").rename(blob)
+    (snapshot / "model.safetensors").symlink_to(blob)
+    return blob
+
+
+def torchvision_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As torchvision and timm store VGG-19, classifier included."""
+    numbers = iter((0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34))
+    number = {layer.removeprefix("relu"): next(numbers) for layer in VGG19.widths}
+    renamed = {f"features.{number[key[4:7]]}.{key[8:]}": value.half() for key, value in weights.items()}
+    return renamed | {"head.fc.weight": torch.zeros(10, 4)}
+
+
+def test_vgg19_comes_from_the_hubs_cache_and_is_checked(hub: Path) -> None:
+    weights = weights_of(VGG19)
+    blob = fill(hub, torchvision_names(weights))
+    loaded = load_encoder("vgg19", device="cpu", dtype=torch.float32)
+    assert loaded.architecture == VGG19
+    assert torch.equal(loaded.convs["relu5_4"].weight, weights["conv5_4.weight"].half().float())
+    damaged = bytearray(blob.read_bytes())
+    damaged[-1] ^= 1
+    blob.write_bytes(damaged)
+    with pytest.raises(ImpastoError, match=r"damaged.*--encoder"):
+        load_encoder("vgg19", device="cpu")
+
+
+def test_without_a_network_vgg19_is_refused_with_two_ways_out(hub: Path) -> None:
+    with pytest.raises(ImpastoError, match=r"no network.*--encoder compact.*--encoder FILE") as error:
+        load_encoder("vgg19", device="cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a safetensors file", b"\xff" * 64])
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    with pytest.raises(ImpastoError, match="not a readable safetensors"):
+        load_encoder(tmp_path / "x.safetensors")
+
+
+def test_other_networks_and_missing_parts_are_refused(tmp_path: Path) -> None:
+    save_file({"layer1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ImpastoError, match="holds no VGG"):
+        load_encoder(tmp_path / "other.safetensors")
+    weights = weights_of(TINY)
+    del weights["conv3_2.bias"]
+    save_file(weights, tmp_path / "part.safetensors")
+    with pytest.raises(ImpastoError, match=r"conv|relu3_2"):
+        load_encoder(tmp_path / "part.safetensors")
+    with pytest.raises(ImpastoError, match=", ".join(encoder_names())):
+        load_encoder(tmp_path / "nothing.safetensors")
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(ImpastoError, match="--device cpu"):
+        pick_device("no-such-device")
+    if not torch.cuda.is_available():
+        with pytest.raises(ImpastoError, match="--device cpu"):
+            pick_device("cuda")
