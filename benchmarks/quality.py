@@ -39,7 +39,8 @@ def main() -> None:
 
 def score(args: argparse.Namespace, content: str, style: str, output: Path) -> dict[str, float]:
     photo, painting = (args.pictures / kind / f"{name}.jpg" for kind, name in (("content", content), ("style", style)))
-    command = [sys.executable, "-m", "impasto.apps.cli", "stylize", photo, painting, "-o", output, "--quiet"]
+    program = [sys.executable, "-c", "from impasto.apps.cli import main; main()"]
+    command = [*program, "stylize", photo, painting, "-o", output, "--quiet"]
     begun = time.perf_counter()
     subprocess.run([*command, *args.options], check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begun
