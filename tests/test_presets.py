@@ -70,9 +70,11 @@ def variation(image: Tensor) -> Tensor:
 
 
 def own(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
-    """Relative: squared distances over squared norms; the balance is this package's to choose."""
+    """Relative: squared distances over squared norms, the photo at the contrast that the style leaves it."""
     here = PRESETS["impasto"]
-    content = ((F["relu4_1"] - P["relu4_1"]) ** 2).sum() / (P["relu4_1"] ** 2).sum()
+    contrast = ((S["relu4_1"] ** 2).mean() / (P["relu4_1"] ** 2).mean()).sqrt()
+    goal = P["relu4_1"] * contrast.clamp(max=1)
+    content = ((F["relu4_1"] - goal) ** 2).sum() / (goal**2).sum() / contrast.clamp(min=1)
     style = torch.zeros(())
     for layer in FIRST:
         M = F[layer].shape[1]
@@ -188,7 +190,7 @@ def test_a_weight_multiplies_the_sources_own(name: str) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_starts_where_the_source_does(name: str) -> None:
     content = summed(first_step(name, None), "raw/content/")
-    assert (content == 0) == (SOURCES[name][3] == "content")
+    assert (content < 1e-3) == (SOURCES[name][3] == "content")  # not 0 where the style is paler than the photo
 
 
 @pytest.mark.parametrize("name", PRESETS)
