@@ -68,7 +68,7 @@ PRESETS = MappingProxyType(
             content_weight=0.48,
             style_weight=5.0,
             tv_scale="mean",
-            steps=170,
+            steps=150,
             learning_rate=0.04,
             pyramid=True,
         ),
