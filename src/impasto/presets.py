@@ -68,8 +68,8 @@ PRESETS = MappingProxyType(
             content_weight=0.48,
             style_weight=5.0,
             tv_scale="mean",
-            steps=150,
-            learning_rate=0.04,
+            steps=165,
+            learning_rate=0.045,
             pyramid=True,
         ),
         "gatys2015": Preset(
