@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from impasto.losses import moments
 from impasto.nets.encoder import VGG19, Encoder
+from impasto.nets.memory import keep_freed_memory
 from impasto.nets.weights import best_dtype, load_encoder
 from impasto.objective import Objective, content_term, style_term
 
@@ -97,6 +98,7 @@ def ours(encoder: Encoder, size: int) -> Callable[[], None]:
 
 
 def random_vgg19() -> Encoder:
+    keep_freed_memory()  # as load_encoder does
     torch.manual_seed(0)
     encoder = Encoder(VGG19, name="vgg19, random weights").freeze()
     return encoder.to(best_dtype(torch.device("cpu")))

@@ -10,10 +10,10 @@ from PIL import Image, ImageOps
 import impasto
 
 PAIRS = (
-    ("astronaut", "night-swirl"),
+    ("coffee", "night-swirl"),
     ("cat", "autumn-knife"),
     ("coffee", "water-garden"),
-    ("rocket", "waves"),
+    ("cat", "woodcut"),
     ("cat", "stained-glass"),
     ("coffee", "orphism"),
 )

@@ -15,7 +15,7 @@ from impasto.presets import PRESETS, Init, OptimizerName
 __all__ = ["app", "main"]
 
 # Sample names, see `impasto styles`.
-DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "astronaut", "night-swirl", Path("demo.png")
+DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
 
 BALANCE, LAYERS, DESCENT, FILES = "Balance", "Layers and encoder", "Descent", "Files and messages"
 

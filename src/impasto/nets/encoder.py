@@ -182,9 +182,14 @@ class _ConvReLU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
         ctx.padding = padding
         if padding == "reflect":
-            y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias).relu_()
+            x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        margin = 0 if padding == "reflect" else 1
+        if x.device.type == "cpu" and x.dtype == torch.bfloat16:
+            # oneDNN applies the ReLU while the result is still in the processor's cache.
+            sizes = ([margin] * 2, [1, 1], [1, 1], 1)
+            y = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *sizes, "relu", [], "")
         else:
-            y = F.conv2d(x, weight, bias, padding=1).relu_()
+            y = F.conv2d(x, weight, bias, padding=margin).relu_()
         ctx.save_for_backward(y, weight)
         return y
 
@@ -195,8 +200,10 @@ class _ConvReLU(torch.autograd.Function):
         margin = 1 if ctx.padding == "reflect" else 0
         shape = (batch, weight.shape[1], height + 2 * margin, width + 2 * margin)
         grad = torch.ops.aten.threshold_backward(grads[0], y, 0)
+        # Only the shape and the layout of the input are looked at.
+        like = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
         grad = torch.ops.aten.convolution_backward(
-            *(grad, y.new_empty(1).expand(shape), weight, None),  # only the shape of the input is looked at
+            *(grad, like, weight, None),
             *([1, 1], [1 - margin] * 2, [1, 1], False, [0, 0], 1, [True, False, False]),
         )[0]
         if margin:

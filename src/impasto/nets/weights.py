@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder, Pooling
+from impasto.nets.memory import keep_freed_memory
 
 __all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights"]
 
@@ -45,6 +46,8 @@ def load_encoder(
     `ImpastoError` for anything that cannot be loaded, naming a way out.
     """
     where = pick_device(device)
+    if where.type == "cpu":
+        keep_freed_memory()
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
