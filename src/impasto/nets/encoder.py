@@ -187,7 +187,7 @@ class _ConvReLU(torch.autograd.Function):
         if x.device.type == "cpu" and x.dtype == torch.bfloat16:
             # oneDNN applies the ReLU while the result is still in the processor's cache.
             sizes = ([margin] * 2, [1, 1], [1, 1], 1)
-            y = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *sizes, "relu", [], "")
+            y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *sizes, "relu", [], "")
         else:
             y = F.conv2d(x, weight, bias, padding=margin).relu_()
         ctx.save_for_backward(y, weight)
