@@ -339,7 +339,7 @@ def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
     code, out, err = run("demo", *QUICK)
     assert (code, out) == (0, "demo.png\n")
     assert str(Path("demo.png").absolute()) in err
-    assert Image.open("demo.png").size == (64, 64)
+    assert max(Image.open("demo.png").size) == 64
 
 
 def test_styles_can_be_saved(run, monkeypatch):
