@@ -25,6 +25,7 @@ from impasto.apps.report import reporting
 from impasto.compose.picture import KeepColor
 from impasto.image import read_recipe, save_picture
 from impasto.nets.encoder import Pooling
+from impasto.nets.painter import load_painter
 from impasto.plates import names
 from impasto.presets import PRESETS
 from impasto.samples import sample_names
@@ -39,6 +40,7 @@ def folder(tmp_path, monkeypatch):
     torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
     random = np.random.default_rng(0)
     for name, cells in (("photo", 3), ("waves", 9), ("dots", 21)):
         noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
@@ -326,7 +328,7 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch):
     out = re.sub(r"\x1b\[[0-9;]*m", "", out)  # some CI services force colours
     rows = {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
     known = defaults()
-    for name in ("size", "style_weight", "steps", "optimizer", "init", "learning_rate", "encoder", "device", "seed"):
+    for name in ("size", "style_weight", "steps", "optimizer", "learning_rate", "encoder", "device", "seed"):
         assert f"[default: {known[name]}]" in rows["--" + name.replace("_", "-")], name
     assert "|".join(get_args(KeepColor)) in rows["--keep-color"]
     assert "|".join(get_args(Pooling)) in rows["--pooling"]
@@ -344,8 +346,11 @@ def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
 
 def test_styles_can_be_saved(run, monkeypatch):
     monkeypatch.setattr("impasto.apps.tables.names", lambda: ("night-swirl",))
-    assert run("styles", "--save", "plates/small", "--size", "48") == (0, "plates/small/night-swirl.png\n", "")
+    code, out, err = run("styles", "--save", "plates/small", "--size", "48")
+    painted = [f"plates/small/{name}-painted.png" for name in load_painter(device="cpu").bank.names]
+    assert (code, out.splitlines(), err) == (0, ["plates/small/night-swirl.png", *painted], "")
     assert Image.open("plates/small/night-swirl.png").size == (48, 48)
+    assert {max(Image.open(path).size) for path in painted} <= {48}
     assert run("styles", "--save", "photo.png")[0] == 2
 
 

@@ -93,7 +93,8 @@ def gram(features: Tensor) -> Tensor:
     if features.dtype == torch.bfloat16 and positions >= 64 * _BandedGram.BANDS:
         return _BandedGram.apply(features)  # type: ignore[no-any-return, no-untyped-call]
     flat = _wide(features).flatten(2)
-    return flat @ flat.mT / positions
+    with torch.autocast(flat.device.type, enabled=False):
+        return flat @ flat.mT / positions
 
 
 def _wide(x: Tensor) -> Tensor:

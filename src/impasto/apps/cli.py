@@ -8,7 +8,8 @@ from typing import Annotated, get_args
 
 import typer
 
-from impasto.apps.options import LazyDefaults, LazyTrainingDefaults, split_options
+from impasto.apps import cli_train
+from impasto.apps.options import FILES, Debug, LazyDefaults, LazyTrainingDefaults, Quiet, split_options
 from impasto.apps.report import one_line, reporting, say
 from impasto.presets import PRESETS, Init, OptimizerName
 
@@ -17,7 +18,7 @@ __all__ = ["app", "main"]
 # Sample names, see `impasto styles`.
 DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
 
-BALANCE, LAYERS, DESCENT, FILES = "Balance", "Layers and encoder", "Descent", "Files and messages"
+BALANCE, LAYERS, DESCENT = "Balance", "Layers and encoder", "Descent"
 
 app = typer.Typer(
     name="impasto",
@@ -27,14 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-train = typer.Typer()
-app.add_typer(train, name="train")
+app.add_typer(cli_train.train, name="train")
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=FILES)]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="No progress and no notes: only the path.", rich_help_panel=FILES),
-]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -79,15 +74,9 @@ def impasto(
 
     impasto stylize photo.jpg painting.jpg -o out.png
     impasto stylize photo.jpg night-swirl    (one of impasto styles)
+    impasto stylize photo.jpg painting.jpg --method arbitrary    (at once)
     impasto demo
     """
-    if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
-
-
-@train.callback(invoke_without_command=True)
-def train_group(ctx: typer.Context) -> None:
-    """Train networks of your own."""
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -96,11 +85,32 @@ def train_group(ctx: typer.Context) -> None:
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")],
     styles: Annotated[
-        list[str],
-        typer.Argument(metavar="STYLE", help="One painting or several, or names of sample styles."),
-    ],
+        list[str] | None,
+        typer.Argument(metavar="STYLE", show_default=False, help="One painting or several, or names of styles."),
+    ] = None,
     output: Output = None,
     size: Size = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="optimize|arbitrary|fast",
+            help="Optimise the pixels; or one pass of a network, in any style, or in a learned one by its name.",
+        ),
+    ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STYLE", show_default=False, help="The same as STYLE; may be given several times."),
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(metavar="0…1", help="How far from the photo, 0, to the style, 1.")
+    ] = None,
+    refine: Annotated[
+        int | None, typer.Option(metavar="N", help="After the one pass, so many steps of the optimiser.")
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The network that paints: of impasto train, or the embedded one."),
+    ] = None,
     style_weight: Annotated[
         float | None,
         typer.Option(help="More or less style than the preset's own balance: 2 is twice.", rich_help_panel=BALANCE),
@@ -161,7 +171,7 @@ def stylize(
         str | None,
         typer.Option(
             metavar="|".join((*get_args(Init), "FILE")),
-            help="What to start from: the photo, noise, or a picture.",
+            help="What to start from instead of a one-pass picture: the photo, noise, or a picture.",
             rich_help_panel=DESCENT,
         ),
     ] = None,
@@ -208,13 +218,16 @@ def stylize(
     impasto stylize photo.jpg waves mosaic --blend 0.7,0.3 --size 1024
     impasto stylize photo.jpg painting.jpg --keep-color luminance --style-weight 2
     impasto stylize photo.jpg painting.jpg --preset gatys2015 --trace losses.csv
+    impasto stylize photo.jpg painting.jpg --method arbitrary --refine 60
+    impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
     """
     given = {name: value for name, value in locals().items() if value is not None}
     with reporting(debug):
         from impasto.apps.rendering import Outputs, Request, free_name, render
 
-        request = Request(content, styles, *split_options(given))
-        target = output or free_name(content, styles)
+        wanted = [*(styles or ()), *(style or ())]
+        request = Request(content, wanted, *split_options(given))
+        target = output or free_name(content, wanted)
         render(request, Outputs(target, save_every, trace), quiet=quiet)
 
 
@@ -242,11 +255,14 @@ def demo(
 
 @app.command()
 def styles(
-    save: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw them all as PNGs into this folder.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw them all as PNGs into this folder, and a photo in each learned one."),
+    ] = None,
     size: Annotated[int, typer.Option(help="Side of the saved pictures in pixels.")] = 512,
     debug: Debug = False,
 ) -> None:
-    """List the sample styles, which are drawn by code, and the sample photos.
+    """List the styles: samples, which are drawn by code, and those learned; and the sample photos.
 
     impasto styles
     impasto styles --save plates --size 1024
@@ -254,7 +270,7 @@ def styles(
     with reporting(debug):
         from impasto.apps import tables
 
-        tables.styles() if save is None else tables.save_styles(save, size)
+        tables.styles() if save is None else tables.save_styles(save, size, DEMO_PHOTO)
 
 
 @app.command()
@@ -300,57 +316,8 @@ def info(
         show(file, as_json=as_json)
 
 
-@train.command("encoder", cls=LazyTrainingDefaults)
-def train_encoder(
-    teacher: Annotated[
-        list[str],
-        typer.Option(metavar="compact|vgg19|FILE", help="Whose features to learn; several share the layers."),
-    ],
-    data: Annotated[list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE.safetensors", help="The encoder; its checkpoint and log lie beside it."
-        ),
-    ],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the checkpoint left off.")] = False,
-    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of a crop in pixels.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The largest of the run.")] = None,
-    precision: Annotated[str | None, typer.Option(metavar="bfloat16|float32", help="Of convolutions.")] = None,
-    seed: Annotated[int | None, typer.Option(help="One seed, one encoder.")] = None,
-    every: Annotated[int, typer.Option(min=1, help="Validate and save after so many steps.")] = 500,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.")] = "auto",
-    licence: Annotated[
-        str, typer.Option(help="What the file says of its licence; the teacher's has a say.")
-    ] = "not stated",
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Distil an encoder: a small VGG learns to give a large one's features.
-
-    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
-
-    impasto train encoder --teacher vgg19 --data photos --data paintings -o mine.safetensors
-    impasto stylize photo.jpg painting.jpg --encoder mine.safetensors
-    """
-    known = ("steps", "batch", "crop", "learning_rate", "precision", "seed")
-    config = {name: value for name, value in locals().items() if name in known and value is not None}
-    with reporting(debug):
-        from impasto.apps import training
-
-        training.train_encoder(
-            teacher,
-            data,
-            training.Paths(output),
-            config,
-            resume=resume,
-            every=every,
-            device=device,
-            licence=licence,
-            quiet=quiet,
-        )
+app.command(cls=LazyTrainingDefaults)(cli_train.learn)
+app.command(cls=LazyDefaults)(cli_train.pairs)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -1,20 +1,42 @@
-"""The options of `impasto stylize`: their defaults, and how texts become values."""
+"""Options of commands: those many share, their defaults, and how texts become values."""
 
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
+import typer
 from typer.core import TyperCommand
 
 from impasto.errors import ImpastoError
 from impasto.presets import Init
 
-__all__ = ["LazyDefaults", "LazyTrainingDefaults", "defaults", "numbers", "split_options", "words"]
+__all__ = [
+    "FILES",
+    "Debug",
+    "LazyDefaults",
+    "LazyTrainingDefaults",
+    "Quiet",
+    "defaults",
+    "numbers",
+    "split_options",
+    "training_defaults",
+    "words",
+]
+
+FILES = "Files and messages"
+"""The heading in a command's help."""
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=FILES)]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No progress and no notes: only the result.", rich_help_panel=FILES),
+]
 
 
 def defaults() -> dict[str, Any]:
     """What `plan` and `OptimizeConfig` do when not told otherwise, their preset's choices in place of `None`."""
+    from impasto.compose.methods import PASS_STEPS
     from impasto.compose.picture import plan
     from impasto.stylizers.optimize import OptimizeConfig
 
@@ -22,12 +44,31 @@ def defaults() -> dict[str, Any]:
     resolved = config.resolve()
     own = {name: getattr(config, name) for name in OptimizeConfig.__dataclass_fields__}
     own = {name: getattr(resolved, name) if value in (None, ()) else value for name, value in own.items()}
+    # Left alone, `plan` begins at a one-pass picture, which is no word for `init`, and needs fewer steps.
+    own |= {"steps": PASS_STEPS, "init": None}
     planned = {
         name: parameter.default
         for name, parameter in inspect.signature(plan).parameters.items()
         if parameter.default not in (inspect.Parameter.empty, None)
     }
     return planned | own
+
+
+def training_defaults(command: str) -> dict[str, Any]:
+    """What `impasto learn` and `impasto train COMMAND` do when not told otherwise."""
+    from impasto.train.arbitrary import ArbitraryConfig
+    from impasto.train.bank import BankConfig
+    from impasto.train.distill import DistillConfig
+    from impasto.train.pairs import PairsConfig
+
+    configs = {
+        "arbitrary": ArbitraryConfig(),
+        "bank": BankConfig(),
+        "encoder": DistillConfig(),
+        "learn": BankConfig(vectors_only=True),
+        "pairs": PairsConfig(),
+    }
+    return vars(configs[command])
 
 
 class LazyDefaults(TyperCommand):
@@ -51,13 +92,11 @@ class LazyDefaults(TyperCommand):
 
 
 class LazyTrainingDefaults(LazyDefaults):
-    """The same for `impasto train encoder`."""
+    """The same for the commands that train."""
 
     def known(self) -> dict[str, Any]:
-        """Those of `DistillConfig`."""
-        from impasto.train.distill import DistillConfig
-
-        return vars(DistillConfig())
+        """Those of what the command of this name trains."""
+        return training_defaults(self.name or "")
 
 
 def words(text: str, option: str) -> tuple[str, ...]:

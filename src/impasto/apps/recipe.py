@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from impasto.apps.options import defaults
 from impasto.apps.report import printable
@@ -14,7 +14,7 @@ from impasto.picturefile import read_recipe
 __all__ = ["command", "show"]
 
 # Parts of a recipe that are not options of the same name.
-_OTHER = {"blend", "encoder", "start"}
+_OTHER = {"blend", "encoder", "network", "start"}
 
 
 def show(path: Path, *, as_json: bool) -> None:
@@ -51,9 +51,13 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
 
     Files are named as they were, without their folders, and options where they differ from the defaults.
     """
+    from impasto.compose.methods import Method
+
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
-    if recipe.get("method") != "optimize" or content is None or not names or None in names:
+    if recipe.get("method") not in get_args(Method) or content is None or not names or None in names:
+        return None
+    if recipe.get("pyramid") is not None:  # asked for in Python; there is no option for it
         return None
     inputs = [_positional(name) for name in (content, *names) if name]
     parts = ["impasto", "stylize", *inputs, "-o", _positional(output)]
@@ -64,7 +68,7 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     blend = recipe.get("blend")
     if isinstance(blend, list) and any(weight != blend[0] for weight in blend):
         parts += ["--blend", _value(blend)]
-    for flag, part in (("--encoder", "encoder"), ("--init", "start")):
+    for flag, part in (("--network", "network"), ("--encoder", "encoder"), ("--init", "start")):
         named = _name(recipe.get(part))
         if named is not None and named != defaults().get(part):
             parts += [flag, named]

@@ -14,10 +14,12 @@ import typer
 
 from impasto.apps.progress import Clock, Display, display, summary
 from impasto.apps.report import INTERRUPTED, emit, say
+from impasto.apps.tables import learned_styles
 from impasto.apps.trace import Trace, require_plot
 from impasto.compose.picture import Job, plan
 from impasto.errors import ImpastoError
 from impasto.image import check_output, save_notes, save_picture
+from impasto.plates import names
 from impasto.stylizers.core import Step
 from impasto.stylizers.optimize import OptimizeConfig
 
@@ -36,8 +38,27 @@ class Request:
     @property
     def inputs(self) -> list[Path]:
         """The files it reads."""
-        named = (self.content, *self.styles, self.options.get("start"), self.options.get("encoder"))
+        named = (self.content, *self.styles, *(self.options.get(name) for name in ("start", "encoder", "network")))
         return [Path(name) for name in named if name is not None and Path(name).is_file()]
+
+    @property
+    def once(self) -> str:
+        """Why this picture is made in a single step without losses, or an empty text if it is not."""
+        method = self.options.get("method")
+        if method in ("arbitrary", "fast") and not self.options.get("refine"):
+            return f"--method {method}, which paints in one pass: add --refine N"
+        return "--strength 0, which gives the photo back: raise it" if self.config.get("strength") == 0 else ""
+
+    def check(self) -> None:
+        """`ImpastoError` for no style at all, and for a learned style where pictures are asked for."""
+        if not self.styles:
+            raise ImpastoError("name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)")
+        if self.options.get("method") == "fast":
+            return
+        for style in self.styles:
+            unknown = not os.path.exists(style) and style not in names()
+            if unknown and style in (learned.name for learned in learned_styles()):
+                raise ImpastoError(f"{style} is a learned style and no picture: add --method fast")
 
 
 @dataclass(frozen=True)
@@ -60,8 +81,12 @@ class Outputs:
         """`OUTSTEM-00050.png`, beside the picture."""
         return self.picture.with_name(f"{self.picture.stem}-{step:05}.png")
 
-    def check(self, inputs: Sequence[Path]) -> None:
-        """`ImpastoError` for what cannot be written, or would be written over one of `inputs`."""
+    def check(self, request: Request) -> None:
+        """`ImpastoError` for what cannot be written, would be written over an input, or would hold nothing."""
+        inputs = request.inputs
+        for option, asked in (("--trace", self.trace), ("--save-every", self.save_every)):
+            if asked and request.once:
+                raise ImpastoError(f"{option} has nothing to show of {request.once}, or leave {option} out")
         check_output(self.picture)
         targets = [self.picture]
         if self.trace is not None and self.plot is not None:
@@ -106,7 +131,8 @@ def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
     Ctrl-C saves the picture so far under the name asked for, and the losses, and raises `typer.Exit(130)`; before
     the first step it writes nothing. Raises `ImpastoError`, long work not yet begun, for anything that does not fit.
     """
-    outputs.check(request.inputs)
+    request.check()
+    outputs.check(request)
     begun, trace, run = time.perf_counter(), Trace(), _Run(outputs)
     with _OneInterrupt() as interrupt:
         try:
@@ -125,7 +151,8 @@ def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
         if not quiet:
             for note in notes:
                 say(f"note: {note}")
-            say(f"{run.last.step} steps in {time.perf_counter() - begun:.1f} s")
+            steps = "1 step" if run.last.step == 1 else f"{run.last.step} steps"
+            say(f"{steps} in {time.perf_counter() - begun:.1f} s")
         emit(outputs.picture)
         if outputs.trace is not None and outputs.plot is not None:
             trace.save(outputs.trace)

@@ -1,18 +1,24 @@
 """What there is to choose from: styles, presets, layers."""
 
+import json
+import os
 import sys
+from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from safetensors import SafetensorError, safe_open
 
-from impasto.apps.report import emit
+from impasto.apps.report import emit, printable, say
 from impasto.errors import ImpastoError
 from impasto.plates import describe, draw, names
 from impasto.presets import PRESETS, Preset
-from impasto.samples import sample_names
+from impasto.samples import sample, sample_names
 
-__all__ = ["layers", "presets", "save_styles", "styles"]
+__all__ = ["Learned", "layers", "learned_styles", "presets", "save_styles", "styles"]
 
 # Where stdout is no terminal, wide enough to wrap nothing.
 _WIDE = 400
@@ -36,17 +42,72 @@ def _table(*columns: str) -> Table:
     return table
 
 
+class Learned(NamedTuple):
+    """A style that a network has learned: the embedded one, or in the user's `own` bank."""
+
+    name: str
+    note: str
+    own: bool
+
+
+def learned_styles() -> list[Learned]:
+    """The styles of the embedded painter and, in place of one of the same name or beside, of the user's own bank.
+
+    Nothing is read but the files' headers, and torch is not loaded: a list should be there at once. Raises
+    `ImpastoError` for a bank that cannot be read.
+    """
+    found: dict[str, Learned] = {}
+    for path, own in ((_assets() / "painter.safetensors", False), (_own_bank(), True)):
+        if path.is_file():
+            found |= {name: Learned(name, note, own) for name, note in _header(path).items()}
+    return [found[name] for name in sorted(found)]
+
+
+def _assets() -> Path:
+    return Path(str(resources.files("impasto") / "assets"))
+
+
+def _own_bank() -> Path:
+    """`impasto.nets.bank.own_bank`, which would bring torch."""
+    home = os.environ.get("IMPASTO_HOME")
+    return (Path(home) if home else Path.home() / ".impasto") / "styles.safetensors"
+
+
+def _header(path: Path) -> dict[str, str]:
+    """The names of the styles in a bank or a painter, and their notes."""
+    try:
+        with safe_open(str(path), framework="np") as file:
+            keys, header = list(file.keys()), file.metadata() or {}
+        notes = json.loads(header.get("notes", "{}"))
+        styles = [key.removeprefix("style.") for key in keys if key.startswith("style.")]
+        return {name: str(notes.get(name, "")) for name in styles}
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+        raise ImpastoError(f"{path} is not a file of styles that can be read ({error}); move it away") from None
+
+
 def styles() -> None:
-    """Print the sample styles with what they show, and the names of the sample photos."""
+    """Print the sample styles with what they show, the names of the sample photos, and the learned styles."""
     table = _table("style", "what it is")
     for name in names():
         table.add_row(name, describe(name))
     _print(table)
     print(f"\nphotos: {', '.join(sample_names())}")
+    found = learned_styles()
+    if found:
+        print("\nlearned, for --method fast:")
+        table = _table("style", "what it is")
+        for each in found:
+            # As `Text`: what stands in a file is no markup.
+            note = f"{each.note} (yours)".lstrip() if each.own else each.note
+            table.add_row(Text(printable(each.name)), Text(printable(note)))
+        _print(table)
 
 
-def save_styles(folder: Path, size: int) -> None:
-    """Draw every sample style as `FOLDER/NAME.png`, `size` pixels square, and print the paths."""
+def save_styles(folder: Path, size: int, photo: str) -> None:
+    """Draw every sample style as `FOLDER/NAME.png`, `size` pixels square, and print the paths.
+
+    And paint the sample `photo` in every learned style, as `FOLDER/NAME-painted.png`, `size` pixels on its long side.
+    """
     from impasto.image import check_output, open_picture, save_picture
 
     try:
@@ -56,6 +117,29 @@ def save_styles(folder: Path, size: int) -> None:
     paths = [check_output(folder / f"{name}.png") for name in names()]
     for name, path in zip(names(), paths, strict=True):
         emit(save_picture(path, open_picture(draw(name, size)).image))
+    _paint_learned(folder, size, photo)
+
+
+def _paint_learned(folder: Path, size: int, name: str) -> None:
+    from impasto.image import open_picture, resize, save_picture
+    from impasto.nets.bank import Bank, check_name
+    from impasto.nets.painter import load_painter
+    from impasto.stylizers.feedforward import FeedForward
+
+    painter = load_painter()
+    if _own_bank().is_file():
+        bank = Bank.load(_own_bank())
+        if bank.network == painter.bank.network:
+            painter = painter.knowing(bank)
+        else:
+            say(f"note: the styles in {_own_bank()} were learned for another network and are left out")
+    stylizer = FeedForward(painter)
+    photo = open_picture(sample(name)).image
+    scale = size / max(photo.shape[-2:])
+    photo = resize(photo, (round(photo.shape[-2] * scale), round(photo.shape[-1] * scale)))
+    for style in painter.bank.names:
+        (step,) = stylizer.render(photo, stylizer.named(style))
+        emit(save_picture(folder / f"{check_name(style)}-painted.png", step.image))
 
 
 def presets() -> None:

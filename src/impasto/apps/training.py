@@ -1,10 +1,12 @@
 """Training from a command line: read, train with progress, save; stop and resume at will."""
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import typer
@@ -12,18 +14,38 @@ import typer
 from impasto.apps.progress import Display, display
 from impasto.apps.report import INTERRUPTED, emit, say
 from impasto.errors import ImpastoError
-from impasto.nets.weights import load_encoder
-from impasto.train.data import read_pictures
+from impasto.image import save_picture
+from impasto.nets.bank import check_name
+from impasto.nets.encoder import Encoder
+from impasto.nets.painter import PAINTER, Painter, load_painter
+from impasto.nets.weights import EMBEDDED, load_encoder
+from impasto.train.arbitrary import ArbitraryConfig, ArbitraryTask
+from impasto.train.bank import BankConfig, BankTask
+from impasto.train.data import read_pairs, read_pictures
 from impasto.train.distill import Distillation, DistillConfig
 from impasto.train.log import logged
+from impasto.train.painting import NetworkTask
+from impasto.train.pairs import PairsConfig, PairsTask
 from impasto.train.run import Record, train
 
-__all__ = ["Paths", "train_encoder"]
+__all__ = [
+    "Paths",
+    "Session",
+    "pictures",
+    "style_name",
+    "tell",
+    "train_arbitrary",
+    "train_bank",
+    "train_encoder",
+    "train_pairs",
+]
+
+_Trained: TypeAlias = Distillation | NetworkTask
 
 
 @dataclass(frozen=True)
 class Paths:
-    """The encoder to write, and what is kept beside it."""
+    """The weights to write, and what is kept beside them."""
 
     weights: Path
 
@@ -37,78 +59,195 @@ class Paths:
         """A row for every step."""
         return self.weights.with_suffix(".csv")
 
-    def check(self, teachers: Sequence[str], resume: bool) -> None:
+    @property
+    def sheet(self) -> Path:
+        """Samples of what has been learned."""
+        return self.weights.with_name(f"{self.weights.stem}-sheet.png")
+
+    def check(self, inputs: Sequence[str], resume: bool) -> None:
         """`ImpastoError` for what cannot be written, or would be lost."""
         folder = self.weights.parent
         if self.weights.suffix != ".safetensors":
-            raise ImpastoError(f"an encoder is a .safetensors file; {self.weights} is called otherwise")
+            raise ImpastoError(f"weights are a .safetensors file; {self.weights} is called otherwise")
         if self.weights.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise ImpastoError(f"{self.weights} cannot be written; name a file in a folder of yours")
-        if self.weights.exists() and any(
-            os.path.exists(teacher) and self.weights.samefile(teacher) for teacher in teachers
-        ):
-            raise ImpastoError(f"{self.weights} is a teacher and would be written over; choose another -o")
+        if self.weights.exists() and any(os.path.exists(name) and self.weights.samefile(name) for name in inputs):
+            raise ImpastoError(f"{self.weights} is learned from and would be written over; choose another -o")
         if self.checkpoint.exists() and not resume:
             raise ImpastoError(f"{self.checkpoint} is there; go on from it with --resume, or delete it to start anew")
 
 
-def train_encoder(
-    teachers: Sequence[str],
-    data: Sequence[str],
-    paths: Paths,
-    config: Mapping[str, Any],
-    *,
-    resume: bool,
-    every: int,
-    device: str,
-    licence: str,
-    quiet: bool,
-) -> None:
+@dataclass(frozen=True)
+class Session:
+    """How a training goes, whatever it is that is trained."""
+
+    paths: Paths
+    resume: bool
+    every: int
+    device: str
+    licence: str
+    quiet: bool
+
+    def run(self, begin: Callable[[Display], _Trained]) -> None:
+        """Train what `begin` makes, and print the path of the weights on stdout.
+
+        Ctrl-C finishes the step, saves and raises `typer.Exit(130)`. Raises `ImpastoError` for whatever does not
+        fit, before the first step.
+        """
+        paths = self.paths
+        try:
+            with display(self.quiet) as show:
+                task = begin(show)
+                records = train(
+                    task, checkpoint=paths.checkpoint, resume=self.resume, device=self.device, every=self.every
+                )
+                for record in logged(records, paths.log):
+                    tell(record, show, _title(task))
+                    if record.losses and record.validation:
+                        _save_sheet(task, record.step, paths.sheet)
+        except KeyboardInterrupt:
+            if paths.checkpoint.exists():
+                say(f"interrupted; the same command with --resume goes on from {paths.checkpoint}")
+            else:
+                say("interrupted before anything was saved")
+            raise typer.Exit(INTERRUPTED) from None
+        figures = task.export(paths.weights, licence=self.licence)
+        if not self.quiet:
+            say(_title(task) + _figures(figures))
+        emit(paths.weights)
+
+
+def train_encoder(teachers: Sequence[str], data: Sequence[str], config: Mapping[str, Any], session: Session) -> None:
     """Distil `teachers` (names or files) on the images in the folders `data`; `config` is for `DistillConfig`.
 
-    Prints the path of the encoder on stdout. Ctrl-C finishes the step, saves and raises `typer.Exit(130)`. Raises
-    `ImpastoError` for whatever does not fit, before the first step.
+    Raises what `Session.run` does.
     """
-    paths.check(teachers, resume)
+    session.paths.check(teachers, session.resume)
     settings = DistillConfig(**config)
-    encoders = [load_encoder(name, device="cpu", dtype=torch.float32) for name in teachers]
-    try:
-        with display(quiet) as show:
-            task = Distillation(encoders, _pictures(data, show), settings, data=data)
-            records = train(task, checkpoint=paths.checkpoint, resume=resume, device=device, every=every)
-            for record in logged(records, paths.log):
-                _tell(record, show)
-    except KeyboardInterrupt:
-        if paths.checkpoint.exists():
-            say(f"interrupted; the same command with --resume goes on from {paths.checkpoint}")
-        else:
-            say("interrupted before anything was saved")
-        raise typer.Exit(INTERRUPTED) from None
-    figures = task.export(paths.weights, licence=licence)
-    if not quiet:
-        say(_figures(figures))
-    emit(paths.weights)
+    encoders = [_encoder(name) for name in teachers]
+    session.run(lambda show: Distillation(encoders, pictures(data, show), settings, data=data))
 
 
-def _pictures(folders: Sequence[str], show: Display) -> list[torch.Tensor]:
-    pictures = []
+def train_bank(
+    styles: Sequence[str], content: Sequence[str], start: str, config: Mapping[str, Any], session: Session
+) -> None:
+    """A bank of the paintings in the folders `styles`, on the photos in `content`; `config` is for `BankConfig`.
+
+    `start`: `embedded`, `nothing` or a file. Raises what `Session.run` does.
+    """
+    session.paths.check((start,), session.resume)
+    settings, painter = BankConfig(**config), _beginning(start)
+    encoder = _encoder(painter.encoder if painter is not None else EMBEDDED)
+
+    def begin(show: Display) -> BankTask:
+        paintings = _named_pictures(styles, show)
+        photos = pictures(content, show)
+        return BankTask(encoder, photos, paintings, settings, start=painter, data=[*content, *styles])
+
+    session.run(begin)
+
+
+def train_arbitrary(styles: Sequence[str], content: Sequence[str], config: Mapping[str, Any], session: Session) -> None:
+    """A network for any style, on the folders `styles` and `content`; `config` is for `ArbitraryConfig`.
+
+    Raises what `Session.run` does.
+    """
+    session.paths.check((), session.resume)
+    settings, encoder = ArbitraryConfig(**config), _encoder(EMBEDDED)
+
+    def begin(show: Display) -> ArbitraryTask:
+        paintings, photos = pictures(styles, show), pictures(content, show)
+        return ArbitraryTask(encoder, photos, paintings, settings, data=[*content, *styles])
+
+    session.run(begin)
+
+
+def train_pairs(folder: str, name: str, start: str, config: Mapping[str, Any], session: Session) -> None:
+    """A network for the pairs in `folder`, as a style of this name; `config` is for `PairsConfig`.
+
+    `start`: `embedded`, `nothing` or a file. Raises what `Session.run` does.
+    """
+    check_name(name)
+    session.paths.check((start,), session.resume)
+    settings, painter = PairsConfig(**config), _beginning(start)
+    encoder = _encoder(painter.encoder if painter is not None else EMBEDDED)
+
+    def begin(show: Display) -> PairsTask:
+        pairs = []
+        for reading in read_pairs(folder):
+            if reading.pair is None:
+                show.note(f"left out: {reading.problem}")
+            else:
+                pairs.append(reading.pair)
+        return PairsTask(encoder, pairs, name, settings, start=painter, data=[folder])
+
+    session.run(begin)
+
+
+def _encoder(name: str) -> Encoder:
+    return load_encoder(name, device="cpu", dtype=torch.float32)
+
+
+def _beginning(start: str) -> Painter | None:
+    if start == "nothing":
+        return None
+    if start != "embedded" and not Path(start).is_file():
+        raise ImpastoError(f"no network {start!r}: --from takes embedded, nothing, or a file that impasto train made")
+    return load_painter(PAINTER if start == "embedded" else start, device="cpu", dtype=torch.float32)
+
+
+def pictures(folders: Sequence[str], show: Display) -> list[torch.Tensor]:
+    """Every image in `folders`, uint8 `(3, H, W)`, as of `read_pictures`; those left out are noted."""
+    return [picture for _, picture in _readable(folders, show)]
+
+
+def _named_pictures(folders: Sequence[str], show: Display) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    origins: dict[str, Path] = {}
+    for path, picture in _readable(folders, show):
+        name = style_name(path)
+        if name in found:
+            raise ImpastoError(f"{origins[name]} and {path} would both be called {name}; rename one of them")
+        found[name], origins[name] = picture, path
+    return found
+
+
+def _readable(folders: Sequence[str], show: Display) -> list[tuple[Path, torch.Tensor]]:
+    found = []
     for reading in read_pictures(folders):
         if reading.picture is None:
             show.note(f"left out: {reading.problem}")
         else:
-            pictures.append(reading.picture)
-    return pictures
+            found.append((reading.path, reading.picture))
+    return found
 
 
-def _tell(record: Record, show: Display) -> None:
+def style_name(path: Path) -> str:
+    """What to call the style of a painting: its file's name, with a dash for whatever a style's name cannot have."""
+    stem = unicodedata.normalize("NFC", path.stem)
+    return check_name(re.sub(r"[^\w-]+", "-", stem).strip("-_")[:64])
+
+
+def tell(record: Record, show: Display, title: str = "") -> None:
+    """Show what a training has to say; `title` goes before figures of validation."""
     for note in record.notes:
         show.note(note)
     if record.validation:
-        show.note(f"step {record.step}: {_figures(record.validation)}")
+        show.note(f"step {record.step}: {title}{_figures(record.validation)}")
     if record.losses:
         text = f"total {record.losses['total']:.3g}  {record.rate:.3g} pictures/s"
         show.update(record.step, record.of, text, record.left)
 
 
+def _title(task: _Trained) -> str:
+    return "unexplained variance: " if isinstance(task, Distillation) else ""
+
+
 def _figures(validation: Mapping[str, float]) -> str:
-    return "unexplained variance: " + ", ".join(f"{name} {value:.3f}" for name, value in validation.items())
+    return ", ".join(f"{name} {value:.3f}" for name, value in validation.items())
+
+
+def _save_sheet(task: _Trained, step: int, path: Path) -> None:
+    sheet = task.samples(step) if isinstance(task, NetworkTask) else None
+    if sheet is not None:
+        save_picture(path, sheet[None])

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,14 +19,16 @@ import torch
 from PIL import Image
 
 from impasto.color import luminance_transfer, match_statistics
+from impasto.compose.methods import Method, Wish, needs_pictures, refuse, way
 from impasto.errors import ImpastoError
 from impasto.image import MIN_SIDE, Picture, Source, open_picture, resize, to_pil
 from impasto.nets.encoder import SMALLEST, Pooling
-from impasto.nets.weights import EMBEDDED, load_encoder
+from impasto.nets.painter import PAINTER
+from impasto.nets.weights import EMBEDDED
 from impasto.plates import draw, names
 from impasto.samples import sample, sample_names
 from impasto.stylizers.core import Step, Stylizer
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+from impasto.stylizers.optimize import OptimizeConfig
 
 __all__ = ["Job", "KeepColor", "open_source", "plan", "stylize"]
 
@@ -60,6 +62,8 @@ def plan(
     content: Source,
     styles: Sequence[Source],
     *,
+    method: Method = "optimize",
+    refine: int = 0,
     blend: Sequence[float] | None = None,
     size: int = 512,
     keep_color: KeepColor = "none",
@@ -67,37 +71,44 @@ def plan(
     pooling: Pooling = "max",
     device: str = "auto",
     start: Source | None = None,
+    network: str | Path = PAINTER,
     config: OptimizeConfig | None = None,
 ) -> Job:
     """Open everything, check everything, and return a `Job`; no long work is done here.
 
     `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
-    name of a sample plate and the content that of a sample photo. `size`: the output's long side in pixels (a
-    smaller photo is enlarged). `blend`: one weight per style, equal if not given. `keep_color`: `luminance` keeps
-    the photo's colours and takes only light and dark from the painting; `statistics` first gives the painting the
-    photo's colours (Gatys et al. 2016, arXiv:1606.05897, both). `start`: a picture to start from.
-    Raises `ImpastoError` for whatever cannot be read or does not fit together.
+    name of a sample plate and the content that of a sample photo. `method`: `optimize` the pixels; `arbitrary`: any
+    style by one pass of a network; `fast`: the same for styles it has learned, given by name. `refine`: so many
+    steps of the optimiser after the pass. `network`: the embedded painter, or a file of your own.
+    `size`: the output's long side in pixels (a smaller photo is enlarged). `blend`: one weight per style, equal if
+    not given. `keep_color`: `luminance` keeps the photo's colours and takes only light and dark from the painting;
+    `statistics` first gives the painting the photo's colours (Gatys et al. 2016, arXiv:1606.05897, both). `start`: a
+    picture to start from. `config.strength` holds for every method; of the rest of `config`, a network in one pass
+    takes `style_scale`, if it looks at the style.
+    Raises `ImpastoError` for whatever cannot be read, does not fit together, or cannot be honoured by the method.
     """
     config = config or OptimizeConfig()
     _check(styles, blend, size, keep_color, start, config)
+    weights = tuple(blend) if blend else (1.0,) * len(styles)
+    beginning = open_source(start, size).image if start is not None else None
+    wish = Wish(
+        method, refine, tuple(styles), weights, keep_color, encoder, pooling, device, beginning, network, config
+    )
+    refuse(wish)
     photo = _enlarged(open_source(content, size), size)
     if min(photo.image.shape[-2:]) < SMALLEST:
         raise ImpastoError(
             f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
             f"it needs {SMALLEST} px or more on each side: take a larger photo or a larger --size"
         )
-    paintings = [open_source(style, round(size * config.style_scale)) for style in styles]
-    beginning = open_source(start, size) if start is not None else None
-    stylizer = PixelOptimizer(
-        load_encoder(encoder, pooling=pooling, device=device),
-        config,
-        start=beginning.image if beginning else None,
-    )
+    scale = round(size * config.style_scale)
+    paintings = [open_source(style, scale) for style in styles] if needs_pictures(wish) else []
     pictures = [painting.image for painting in paintings]
+    if method == "arbitrary":
+        pictures = [_enlarged(painting, scale).image for painting in paintings]
     if keep_color == "statistics":
         pictures = [match_statistics(picture, photo.image) for picture in pictures]
-    weights = list(blend) if blend else [1.0] * len(styles)
-    style = stylizer.blend([stylizer.prepare(picture) for picture in pictures], weights)
+    chosen = way(wish, pictures)
     recipe: dict[str, object] = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
@@ -106,24 +117,23 @@ def plan(
         "blend": [weight / sum(weights) for weight in weights],
         "size": size,
         "keep_color": keep_color,
-        "encoder": _identity(encoder) if Path(str(encoder)).is_file() else {"name": str(encoder)},
-        "pooling": pooling,
-        "device": str(stylizer.encoder.device),
-        "dtype": str(stylizer.encoder.dtype).removeprefix("torch."),
-        "start": _identity(start) if start is not None else None,
-        "method": "optimize",
-        **asdict(config),
+        "method": method,
     }
+    if method == "optimize" or refine:
+        recipe |= {"encoder": _file_identity(encoder), "pooling": pooling}
+        recipe |= {"start": _identity(start) if start is not None else None}
+    if method != "optimize":
+        recipe |= {"refine": refine, "network": _file_identity(network)}
     notes = tuple(dict.fromkeys(note for picture in (photo, *paintings) for note in picture.notes))
-    return Job(stylizer, photo, style, keep_color, recipe, notes)
+    return Job(chosen.stylizer, photo, chosen.style, keep_color, recipe | chosen.recipe, notes)
 
 
 def stylize(content: Source, style: Source | Sequence[Source], **options: Any) -> Image.Image:
     """A photo in the style of a painting, or of several.
 
-    `options` are those of `plan` (size, blend, keep_color, encoder, device, …) and of `OptimizeConfig`
-    (content_weight, style_weight, steps, seed, …). Returns a PIL image, RGB or, where the photo has transparency,
-    RGBA. Raises `ImpastoError` for input that cannot be used.
+    `options` are those of `plan` (method, size, blend, keep_color, encoder, device, …) and of `OptimizeConfig`
+    (strength, content_weight, style_weight, steps, seed, …). Returns a PIL image, RGB
+    or, where the photo has transparency, RGBA. Raises `ImpastoError` for input that cannot be used.
     """
     several = isinstance(style, Sequence) and not isinstance(style, str | bytes)
     own = {name: options.pop(name) for name in OptimizeConfig.__dataclass_fields__ if name in options}
@@ -178,6 +188,11 @@ def _check(
         raise ImpastoError(f"unknown keep_color {keep_color!r}; choose {', '.join(get_args(KeepColor))}")
     if start is not None and config.init is not None:
         raise ImpastoError("give either a start picture or --init content/noise, not both")
+
+
+def _file_identity(source: str | Path) -> dict[str, object]:
+    """Of an encoder or a network: its name, or its file's."""
+    return _identity(source) if Path(str(source)).is_file() else {"name": str(source)}
 
 
 def _identity(source: object) -> dict[str, object]:

@@ -154,6 +154,11 @@ class Encoder(nn.Module):
             )
         mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.architecture.mean, self.architecture.std))
         x = ((image - mean) / std).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        # The weights say the type; autocast would take every border to float32 and back.
+        with torch.autocast(image.device.type, enabled=False):
+            return self._descend(x, wanted)
+
+    def _descend(self, x: Tensor, wanted: set[str]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         block = "1"
         for layer, conv in self.convs.items():
@@ -184,7 +189,8 @@ class _ConvReLU(torch.autograd.Function):
         if padding == "reflect":
             x = F.pad(x, (1, 1, 1, 1), mode="reflect")
         margin = 0 if padding == "reflect" else 1
-        if x.device.type == "cpu" and x.dtype == torch.bfloat16:
+        has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        if x.device.type == "cpu" and x.dtype == torch.bfloat16 and has_onednn:
             # oneDNN applies the ReLU while the result is still in the processor's cache.
             sizes = ([margin] * 2, [1, 1], [1, 1], 1)
             y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *sizes, "relu", [], "")

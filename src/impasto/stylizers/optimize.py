@@ -38,7 +38,9 @@ class OptimizeConfig:
     `content_weight` and `style_weight` multiply the preset's balance, which suits itself to the pair: 1 is that
     balance, 2 twice as much. `tv_weight` is absolute (see `variation_term`). `style_scale` is the style picture's
     long side relative to the output's: larger is larger strokes. `steps` is the sum over all sizes.
-    `early_stop` ends a size when its loss fell by less than that fraction over the last twenty steps.
+    `early_stop` ends a size when its loss fell by less than that fraction over the last twenty steps. `strength`
+    moves the style aimed at from the photo's own (0: the photo comes back) to the painting's (1). `pyramid`: coarse
+    to fine, or only at the picture's own size.
     """
 
     preset: str = "impasto"
@@ -53,6 +55,8 @@ class OptimizeConfig:
     learning_rate: float | None = None
     init: Init | None = None
     early_stop: float = 0.0
+    strength: float = 1.0
+    pyramid: bool | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -61,6 +65,8 @@ class OptimizeConfig:
                 raise ImpastoError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if self.content_weight == 0 and self.style_weight == 0:
             raise ImpastoError("content_weight and style_weight are both 0; there is nothing to optimise")
+        if not 0 <= self.strength <= 1:
+            raise ImpastoError(f"strength must be between 0 and 1, not {self.strength}")
         if not 0.1 <= self.style_scale <= 4:
             raise ImpastoError(f"style_scale must be between 0.1 and 4, not {self.style_scale}")
         if self.steps is not None and not 1 <= self.steps <= 1_000_000:
@@ -87,6 +93,7 @@ class OptimizeConfig:
                 "optimizer",
                 "learning_rate",
                 "init",
+                "pyramid",
             )
             if getattr(self, name) not in (None, ())
         }
@@ -153,6 +160,10 @@ class PixelOptimizer:
     def render(self, content: Tensor, style: Style) -> Iterator[Step]:
         """Descend from the coarsest size to the photo's own; one `Step` an iteration."""
         recipe = self.recipe
+        if self.config.strength == 0:
+            # Nothing to aim at but what is there, whatever the start.
+            yield Step(content.detach().cpu().float().clamp(0, 1), 1, 1)
+            return
         levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, recipe.pyramid)
         picture: Tensor | None = None
         done, of = 0, sum(steps for _, _, steps in levels)
@@ -182,6 +193,10 @@ class PixelOptimizer:
         recipe, encoder = self.recipe, self.encoder
         terms: list[Term] = []
         mixed = self._style_moments(style, round(long_side * self.config.style_scale))
+        if self.config.strength < 1:
+            plain = encoder.features(photo, mixed)
+            shares = [1 - self.config.strength, self.config.strength]
+            mixed = {layer: Moments.mix([moments(plain[layer]), aim], shares) for layer, aim in mixed.items()}
         if recipe.content_weight > 0:
             for layer, own in encoder.features(photo, recipe.content_layers).items():
                 target, share = own, recipe.content_share

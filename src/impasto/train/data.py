@@ -17,10 +17,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, resize
+from impasto.image import Picture, open_picture, resize
 from impasto.picturefile import decode, opened
 
-__all__ = ["Reading", "augment", "crop", "log_uniform", "normals", "randomness", "read_pictures"]
+__all__ = [
+    "PairReading",
+    "Reading",
+    "augment",
+    "crop",
+    "folder_names",
+    "log_uniform",
+    "middles",
+    "normals",
+    "randomness",
+    "read_pairs",
+    "read_pictures",
+    "recolored",
+    "scaled",
+]
 
 _SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 _SHORT, _LONG = 288, 640  # px kept of a picture: a crop is never shown larger than it was
@@ -80,7 +94,11 @@ def _read(path: Path) -> Tensor:
     with opened(path) as file:
         file.draft(None, (_SHORT, _SHORT))  # a large JPEG is decoded at a fraction of its size
         pixels, _ = decode(file)
-    picture = open_picture(pixels)
+    return _reduced(open_picture(pixels))
+
+
+def _reduced(picture: Picture) -> Tensor:
+    """On white, with a short side of 288 px and a long side of 640 px at most, uint8 `(3, H, W)`."""
     image = picture.image
     if picture.alpha is not None:
         image = image * picture.alpha + (1 - picture.alpha)
@@ -90,6 +108,67 @@ def _read(path: Path) -> Tensor:
     top, left = (max(0, side - _LONG) // 2 for side in image.shape[-2:])
     image = image[:, top : top + _LONG, left : left + _LONG]
     return (image * 255).round().to(torch.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class PairReading:
+    """One name of `of` has been read: photo and painted picture, uint8 `(3, H, W)` each, or the problem."""
+
+    name: str
+    done: int
+    of: int
+    pair: tuple[Tensor, Tensor] | None
+    problem: str = ""
+
+
+def read_pairs(folder: str | os.PathLike[str]) -> Iterator[PairReading]:
+    """Photos in `folder/photos` with the pictures painted of them in `folder/painted`, by name without the ending.
+
+    Reduced as by `read_pictures`, both alike. A name has a `problem` in place of a pair if one of the two files is
+    missing, there twice, unreadable or of another size. Raises `ImpastoError` if a folder does not exist or holds
+    no image file, and at the end if there was not one pair.
+    """
+    photos, painted = (_by_name(Path(folder) / part) for part in ("photos", "painted"))
+    names = sorted(photos.keys() | painted.keys())
+    pool = ThreadPoolExecutor(2)
+    found = 0
+    try:
+        results = pool.map(lambda name: _attempt_pair(name, photos.get(name, []), painted.get(name, [])), names)
+        for done, (name, (pair, problem)) in enumerate(zip(names, results, strict=True), start=1):
+            found += pair is not None
+            yield PairReading(name, done, len(names), pair, problem)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if not found:
+        raise ImpastoError(f"there is no pair in {folder}; give photos/NAME.jpg with painted/NAME.jpg, of one size")
+
+
+def _by_name(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in _image_files(folder):
+        found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return found
+
+
+def _attempt_pair(
+    name: str, photos: Sequence[Path], painted: Sequence[Path]
+) -> tuple[tuple[Tensor, Tensor] | None, str]:
+    if (len(photos), len(painted)) != (1, 1):
+        return None, f"{name}: {len(photos)} in photos and {len(painted)} in painted; a pair is one of each"
+    try:
+        # Not decoded at a fraction as single pictures are: a JPEG's rounded sides might miss its partner's.
+        photo, result = open_picture(photos[0]), open_picture(painted[0])
+    except ImpastoError as error:
+        return None, str(error)
+    sizes = [f"{each.image.shape[3]} x {each.image.shape[2]}" for each in (photo, result)]
+    if sizes[0] != sizes[1]:
+        return None, f"{name}: the photo has {sizes[0]} pixels and the painted picture {sizes[1]}; make them alike"
+    return (_reduced(photo), _reduced(result)), ""
+
+
+def folder_names(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """What a recipe may tell of where files are: not the folders above them."""
+    return [Path(os.path.abspath(path)).name for path in paths]
 
 
 def randomness(seed: int, *stream: int) -> np.random.Generator:
@@ -102,19 +181,51 @@ def normals(random: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
 
 
-def crop(pictures: Sequence[Tensor], random: np.random.Generator, size: int) -> Tensor:
-    """A random square of a random picture, float32 `(3, size, size)` in [0, 1], half of the time mirrored.
+def crop(pictures: Sequence[Tensor], random: np.random.Generator, size: int, smallest: int = _SMALLEST_CROP) -> Tensor:
+    """A random square of a random picture, float32 `(C, size, size)` in [0, 1], half of the time mirrored.
 
-    Its side in the picture (uint8 `(3, H, W)`) is log-uniform in 80 to 288 px, or what the picture has.
+    Its side in the picture (uint8 `(C, H, W)`) is log-uniform in `smallest` to 288 px, or what the picture has.
     """
     picture = pictures[int(random.integers(len(pictures)))]
     height, width = picture.shape[-2:]
-    side = round(log_uniform(random, _SMALLEST_CROP, _SHORT))
+    side = round(log_uniform(random, smallest, _SHORT))
     side = min(side, height, width)
     top, left = random.integers(height - side + 1), random.integers(width - side + 1)
-    cut = picture[None, :, top : top + side, left : left + side].float() / 255
-    image = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+    image = _resized(picture[:, top : top + side, left : left + side], (size, size))[0]
     return image.flip(2) if random.random() < 0.5 else image
+
+
+def middles(pictures: Sequence[Tensor], size: int) -> Tensor:
+    """The largest square in the middle of each picture (uint8 `(C, H, W)`), float32 `(N, C, size, size)` in [0, 1]."""
+    found = []
+    for picture in pictures:
+        height, width = picture.shape[-2:]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        found.append(_resized(picture[:, top : top + side, left : left + side], (size, size)))
+    return torch.cat(found)
+
+
+def scaled(picture: Tensor, long: int) -> Tensor:
+    """The whole picture (uint8 `(C, H, W)`) with a long side of `long` px, float32 `(1, C, H', W')` in [0, 1]."""
+    height, width = picture.shape[-2:]
+    scale = long / max(height, width)
+    return _resized(picture, (round(height * scale), round(width * scale)))
+
+
+def _resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(picture[None].float() / 255, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def recolored(image: Tensor, random: np.random.Generator) -> Tensor:
+    """`image`, float32 `(3, H, W)` in [0, 1], in other colours: channels exchanged, negative, contrast and cast."""
+    if random.random() < 0.5:
+        image = image[torch.from_numpy(random.permutation(3))]
+    if random.random() < 0.3:
+        image = 1 - image
+    mean = image.mean((1, 2), keepdim=True)
+    image = mean + (image - mean) * random.uniform(0.5, 1.4)
+    return (image + 0.1 * torch.from_numpy(random.standard_normal((3, 1, 1))).float()).clamp(0, 1)
 
 
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:

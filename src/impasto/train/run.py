@@ -235,7 +235,7 @@ def _fabric(precision: str, device: str) -> Any:
 
 def _batches(task: Task, steps: range) -> Iterator[tuple[int, Tensor]]:
     """The batches of `steps`, a few of them made ahead while the caller is at work."""
-    pool = ThreadPoolExecutor(2)
+    pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
     ahead: deque[Future[Tensor]] = deque()
     try:
         for step in steps:

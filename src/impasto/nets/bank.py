@@ -1,0 +1,112 @@
+"""Named style vectors of one network (Dumoulin et al. 2017): what a bank of styles is, in memory and on disk."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+
+__all__ = ["Bank", "check_name", "own_bank"]
+
+_KIND = "impasto bank"
+_PREFIX = "style."
+_PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Bank:
+    """`vectors`: name -> `(V,)` float32, for the transformer whose fingerprint is `network`; `notes` say what they are.
+
+    A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own, so that adding
+    one leaves the bytes of the others alone.
+    """
+
+    network: str
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The styles, in alphabetical order."""
+        return tuple(sorted(self.vectors))
+
+    def vector(self, name: str) -> Tensor:
+        """`(V,)` float32; `ImpastoError`, with the names there are, for one that is not."""
+        if name not in self.vectors:
+            there = ", ".join(self.names) or "none yet"
+            raise ImpastoError(f"no learned style {name!r}; there are: {there} (impasto learn PAINTING --name NAME)")
+        return self.vectors[name]
+
+    def learned(self, name: str, vector: Tensor, note: str = "") -> "Bank":
+        """This bank and one style more; a style of that name is replaced."""
+        check_name(name)
+        vectors = {**self.vectors, name: vector.detach().float().cpu().clone()}
+        return Bank(self.network, vectors, {**self.notes, name: note})
+
+    def joined(self, other: "Bank") -> "Bank":
+        """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for different networks."""
+        if other.vectors and other.network != self.network:
+            raise ImpastoError(
+                "these styles were learned for another network and mean nothing to this one; learn them again"
+            )
+        return Bank(self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes})
+
+    def save(self, path: Path) -> None:
+        """Write the bank as safetensors, atomically: all of it or nothing."""
+        partial = path.with_name(path.name + ".part")
+        header = {"kind": _KIND, "network": self.network, "notes": json.dumps(dict(self.notes))}
+        # Copies: safetensors refuses vectors that are rows of one tensor.
+        copies = {
+            _PREFIX + name: vector.detach().to("cpu", torch.float32, copy=True).contiguous()
+            for name, vector in self.vectors.items()
+        }
+        try:
+            partial.write_bytes(save(copies, header))  # safetensors' own files are private to their owner
+            os.replace(partial, path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise ImpastoError(f"{path} cannot be written ({error}); choose another place") from error
+
+    @staticmethod
+    def load(path: Path) -> "Bank":
+        """Read what `save` wrote; `ImpastoError` for anything else."""
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                header = file.metadata() or {}
+                if header.get("kind") != _KIND:
+                    raise ImpastoError(f"{path} holds no bank of styles; give a file that impasto learn made")
+                keys = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118
+                vectors = {key.removeprefix(_PREFIX): file.get_tensor(key).float() for key in keys}
+            notes = {str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()}
+            return Bank(header["network"], vectors, notes)
+        except ImpastoError:
+            raise
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ImpastoError(f"{path} is not a bank of styles that can be read ({reason}); move it away") from None
+
+
+def check_name(name: str) -> str:
+    """The name back if a style can be called so: letters, digits, `-`, `_`, `.`, at most 64, not as a picture's file.
+
+    It begins with a letter or a digit, so no option and no hidden file is called so. Raises `ImpastoError`.
+    """
+    if not re.fullmatch(r"[^\W_][\w.-]{0,63}", name) or name.lower().endswith(_PICTURES):
+        raise ImpastoError(f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour")
+    return name
+
+
+def own_bank() -> Path:
+    """Where the styles that a user learned are kept: `styles.safetensors` in `IMPASTO_HOME`, or in `~/.impasto`."""
+    home = os.environ.get("IMPASTO_HOME")
+    return (Path(home) if home else Path.home() / ".impasto") / "styles.safetensors"

@@ -1,0 +1,121 @@
+"""A picture in one pass: a style vector, from a bank or predicted, and the image transformation network."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.image import resize
+from impasto.nets.encoder import SMALLEST, Encoder
+from impasto.nets.painter import Painter
+from impasto.nets.predictor import describe
+from impasto.stylizers.core import Step
+from impasto.stylizers.optimize import PixelOptimizer, Style
+
+__all__ = ["STYLE_LAYERS", "FeedForward", "Refined", "RefinedStyle"]
+
+# What a predictor reads; those of its training (`impasto.train.perceptual`).
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+class FeedForward:
+    """A `Stylizer` that paints with `painter`; a prepared style is a vector `(1, V)`.
+
+    `encoder` is needed to read pictures (`prepare`), not for the styles of the bank (`named`). `strength`, 0 to 1,
+    goes from the photo itself to the style (see `render`). `ImpastoError` for a strength below 1 with a painter that
+    cannot give a photo back: neither `own` nor a predictor, with its encoder, to ask.
+    """
+
+    def __init__(self, painter: Painter, encoder: Encoder | None = None, *, strength: float = 1.0) -> None:
+        if not 0 <= strength <= 1:
+            raise ImpastoError(f"strength must be between 0 and 1, not {strength}")
+        if strength < 1 and painter.own is None and (painter.predictor is None or encoder is None):
+            raise ImpastoError("this network was not taught to give a photo back; leave --strength at 1")
+        self.painter, self.encoder, self.strength = painter, encoder, strength
+
+    @torch.no_grad()
+    def prepare(self, style: Tensor) -> Tensor:
+        """The predicted vector of a style picture, `(1, 3, H, W)` in [0, 1]; best near the size it will paint at.
+
+        Ghiasi et al. 2017. `ImpastoError` where the painter has no predictor.
+        """
+        if self.painter.predictor is None or self.encoder is None:
+            raise ImpastoError("this network cannot read a painting, it only knows styles by name; use --method fast")
+        # A strip is made wide enough to encode, as the optimiser does.
+        style = resize(style, (max(style.shape[-2], SMALLEST), max(style.shape[-1], SMALLEST)))
+        features = self.encoder.features(style.to(self.encoder.device), STYLE_LAYERS)
+        means = {layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}
+        seconds = {layer: x.float().square().mean(dim=(2, 3)) for layer, x in features.items()}
+        vector: Tensor = self.painter.predictor(describe(means, seconds, STYLE_LAYERS).to(self.painter.device))
+        return vector
+
+    def named(self, name: str) -> Tensor:
+        """The vector of a style of the bank; `ImpastoError`, with the names there are, for any other."""
+        return self.painter.bank.vector(name)[None].to(self.painter.device)
+
+    def blend(self, styles: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """The weighted mean of vectors (Dumoulin et al. 2017, section 3.3); all weight on one is that one exactly."""
+        if len(styles) != len(weights) or not styles:
+            raise ImpastoError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")
+        if any(not 0 <= w < float("inf") for w in weights) or sum(weights) <= 0:
+            raise ImpastoError("blend weights must be 0 or more, and one of them above 0")
+        total = sum(weights)
+        return torch.stack([w / total * v for v, w in zip(styles, weights, strict=True) if w > 0]).sum(0)
+
+    @torch.no_grad()
+    def render(self, content: Tensor, style: Tensor) -> Iterator[Step]:
+        """One `Step`. Below full strength the vector lies between the photo's own and the style's.
+
+        With its own vector a photo comes back nearly as it was; what is missing is added back by as much as the
+        strength falls short of 1, so that strength 0 is the photo to the last bit of float32.
+        """
+        photo = content.to(self.painter.device)
+        if self.strength == 1:
+            picture = self.painter.transformer(photo, style)
+        else:
+            own = self._own(content)
+            plain = self.painter.transformer(photo, own)
+            picture = self.painter.transformer(photo, own + self.strength * (style - own))
+            picture = picture + (1 - self.strength) * (photo - plain)
+        yield Step(picture.clamp(0, 1).cpu(), 1, 1)
+
+    def _own(self, photo: Tensor) -> Tensor:
+        own = self.painter.own
+        return self.prepare(photo) if own is None else own[None].to(self.painter.device)
+
+
+@dataclass(frozen=True)
+class RefinedStyle:
+    """A style as both ways of a `Refined` know it."""
+
+    quick: Tensor
+    slow: Style
+
+
+class Refined:
+    """A `Stylizer` that optimises pixels from where one pass got: `quick`, then `slow` as it is configured."""
+
+    def __init__(self, quick: FeedForward, slow: PixelOptimizer) -> None:
+        self.quick, self.slow = quick, slow
+
+    def prepare(self, style: Tensor) -> RefinedStyle:
+        """`(1, 3, H, W)` in [0, 1]."""
+        return RefinedStyle(self.quick.prepare(style), self.slow.prepare(style))
+
+    def blend(self, styles: Sequence[RefinedStyle], weights: Sequence[float]) -> RefinedStyle:
+        """Each way in its own terms."""
+        return RefinedStyle(
+            self.quick.blend([style.quick for style in styles], weights),
+            self.slow.blend([style.slow for style in styles], weights),
+        )
+
+    def render(self, content: Tensor, style: RefinedStyle) -> Iterator[Step]:
+        """The one-pass picture, then a `Step` for each of the optimiser's."""
+        (first,) = self.quick.render(content, style.quick)
+        of = self.slow.recipe.steps + 1
+        yield Step(first.image, 1, of)
+        slow = PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image)
+        for step in slow.render(content, style.slow):
+            yield Step(step.image, step.step + 1, step.of + 1, step.losses, step.note)

@@ -1,0 +1,405 @@
+"""Optimise, any style in one pass, learned styles by name: one `plan` for all, and a refusal for what none can do."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.color import luminance_transfer
+from impasto.compose.methods import PASS_STEPS, Method
+from impasto.compose.picture import Job, open_source, plan, stylize
+from impasto.errors import ImpastoError
+from impasto.image import open_picture, resize, to_pil
+from impasto.nets.bank import Bank, own_bank
+from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
+from impasto.nets.predictor import Predictor, PredictorConfig
+from impasto.nets.transformer import Transformer, TransformerConfig
+from impasto.nets.weights import load_encoder
+from impasto.samples import sample
+from impasto.stylizers.feedforward import FeedForward
+from impasto.stylizers.optimize import OptimizeConfig
+
+PLATE = "waves"  # also the name of a style of the networks here
+PAINTING = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 56, 3), np.uint8))
+STYLE: dict[str, Any] = {"arbitrary": PAINTING, "fast": PLATE}
+QUICK: dict[str, Any] = {"size": 48, "device": "cpu"}
+NETWORKS: tuple[Method, ...] = ("arbitrary", "fast")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Pictures this small are no work for two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tests' own folder for learned styles, in place of whoever runs them."""
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    return sample("cat").resize((48, 40))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`reader.safetensors` reads pictures, `listener.safetensors` only knows names; both know a plate and a harbour."""
+    folder = tmp_path_factory.mktemp("networks")
+    torch.manual_seed(3)
+    net = Transformer(TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+    predictor = Predictor(
+        PredictorConfig(2 * (64 + 128 + 256 + 512 + 512), net.vector_size, components=8, hidden=8, embedding=4)
+    )
+    predictor.axes.normal_(std=0.02)
+    torch.nn.init.normal_(predictor.speak.weight, std=0.3)
+    bank = Bank(fingerprint(net))
+    for name in (PLATE, "harbour"):
+        bank = bank.learned(name, 0.3 * torch.randn(net.vector_size))
+    save_painter(folder / "reader.safetensors", Painter(net, bank, predictor))
+    save_painter(folder / "listener.safetensors", Painter(net, bank, own=0.3 * torch.randn(net.vector_size)))
+    save_painter(folder / "mute.safetensors", Painter(net, bank))
+    return folder
+
+
+@pytest.fixture
+def reader(files: Path) -> str:
+    return str(files / "reader.safetensors")
+
+
+@pytest.fixture
+def listener(files: Path) -> str:
+    return str(files / "listener.safetensors")
+
+
+def finished(job: Job) -> Image.Image:
+    return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def refusal(**options: Any) -> str:
+    """What `plan` says to a photo that is not there, so that nothing was opened before it was said."""
+    options = {"content": "no-such-photo.png", "styles": [PLATE]} | options
+    with pytest.raises(ImpastoError) as error:
+        plan(options.pop("content"), options.pop("styles"), **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# ---------------------------------------------------------------------------------------- refusals
+
+# An unusual value for every option of the optimiser that a network in one pass has no use for.
+DESCENT: dict[str, Any] = {
+    "preset": "gatys2015",
+    "content_layers": ("relu4_2",),
+    "style_layers": ("relu1_1",),
+    "content_weight": 2.0,
+    "style_weight": 2.0,
+    "tv_weight": 0.0,
+    "steps": 9,
+    "optimizer": "adam",
+    "learning_rate": 0.1,
+    "init": "content",
+    "early_stop": 0.1,
+    "pyramid": False,
+    "seed": 3,
+}
+
+
+def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
+    assert DESCENT.keys() | {"strength", "style_scale"} == OptimizeConfig.__dataclass_fields__.keys()
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+@pytest.mark.parametrize("name", DESCENT)
+def test_a_network_refuses_what_only_descent_can_honour(method: Method, name: str) -> None:
+    said = refusal(method=method, config=OptimizeConfig(**{name: DESCENT[name]}))
+    assert said.startswith(f"--{name.replace('_', '-')} has no say in --method {method}")
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+@pytest.mark.parametrize(
+    ("option", "value"), [("encoder", "vgg19"), ("pooling", "average"), ("start", np.zeros((40, 40, 3), np.uint8))]
+)
+def test_a_network_refuses_another_encoder_and_another_start(method: Method, option: str, value: object) -> None:
+    said = refusal(method=method, **{option: value})
+    assert said.startswith(f"--{'init' if option == 'start' else option} has no say in --method {method}")
+
+
+def test_what_looks_at_no_style_refuses_to_scale_and_recolour_it() -> None:
+    assert refusal(method="fast", config=OptimizeConfig(style_scale=2)).startswith("--style-scale has no say in")
+    assert refusal(method="fast", keep_color="statistics").startswith("--keep-color statistics has no say in")
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+@pytest.mark.parametrize("name", ["steps", "pyramid", "init", "seed"])
+def test_refinement_refuses_what_it_decides_itself(method: Method, name: str) -> None:
+    said = refusal(method=method, refine=5, config=OptimizeConfig(**{name: DESCENT[name]}))
+    assert said.startswith(f"--{name} cannot be given with --refine")
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_refinement_refuses_another_start(method: Method) -> None:
+    assert refusal(method=method, refine=5, start=np.zeros((40, 40, 3), np.uint8)).startswith("--init cannot be given")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "slow"}, "unknown method 'slow'; choose optimize, arbitrary, fast"),
+        ({"refine": 5}, "--refine starts from a network's picture; add --method arbitrary"),
+        ({"refine": -1, "method": "arbitrary"}, "refine must be 0 or more steps, not -1"),
+        ({"network": "mine.safetensors"}, "--network has no say in --method optimize"),
+    ],
+)
+def test_what_only_a_network_can_honour_is_refused_elsewhere(options: dict[str, Any], said: str) -> None:
+    assert refusal(**options).startswith(said)
+
+
+def test_fast_takes_names_and_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("mine.png")
+    for style in ("mine.png", Path("mine.png"), str(tmp_path / "mine.png"), Image.new("RGB", (40, 40))):
+        said = refusal(method="fast", styles=[PLATE, style])
+        assert "is a picture" in said
+        assert "--method arbitrary" in said
+        assert "impasto learn" in said
+    Path(PLATE).mkdir()  # a folder of a style's name is no picture
+    plan("cat", [PLATE], method="fast", network=reader, **QUICK)
+
+
+def test_a_learned_vector_alone_cannot_be_refined(reader: str) -> None:
+    said = refusal(method="fast", refine=5, styles=["harbour"], network=reader)
+    assert "--refine" in said
+    assert "'harbour'" in said
+    assert "--method arbitrary" in said
+
+
+def test_what_the_network_lacks_is_refused_before_any_painting(files: Path, photo: Image.Image) -> None:
+    options: dict[str, Any] = {"content": photo, **QUICK}
+    said = refusal(method="arbitrary", network=files / "listener.safetensors", **options)
+    assert said == "listener.safetensors only knows styles by name; use --method fast"
+    weak = OptimizeConfig(strength=0.5)
+    assert "--strength at 1" in refusal(method="fast", network=files / "mute.safetensors", config=weak, **options)
+    assert "harbour" in refusal(method="fast", network=files / "mute.safetensors", styles=["dunes"], **options)
+    assert "--network" in refusal(method="fast", network="nothing.safetensors", **options)
+
+
+# ----------------------------------------------------------------------------------------- recipes
+
+
+def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Image.Image) -> None:
+    known = load_painter(reader, device="cpu", dtype=torch.float32).bank.network
+    everything = set(OptimizeConfig.__dataclass_fields__)
+    decided = {"steps", "pyramid", "init", "seed"}
+    cases: list[tuple[dict[str, Any], set[str]]] = [
+        ({"method": "optimize"}, everything),
+        ({"method": "arbitrary"}, {"strength", "style_scale"}),
+        ({"method": "fast"}, {"strength"}),
+        ({"method": "arbitrary", "refine": 3}, everything - decided),
+        ({"method": "fast", "refine": 3}, everything - decided),
+    ]
+    for options, used in cases:
+        config = OptimizeConfig(strength=0.75)
+        network = {} if options["method"] == "optimize" else {"network": reader}
+        job = plan(photo, [PLATE], config=config, **options, **network, **QUICK)
+        recipe = json.loads(json.dumps(job.recipe))
+        assert recipe["method"] == options["method"]
+        assert recipe["styles"] == [{"name": PLATE}]
+        assert everything & recipe.keys() == used
+        assert recipe["strength"] == 0.75
+        assert (recipe["size"], recipe["keep_color"], recipe["device"]) == (48, "none", "cpu")
+        descends = options["method"] == "optimize" or "refine" in options
+        assert {"encoder", "pooling", "start"} & recipe.keys() == (
+            {"encoder", "pooling", "start"} if descends else set()
+        )
+        if network:
+            assert recipe["network_fingerprint"] == known
+            assert recipe["network"]["name"] == "reader.safetensors"
+            assert recipe["refine"] == options.get("refine", 0)
+            assert str(Path(reader).parent) not in json.dumps(recipe)
+        else:
+            assert recipe["network"] == {"name": "painter"}
+            assert "refine" not in recipe
+
+
+def test_the_embedded_network_is_named_in_the_recipe(photo: Image.Image) -> None:
+    job = plan(photo, [PAINTING], method="arbitrary", **QUICK)
+    assert job.recipe["network"] == {"name": "painter"}
+    assert job.recipe["network_fingerprint"] == load_painter(device="cpu").bank.network
+
+
+# ----------------------------------------------------------------------------------------- results
+
+
+def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Image) -> None:
+    (quick,) = plan(photo, [PAINTING], method="arbitrary", **QUICK).steps()
+    job = plan(photo, [PAINTING], config=OptimizeConfig(steps=2), **QUICK)
+    first, *others = job.steps()
+    assert torch.equal(first.image, quick.image)
+    assert [(step.step, step.of) for step in others] == [(2, 3), (3, 3)]
+    assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == PASS_STEPS
+    for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
+        job = plan(photo, [PAINTING], config=OptimizeConfig(steps=2, **options), **QUICK)  # type: ignore[arg-type]
+        assert [(step.step, step.of) for step in job.steps()] == [(1, 2), (2, 2)]
+        assert "network" not in job.recipe
+    assert "network" not in plan(photo, [PAINTING], start=sample("cat"), **QUICK).recipe
+
+
+def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Image.Image) -> None:
+    for method in NETWORKS:
+        options = {"method": method, "network": reader, **QUICK}
+        (step,) = plan(photo, [STYLE[method]], **options).steps()
+        steps = list(plan(photo, [STYLE[method]], refine=2, **options).steps())
+        assert [each.step for each in steps] == [1, 2, 3]
+        assert {each.of for each in steps} == {3}
+        assert torch.equal(steps[0].image, step.image)
+        assert {each.image.shape for each in steps} == {(1, 3, 40, 48)}
+
+
+def test_without_strength_every_method_gives_the_photo(reader: str, listener: str, photo: Image.Image) -> None:
+    config = OptimizeConfig(strength=0)
+    cases = [("optimize", {}), ("arbitrary", {"network": reader}), ("fast", {"network": reader})]
+    for method, options in [*cases, ("fast", {"network": listener}), ("arbitrary", {"network": reader, "refine": 2})]:
+        style = STYLE.get(method, PAINTING)
+        job = plan(photo, [style], method=method, config=config, **options, **QUICK)  # type: ignore[arg-type]
+        assert finished(job).tobytes() == photo.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_kept_luminance_colours_are_the_photos(method: Method, reader: str, photo: Image.Image) -> None:
+    options = {"method": method, "network": reader, **QUICK}
+    free = finished(plan(photo, [STYLE[method]], **options))
+    kept = finished(plan(photo, [STYLE[method]], keep_color="luminance", **options))
+    # The oracle starts from 8 bits, so it may be a level or two off.
+    oracle = to_pil(luminance_transfer(open_picture(free).image, open_picture(photo).image))
+    assert abs(np.asarray(kept, dtype=int) - np.asarray(oracle, dtype=int)).max() <= 3
+    assert kept.tobytes() != free.tobytes()
+
+
+def test_kept_statistics_change_the_style_that_is_read(reader: str, photo: Image.Image) -> None:
+    options = {"method": "arbitrary", "network": reader, **QUICK}
+    free, matched = (plan(photo, [PAINTING], keep_color=keep, **options).style for keep in ("none", "statistics"))  # type: ignore[arg-type]
+    assert not torch.allclose(free, matched, atol=1e-3)
+
+
+def read(reader: str, picture: Tensor) -> Tensor:
+    """The vector of a style picture as it is."""
+    return FeedForward(load_painter(reader, device="cpu"), load_encoder(device="cpu")).prepare(picture)
+
+
+def test_the_scale_of_the_style_is_the_size_at_which_it_is_read(reader: str, photo: Image.Image) -> None:
+    jobs = {}
+    for style, scale in ((PAINTING, 1.0), (PAINTING, 0.75), (PLATE, 1.5)):
+        config = OptimizeConfig(style_scale=scale)
+        jobs[scale] = plan(photo, [style], method="arbitrary", network=reader, config=config, **QUICK)
+        assert torch.equal(jobs[scale].style, read(reader, open_source(style, round(48 * scale)).image))
+    assert not torch.allclose(jobs[1.0].style, jobs[0.75].style, atol=1e-3)
+    assert finished(jobs[1.0]).tobytes() != finished(jobs[0.75]).tobytes()
+
+
+def test_a_smaller_style_picture_is_enlarged(reader: str, photo: Image.Image) -> None:
+    """Strokes are read at the size of the picture they are for."""
+    style = torch.rand(1, 3, 32, 24, generator=torch.Generator().manual_seed(1))
+    vector = plan(photo, [style], method="arbitrary", network=reader, size=64, device="cpu").style
+    assert torch.equal(vector, read(reader, resize(style, (64, 48))))
+    assert not torch.allclose(vector, read(reader, style), atol=1e-3)
+
+
+def test_a_long_strip_is_a_style(reader: str, photo: Image.Image) -> None:
+    strip = torch.rand(1, 3, 40, 90)  # 48 x 21 px at the size of the photo
+    assert torch.isfinite(plan(photo, [strip], method="arbitrary", network=reader, **QUICK).style).all()
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_blends_are_between_and_one_hot_blends_are_one(method: Method, reader: str, photo: Image.Image) -> None:
+    styles = [PLATE, "harbour"] if method == "fast" else [PAINTING, photo]
+    options = {"method": method, "network": reader, **QUICK}
+    alone = [plan(photo, [style], **options).style for style in styles]
+    assert torch.equal(plan(photo, styles, blend=[0, 5], **options).style, alone[1])
+    torch.testing.assert_close(plan(photo, styles, blend=[6, 2], **options).style, 0.75 * alone[0] + 0.25 * alone[1])
+    torch.testing.assert_close(plan(photo, styles, **options).style, (alone[0] + alone[1]) / 2)
+
+
+def test_stylize_takes_the_method_and_its_strength(reader: str, photo: Image.Image) -> None:
+    options = {"method": "arbitrary", "network": reader, **QUICK}
+    expected = finished(plan(photo, [PAINTING], config=OptimizeConfig(strength=0.5), **options))
+    assert stylize(photo, PAINTING, strength=0.5, **options).tobytes() == expected.tobytes()
+    assert stylize(photo, PAINTING, **options).tobytes() != expected.tobytes()
+
+
+def test_a_photo_keeps_its_transparency_and_is_enlarged(reader: str, photo: Image.Image) -> None:
+    see_through = photo.convert("RGBA")
+    see_through.putalpha(100)
+    made = stylize(see_through, PLATE, method="fast", network=reader, size=72, device="cpu")
+    assert (made.mode, made.size) == ("RGBA", (72, 60))
+    assert set(made.getchannel("A").tobytes()) == {100}
+
+
+# ------------------------------------------------------------------------------- the user's styles
+
+
+def learned(network: str, name: str = "my-own") -> Bank:
+    """A style of the user's, for a network of this fingerprint."""
+    size = Transformer(TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))).vector_size
+    return Bank(network).learned(name, torch.linspace(-0.3, 0.3, size))
+
+
+@pytest.fixture
+def speaks_to(reader: str) -> str:
+    return load_painter(reader, device="cpu").bank.network
+
+
+def test_a_style_the_user_learned_is_found_by_name(reader: str, speaks_to: str, photo: Image.Image) -> None:
+    options = {"method": "fast", "network": reader, **QUICK}
+    with pytest.raises(ImpastoError, match=f"'my-own'.*harbour, {PLATE}"):
+        plan(photo, ["my-own"], **options)
+    bank = learned(speaks_to).learned("harbour", torch.zeros_like(learned("").vector("my-own")))
+    bank.save(own_bank())
+    assert torch.equal(plan(photo, ["my-own"], **options).style[0], bank.vector("my-own"))
+    assert not plan(photo, ["harbour"], **options).style.any()  # the user's goes before the network's
+    assert plan(photo, [PLATE], **options).style.any()
+
+
+def test_a_style_learned_for_another_network_says_so(reader: str, photo: Image.Image) -> None:
+    learned("0123456789abcdef").learned(PLATE, torch.zeros(9)).save(own_bank())
+    options = {"network": reader, **QUICK}
+    said = refusal(content=photo, styles=["my-own"], method="fast", **options)
+    assert "'my-own'" in said
+    assert "another network" in said
+    assert "learn it again" in said
+    # What the network knows itself is not in the way, nor is a bank where no name is asked for.
+    assert plan(photo, [PLATE], method="fast", **options).style.any()
+    plan(photo, [PAINTING], method="arbitrary", **options)
+
+
+def test_a_damaged_bank_of_the_users_is_told_of_where_it_is_needed(reader: str, photo: Image.Image, home: Path) -> None:
+    (home / "styles.safetensors").write_bytes(b"not a bank")
+    said = refusal(content=photo, method="fast", network=reader, **QUICK)
+    assert str(home / "styles.safetensors") in said
+    plan(photo, [PAINTING], method="arbitrary", network=reader, **QUICK)
+
+
+def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.Image) -> None:
+    painter = load_painter(device="cpu")
+    vector = torch.zeros(painter.transformer.vector_size)
+    Bank(painter.bank.network).learned("my-own", vector).save(own_bank())
+    for name, expected in {**painter.bank.vectors, "my-own": vector}.items():
+        job = plan(photo, [name], method="fast", **QUICK)
+        assert torch.equal(job.style[0], expected)
+    (step,) = job.steps()
+    assert step.image.shape == (1, 3, 40, 48)
+    with pytest.raises(ImpastoError, match="my-own"):
+        plan(photo, ["nothing-of-the-sort"], method="fast", **QUICK)
