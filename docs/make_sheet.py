@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import impasto
+from impasto.image import open_picture, to_pil
 from impasto.nets.painter import load_painter
 from impasto.plates import draw, names
 
@@ -76,7 +77,7 @@ def arbitrary() -> Image.Image:
             (
                 name,
                 [
-                    fitted(draw(name, 512), cell),
+                    fitted(to_pil(open_picture(draw(name, 512)).image), cell),
                     *(fitted(impasto.stylize(photo, name, method="arbitrary"), cell) for photo in PHOTOS[:3]),
                 ],
             )

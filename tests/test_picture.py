@@ -101,7 +101,9 @@ def test_the_recipe_names_everything_and_no_folder(photo: Image.Image, painting:
 
 
 def test_a_preview_of_any_step_finishes_at_full_size(photo: Image.Image, painting: Image.Image) -> None:
-    job = plan(photo.resize((256, 200)), [painting], size=256, device="cpu", config=OptimizeConfig(steps=3))
+    job = plan(
+        photo.resize((256, 200)), [painting], size=256, device="cpu", config=OptimizeConfig(steps=3, init="content")
+    )
     first = next(job.steps())
     assert first.image.shape[-1] < 256
     assert job.finish(first).size == (256, 200)

@@ -421,6 +421,7 @@ def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor
     [
         {"steps": 0},
         {"batch": 0},
+        {"accumulate": 0},
         {"crop": 16},
         {"seed": -1},
         {"learning_rate": 0.0},
@@ -483,13 +484,17 @@ def interrupt_at(step: int, records: Iterator[Record]) -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_an_interrupted_training_ends_exactly_like_one_that_was_not(pictures: list[Tensor], tmp_path: Path) -> None:
-    whole = distillation(pictures)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
+    pictures: list[Tensor], tmp_path: Path, accumulate: int
+) -> None:
+    config = replace(TINY, accumulate=accumulate)
+    whole = distillation(pictures, config)
     list(logged(train(whole, checkpoint=tmp_path / "whole.ckpt", device="cpu"), tmp_path / "whole.csv"))
 
     broken, log = tmp_path / "broken.ckpt", tmp_path / "broken.csv"
     handler = signal.getsignal(signal.SIGINT)
-    records = logged(train(distillation(pictures), checkpoint=broken, device="cpu"), log)
+    records = logged(train(distillation(pictures, config), checkpoint=broken, device="cpu"), log)
     with pytest.raises(KeyboardInterrupt):
         interrupt_at(2, records)
     assert signal.getsignal(signal.SIGINT) == handler
@@ -497,7 +502,7 @@ def test_an_interrupted_training_ends_exactly_like_one_that_was_not(pictures: li
     with log.open("a") as file:  # a row of a step that was lost
         file.write("4" + log.read_text().splitlines()[-1][1:] + "\n")
 
-    resumed = distillation(pictures)
+    resumed = distillation(pictures, config)
     records = logged(train(resumed, checkpoint=broken, resume=True, device="cpu"), log)
     assert "resumed after step 3" in next(records).notes
     assert [record.step for record in records] == [4, 5, 6]
@@ -532,6 +537,15 @@ def test_checkpoints_that_cannot_be_continued_are_refused(pictures: list[Tensor]
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ImpastoError, match="not a checkpoint"):
         next(train(task, checkpoint=path, resume=True, device="cpu"))
+
+
+def test_an_encoder_is_trained_in_one_process(
+    pictures: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImpastoError, match="Distillation goes on from batch to batch, in one process only"):
+        next(train(distillation(pictures), checkpoint=tmp_path / "run.ckpt", device="cpu"))
 
 
 class Trap:

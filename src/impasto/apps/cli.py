@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from impasto.apps import cli_train
+from impasto.apps import cli_measure, cli_see, cli_train
 from impasto.apps.options import FILES, Debug, LazyDefaults, LazyTrainingDefaults, Quiet, split_options
 from impasto.apps.report import one_line, reporting, say
 from impasto.presets import PRESETS, Init, OptimizerName
@@ -318,6 +318,8 @@ def info(
 
 app.command(cls=LazyTrainingDefaults)(cli_train.learn)
 app.command(cls=LazyDefaults)(cli_train.pairs)
+cli_see.register(app)
+cli_measure.register(app)
 
 
 def main(args: Sequence[str] | None = None) -> None:

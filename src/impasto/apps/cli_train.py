@@ -18,12 +18,16 @@ train = typer.Typer()
 
 LEARN_STEPS, PAIR_SIZE = 150, 256
 # Options that are fields of a training's configuration.
-_FIELDS = ("steps", "batch", "crop", "content_weight", "learning_rate", "precision", "seed")
+_FIELDS = ("steps", "batch", "accumulate", "crop", "content_weight", "learning_rate", "precision", "seed")
 
 COURSE = "Course of the training"
 
 Steps = Annotated[int | None, typer.Option(help="Steps of training.", rich_help_panel=COURSE)]
 Batch = Annotated[int | None, typer.Option(help="Pictures a step.", rich_help_panel=COURSE)]
+Accumulate = Annotated[
+    int | None,
+    typer.Option(help="Batches a step, one after the other, in each process.", rich_help_panel=COURSE),
+]
 Crop = Annotated[int | None, typer.Option(help="Side of a training picture in pixels.", rich_help_panel=COURSE)]
 Rate = Annotated[float | None, typer.Option(help="The largest of the run.", rich_help_panel=COURSE)]
 Balance = Annotated[float | None, typer.Option(help="More keeps more of the photo's forms.", rich_help_panel=COURSE)]
@@ -57,7 +61,12 @@ def _config(given: Mapping[str, Any]) -> dict[str, Any]:
 
 @train.callback(invoke_without_command=True)
 def train_group(ctx: typer.Context) -> None:
-    """Train networks of your own."""
+    """Train networks of your own, in one process or, by a launcher, in several, on one machine or more.
+
+    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o mine.safetensors
+
+    torchrun and SLURM's srun do as well. Only encoders are always trained in one process.
+    """
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -73,6 +82,7 @@ def train_encoder(
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
+    accumulate: Accumulate = None,
     crop: Crop = None,
     learning_rate: Rate = None,
     precision: Precision = None,
@@ -107,6 +117,7 @@ def train_bank(
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
+    accumulate: Accumulate = None,
     crop: Crop = None,
     content_weight: Balance = None,
     learning_rate: Rate = None,
@@ -141,6 +152,7 @@ def train_arbitrary(
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
+    accumulate: Accumulate = None,
     crop: Crop = None,
     content_weight: Balance = None,
     learning_rate: Rate = None,
@@ -178,6 +190,7 @@ def train_pairs(
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
+    accumulate: Accumulate = None,
     crop: Crop = None,
     learning_rate: Rate = None,
     precision: Precision = None,

@@ -24,6 +24,7 @@ from impasto.nets.painter import PAINTER, Painter, load_painter
 from impasto.nets.weights import best_dtype, load_encoder, pick_device
 from impasto.samples import sample, sample_names
 from impasto.train.bank import BankConfig, BankTask
+from impasto.train.processes import processes
 from impasto.train.run import train
 
 __all__ = ["Lesson", "learn"]
@@ -52,6 +53,8 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
     nothing. Raises `ImpastoError`, long work not yet begun, for anything that does not fit.
     """
     check_name(lesson.name)
+    if processes().world > 1:
+        raise ImpastoError("impasto learn runs in one process; start it without a launcher")
     painter = load_painter(lesson.network, device="cpu", dtype=torch.float32)
     known = (*painter.bank.names, *_own(painter).names)
     if lesson.name in known and not lesson.replace:

@@ -26,6 +26,7 @@ from impasto.train.distill import Distillation, DistillConfig
 from impasto.train.log import logged
 from impasto.train.painting import NetworkTask
 from impasto.train.pairs import PairsConfig, PairsTask
+from impasto.train.processes import processes
 from impasto.train.run import Record, train
 
 __all__ = [
@@ -91,26 +92,28 @@ class Session:
     def run(self, begin: Callable[[Display], _Trained]) -> None:
         """Train what `begin` makes, and print the path of the weights on stdout.
 
-        Ctrl-C finishes the step, saves and raises `typer.Exit(130)`. Raises `ImpastoError` for whatever does not
-        fit, before the first step.
+        Ctrl-C finishes the step, saves and raises `typer.Exit(130)`. Of several processes the first alone does
+        whatever can be seen. Raises `ImpastoError` for whatever does not fit, before the first step.
         """
-        paths = self.paths
+        paths, first = self.paths, processes().rank == 0
         try:
-            with display(self.quiet) as show:
+            with display(self.quiet or not first) as show:
                 task = begin(show)
                 records = train(
                     task, checkpoint=paths.checkpoint, resume=self.resume, device=self.device, every=self.every
                 )
-                for record in logged(records, paths.log):
+                for record in logged(records, paths.log) if first else records:
                     tell(record, show, _title(task))
-                    if record.losses and record.validation:
+                    if first and record.losses and record.validation:
                         _save_sheet(task, record.step, paths.sheet)
         except KeyboardInterrupt:
-            if paths.checkpoint.exists():
+            if first and paths.checkpoint.exists():
                 say(f"interrupted; the same command with --resume goes on from {paths.checkpoint}")
-            else:
+            elif first:
                 say("interrupted before anything was saved")
             raise typer.Exit(INTERRUPTED) from None
+        if not first:
+            return
         figures = task.export(paths.weights, licence=self.licence)
         if not self.quiet:
             say(_title(task) + _figures(figures))

@@ -16,7 +16,7 @@ from impasto.nets.painter import PAINTER, Painter, load_painter
 from impasto.nets.weights import EMBEDDED, load_encoder
 from impasto.plates import names as plate_names
 from impasto.stylizers.core import Stylizer
-from impasto.stylizers.feedforward import FeedForward, Refined, RefinedStyle
+from impasto.stylizers.feedforward import Begun, FeedForward, Refined, RefinedStyle
 from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
 
 __all__ = ["PASS_STEPS", "Method", "Way", "Wish", "needs_pictures", "refuse", "way"]
@@ -26,8 +26,9 @@ Method = Literal["optimize", "arbitrary", "fast"]
 # Options of the optimiser that a network has no use for.
 _DESCENT = tuple(name for name in OptimizeConfig.__dataclass_fields__ if name not in ("strength", "style_scale"))
 _DEFAULT = OptimizeConfig()
-# Of the optimiser, coarse to fine, where it begins at the one-pass picture.
-PASS_STEPS = 60
+# Of the optimiser where it begins at the one-pass picture. That has its large forms; coarser sizes would undo its
+# strokes.
+PASS_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def way(wish: Wish, pictures: Sequence[Tensor]) -> Way:
 def _optimized(wish: Wish, pictures: Sequence[Tensor]) -> Way:
     begins = _begins_at_pass(wish)
     config = replace(wish.config, steps=wish.config.steps or PASS_STEPS) if begins else wish.config
-    slow = _optimizer(wish, config)
+    fine = config.pyramid is None and begins
+    slow = _optimizer(wish, replace(config, pyramid=False) if fine else config)
     style = slow.blend([slow.prepare(picture) for picture in pictures], wish.weights)
     recipe = {**_computed(slow), **asdict(config)}
     if not begins:
@@ -133,7 +135,7 @@ def _optimized(wish: Wish, pictures: Sequence[Tensor]) -> Way:
     encoder = slow.encoder if shared else load_encoder(painter.encoder, device=wish.device)
     quick = FeedForward(painter, encoder, strength=config.strength)
     vector = quick.blend([quick.prepare(picture) for picture in pictures], wish.weights)
-    return Way(Refined(quick, slow), RefinedStyle(vector, style), _network(painter) | recipe)
+    return Way(Begun(quick, slow), RefinedStyle(vector, style), _network(painter) | recipe)
 
 
 def _network(painter: Painter) -> dict[str, object]:
@@ -143,7 +145,7 @@ def _network(painter: Painter) -> dict[str, object]:
 def _begins_at_pass(wish: Wish) -> bool:
     """Whether the optimiser, left to itself, starts from what the embedded network paints: the default.
 
-    From there a third of the steps lead further than all of them from the photo. Other presets keep their sources'
+    From there a fifth of the steps lead as far as all of them from the photo. Other presets keep their sources'
     start.
     """
     config = wish.config

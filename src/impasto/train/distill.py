@@ -111,6 +111,7 @@ class Distillation(Task):
     """
 
     variance: Tensor
+    chained = True  # pictures of a batch come back in the next
 
     def __init__(
         self,
@@ -202,7 +203,7 @@ class Distillation(Task):
         pictures = torch.cat([self._attacked(step).to(batch), batch]).requires_grad_()
         targets = self._teach(pictures)
         self._previous = pictures
-        likely = self.config.forcing * max(0.0, 1 - 2.2 * step / self.config.steps)
+        likely = self.config.forcing * max(0.0, 1 - 2.2 * step / (self.config.steps * self.config.accumulate))
         random = self._random(_FORCING, step)
         forced = {layer: targets[layer] for layer in self._bounds if random.random() < likely}
         scales = dict(zip(self.balance, self.variance, strict=True))

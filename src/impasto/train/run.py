@@ -1,12 +1,15 @@
 """The one training loop: runs any `Task` on Lightning Fabric, saves, resumes, and yields what happens.
 
-A run is a function of its recipe. Whatever is random in a task is drawn from the seed and the number of the step,
-so a run that was interrupted and resumed ends in exactly the weights of one that was not, wherever the arithmetic
-itself repeats (on one processor it does; CUDA sums in an order of its own).
+A run is a function of its recipe. Whatever is random in a task is drawn from the seed and the number of a batch, so
+a run that was interrupted and resumed ends in exactly the weights of one that was not, wherever the arithmetic itself
+repeats (on one processor it does; CUDA sums in an order of its own).
+
+It runs in as many processes as a launcher starts (`impasto.train.processes`). A step goes by the mean gradient of
+micro-batches, `accumulate` of them in each process, and they are numbered through: two processes take together the
+very ones that a single one takes when it accumulates two.
 """
 
 import json
-import logging
 import math
 import os
 import signal
@@ -14,24 +17,26 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.train.processes import from_first, make_fabric, processes
 
 __all__ = ["Record", "RunConfig", "Task", "train"]
 
 _AHEAD = 4  # batches prepared while a step runs
 _PATIENCE = 20  # steps in a row that may be skipped
-_PRECISIONS: dict[str, Any] = {"bfloat16": "bf16-mixed", "float32": "32-true"}  # in Fabric's words
 _LAST_RATE = 0.02  # of the learning rate is left at the end
 
 
@@ -39,13 +44,15 @@ _LAST_RATE = 0.02  # of the learning rate is left at the end
 class RunConfig:
     """What any training needs to know, and what its outcome depends on.
 
-    `warmup` steps of a rising learning rate, then a cosine down to 2 % of it at the end. Gradients longer than
-    `clip` (over all parameters together) are scaled to it. `precision` is that of convolutions and matrix
-    products; weights and optimiser are float32 in any case.
+    A step takes `accumulate` batches of `batch` pictures in each process, one after the other. `warmup` steps of a
+    rising learning rate, then a cosine down to 2 % of it at the end. Gradients longer than `clip` (over all parameters
+    together) are scaled to it. `precision` is that of convolutions and matrix products; weights and optimiser are
+    float32 in any case.
     """
 
     steps: int = 15000
     batch: int = 8
+    accumulate: int = 1
     seed: int = 0
     learning_rate: float = 2.5e-3
     warmup: int = 150
@@ -53,7 +60,7 @@ class RunConfig:
     precision: Literal["bfloat16", "float32"] = "bfloat16"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise ImpastoError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("seed", "warmup"):
@@ -71,10 +78,15 @@ class Task(nn.Module, ABC):
 
     Its parameters, buffers and extra state (`get_extra_state`) are all that a checkpoint holds of it. `balance`
     says how much each loss counts.
+
+    A step is made of `config.accumulate` micro-batches in each process. They are numbered: `micro` of step s is
+    `(s accumulate + k) world + rank`, and s itself in the plain case of one batch in one process.
     """
 
     config: RunConfig
     balance: dict[str, float]
+    chained: ClassVar[bool] = False
+    """Whether one micro-batch goes on from what the one before left: then a single process has to take them all."""
 
     @property
     @abstractmethod
@@ -82,11 +94,11 @@ class Task(nn.Module, ABC):
         """Everything the outcome depends on, for JSON; a checkpoint of another recipe is refused."""
 
     @abstractmethod
-    def batch(self, step: int) -> Tensor:
-        """The batch of `step` on the CPU, from seed and step alone; called ahead of time from other threads."""
+    def batch(self, micro: int, /) -> Tensor:
+        """Micro-batch number `micro` on the CPU, from seed and number alone; called ahead from other threads."""
 
     @abstractmethod
-    def forward(self, batch: Tensor, step: int) -> dict[str, Tensor]:
+    def forward(self, batch: Tensor, micro: int, /) -> dict[str, Tensor]:
         """The losses of `batch` by name, not weighted; on the task's device, in the run's precision."""
 
     @abstractmethod
@@ -98,11 +110,14 @@ class Task(nn.Module, ABC):
         """Figures of merit by name, on pictures that are not trained on. Changes nothing."""
 
     def start(self) -> tuple[str, ...]:
-        """Called once before step 0, and not when a run is resumed; returns what is worth telling."""
+        """Called once before step 0, and not when a run is resumed; returns what is worth telling.
+
+        Of several processes the first calls it, and the others get its state, as if they resumed.
+        """
         return ()
 
     def upkeep(self, step: int) -> tuple[str, ...]:
-        """Called before every step; returns what is worth telling."""
+        """Called before every step in every process; returns what is worth telling."""
         del step
         return ()
 
@@ -111,8 +126,9 @@ class Task(nn.Module, ABC):
 class Record:
     """What happened: after `step` of `of` steps, or (without losses) before the first.
 
-    `losses` are by name, before weighting, and their weighted sum as `total`. `validation` is filled where it was
-    measured. `rate` is in pictures per second, `left` in seconds, both nan as long as they are unknown.
+    `losses` are by name, before weighting, and their weighted sum as `total`; means over all micro-batches.
+    `validation` is filled where it was measured, in the first process only. `rate` is in pictures per second, `left`
+    in seconds, both nan as long as they are unknown.
     """
 
     step: int
@@ -130,71 +146,111 @@ def train(
     """Run `task` to its last step: some records before the first step, then one `Record` a step.
 
     After every `every` steps, and after the last, it validates and writes `checkpoint`, atomically. `resume`
-    continues from that file, exactly. At Ctrl-C the step is finished and the checkpoint written before
-    `KeyboardInterrupt` is raised; a second Ctrl-C does not wait. `device` is one of Lightning Fabric's
-    accelerators: `auto`, `cpu`, `cuda`, `mps`.
+    continues from that file, exactly; in other processes than before, if a step has as many micro-batches there. At
+    Ctrl-C the step is finished and the checkpoint written before `KeyboardInterrupt` is raised; a second Ctrl-C does
+    not wait. `device` is one of Lightning Fabric's accelerators: `auto`, `cpu`, `cuda`, `mps`.
 
-    Raises `ImpastoError` if Fabric is not installed, the device is not there, the checkpoint cannot be continued
-    or written, or the gradients stay without finite values.
+    Of several processes the first validates and writes; all yield the same records else, and all stop at a Ctrl-C
+    in any of them.
+
+    Raises `ImpastoError` if Fabric is not installed, the device or the processes cannot be had, the checkpoint cannot
+    be continued or written, or the gradients stay without finite values.
     """
     if every < 1:
         raise ImpastoError(f"every must be at least 1, not {every}")
-    of = task.config.steps
-    fabric = _fabric(task.config.precision, device)
+    if task.chained and processes().world > 1:
+        name = type(task).__name__
+        raise ImpastoError(f"{name} goes on from batch to batch, in one process only; start it without a launcher")
+    of, fabric = task.config.steps, make_fabric(device, task.config.precision)
     fabric.to_device(task)
     descent = _Descent(task, fabric)
     if resume:
-        first = _restore(checkpoint, descent)
+        first = descent.restore(from_first(fabric, partial(_read, checkpoint)), checkpoint)
         yield Record(first, of, notes=(f"resumed after step {first}",))
     else:
         first = 0
         yield Record(first, of, notes=("preparing the first step",))
-        with fabric.autocast():
-            notes, validation = task.start(), task.validate()
+        notes, validation = descent.begin()
         yield Record(first, of, validation=validation, notes=notes)
     seconds: deque[float] = deque(maxlen=50)
-    with _ctrl_c() as wanted:
-        for step, batch in _batches(task, range(first, of)):
+    numbers = range(first * descent.micros + fabric.global_rank, of * descent.micros, fabric.world_size)
+    with _ctrl_c() as wanted, closing(_batches(task, numbers)) as batches:
+        for step in range(first, of):
             begun = time.perf_counter()
-            losses, notes = descent.step(batch, step)
+            losses, notes = descent.step(step, islice(batches, task.config.accumulate))
             seconds.append(time.perf_counter() - begun)
             done, each = step + 1, sum(seconds) / len(seconds)
             due, validation = done % every == 0 or done == of, {}
-            if due:
+            if due and fabric.is_global_zero:
                 with fabric.autocast():
                     validation = task.validate()
-            stop = wanted.is_set()
+            stop = descent.any(wanted.is_set())
             if due or stop:
-                _save(checkpoint, done, descent)
-            yield Record(done, of, losses, validation, task.config.batch / each, each * (of - done), notes)
+                from_first(fabric, partial(_save, checkpoint, done, descent))
+            rate = task.config.batch * descent.micros / each
+            yield Record(done, of, losses, validation, rate, each * (of - done), notes)
             if stop:
                 break
-        if wanted.is_set():
+        if descent.any(wanted.is_set()):
             raise KeyboardInterrupt
 
 
 class _Descent:
-    """A task and its optimisers on Fabric's device, one step at a time."""
+    """A task and its optimisers on Fabric's device, one step at a time, in all processes alike."""
 
     def __init__(self, task: Task, fabric: Any) -> None:
         # Not `fabric.setup`: under mixed precision the module it returns rounds its inputs to bfloat16, which
         # cannot tell 1 from 254/255.
         self.task, self.fabric = task, fabric
+        self.micros = task.config.accumulate * fabric.world_size
+        """Micro-batches of a step, over all processes."""
         self.optimizers = task.optimizers()
         self._rates = [[float(group["lr"]) for group in each.param_groups] for each in self.optimizers]
         self._skipped = 0
 
-    def step(self, batch: Tensor, step: int) -> tuple[dict[str, float], tuple[str, ...]]:
-        """One update; the losses before it, by name, and notes. A gradient that is not finite changes nothing."""
+    def begin(self) -> tuple[tuple[str, ...], dict[str, float]]:
+        """Start the task; what it tells, and its first validation, which only the first process has."""
+        task = self.task
+
+        def start() -> tuple[tuple[str, ...], str, dict[str, Any]]:
+            with self.fabric.autocast():
+                notes = task.start()
+            state = task.state_dict()  # for other devices
+            state = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
+            return notes, json.dumps(task.recipe), state
+
+        notes, recipe, state = from_first(self.fabric, start)
+        changed = self._changed(recipe)
+        if self.any(bool(changed)):
+            difference = f" (the first has {changed})" if changed else ""
+            raise ImpastoError(f"the processes differ{difference}; give all of them the same pictures and settings")
+        if self.fabric.is_global_zero:
+            with self.fabric.autocast():
+                return notes, task.validate()
+        task.load_state_dict(state)
+        return notes, {}
+
+    def step(self, step: int, batches: Iterable[tuple[int, Tensor]]) -> tuple[dict[str, float], tuple[str, ...]]:
+        """One update, from these micro-batches and the other processes'; the losses before it, by name, and notes.
+
+        A gradient that is not finite changes nothing.
+        """
         task = self.task
         self._set_rates(_schedule(step, task.config))
         with self.fabric.autocast():
             notes = task.upkeep(step)
-        with self.fabric.autocast():
-            losses = task(self.fabric.to_device(batch), step)
-        losses["total"] = torch.stack([task.balance[name] * loss for name, loss in losses.items()]).sum()
         task.zero_grad()
-        self.fabric.backward(losses["total"])
+        names: list[str] = []
+        found: list[Tensor] = []
+        for micro, batch in batches:
+            with self.fabric.autocast():
+                losses = task(self.fabric.to_device(batch), micro)
+            losses["total"] = torch.stack([task.balance[name] * loss for name, loss in losses.items()]).sum()
+            self.fabric.backward(losses["total"])
+            names = list(losses)
+            found.append(torch.stack([loss.detach() for loss in losses.values()]))
+        values = self._averaged(torch.stack(found).sum(0))
+        # From here on all processes compute with the same numbers, and so come to the same weights and verdicts.
         length = nn.utils.clip_grad_norm_(task.parameters(), task.config.clip)
         if torch.isfinite(length):
             self._skipped = 0
@@ -205,8 +261,58 @@ class _Descent:
             notes += ("step skipped: its gradient is not finite",)
         if self._skipped == _PATIENCE:
             raise ImpastoError(f"{_PATIENCE} gradients in a row are not finite; lower the learning rate")
-        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-        return dict(zip(losses, values, strict=True)), notes
+        return dict(zip(names, values.tolist(), strict=True)), notes
+
+    def _averaged(self, sums: Tensor) -> Tensor:
+        """`sums` over the micro-batches of this process, as means over all; gradients become such means in place."""
+        if self.micros == 1:
+            return sums
+        grads = []
+        for parameter in self.task.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                grads.append(parameter.grad)
+        flat = torch.cat([*(grad.flatten() for grad in grads), sums]) / self.task.config.accumulate
+        flat = self.fabric.all_reduce(flat, reduce_op="mean")
+        *parts, means = torch.split(flat, [*(grad.numel() for grad in grads), len(sums)])
+        for grad, part in zip(grads, parts, strict=True):
+            grad.copy_(part.view_as(grad))
+        return means
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process."""
+        return bool(self.fabric.strategy.reduce_boolean_decision(here, all=False))
+
+    def state(self, done: int) -> dict[str, Any]:
+        """All that is needed to go on after `done` steps."""
+        return {
+            "step": done,
+            "recipe": json.dumps(self.task.recipe),
+            "micros": self.micros,
+            "task": self.task.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def restore(self, state: dict[str, Any], path: Path) -> int:
+        """Bring everything to where `state`, read from `path`, left it; returns the number of steps done."""
+        changed = self._changed(state["recipe"])
+        micros = state.get("micros", 1)
+        if not changed and micros != self.micros:
+            changed = f"{micros} batches a step (accumulate times processes), not {self.micros}"
+        if self.any(bool(changed)):
+            changed = changed or "settings that another process does not have"
+            raise ImpastoError(f"{path} was made with {changed}; resume with the same settings or start anew")
+        self.task.load_state_dict(state["task"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        return int(state["step"])
+
+    def _changed(self, recipe: str) -> str:
+        """In what this task's recipe differs from another, if it does; `accumulate` may, as `micros` is what counts."""
+        theirs, ours = (json.loads(text) for text in (recipe, json.dumps(self.task.recipe)))
+        names = (theirs.keys() | ours.keys()) - {"accumulate"}
+        changed = sorted(name for name in names if theirs.get(name) != ours.get(name))
+        return f"{changed[0]} {theirs.get(changed[0])}, not {ours.get(changed[0])}" if changed else ""
 
     def _set_rates(self, factor: float) -> None:
         for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
@@ -220,28 +326,15 @@ def _schedule(step: int, config: RunConfig) -> float:
     return min(1.0, (step + 1) / max(1, config.warmup)) * (_LAST_RATE + (1 - _LAST_RATE) * falling)
 
 
-def _fabric(precision: str, device: str) -> Any:
-    """Lightning Fabric on one device: which device, which precision. The only place that imports it."""
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise ImpastoError('training needs Lightning Fabric: pip install "impasto[train]"') from error
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the records say what is worth telling
-    try:
-        return Fabric(accelerator=device, devices=1, precision=_PRECISIONS[precision])
-    except (RuntimeError, ValueError) as error:
-        raise ImpastoError(f"the device {device!r} cannot be used here; choose auto or cpu") from error
-
-
-def _batches(task: Task, steps: range) -> Iterator[tuple[int, Tensor]]:
-    """The batches of `steps`, a few of them made ahead while the caller is at work."""
+def _batches(task: Task, numbers: range) -> Generator[tuple[int, Tensor]]:
+    """The micro-batches of these numbers, a few of them made ahead while the caller is at work."""
     pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
     ahead: deque[Future[Tensor]] = deque()
+    following = iter(numbers)
     try:
-        for step in steps:
-            while len(ahead) < min(_AHEAD, steps.stop - step):
-                ahead.append(pool.submit(task.batch, step + len(ahead)))
-            yield step, ahead.popleft().result()
+        for number in numbers:
+            ahead.extend(pool.submit(task.batch, each) for each in islice(following, _AHEAD - len(ahead)))
+            yield number, ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -266,40 +359,23 @@ def _ctrl_c() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _save(path: Path, step: int, descent: _Descent) -> None:
-    state = {
-        "step": step,
-        "recipe": json.dumps(descent.task.recipe),
-        "task": descent.task.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in descent.optimizers],
-    }
-    partial = path.with_name(path.name + ".part")
+def _save(path: Path, done: int, descent: _Descent) -> None:
+    unfinished = path.with_name(path.name + ".part")
     try:
-        torch.save(state, partial)
-        os.replace(partial, path)
+        torch.save(descent.state(done), unfinished)
+        os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:
         raise ImpastoError(f"the checkpoint {path} cannot be written ({error}); choose another place") from error
 
 
-def _restore(path: Path, descent: _Descent) -> int:
-    """Bring everything to where the checkpoint left it; returns the number of steps done."""
+def _read(path: Path) -> dict[str, Any]:
+    """What `_save` wrote, on the CPU."""
     if not path.is_file():
         raise ImpastoError(f"there is no checkpoint {path}; start without resuming")
     try:
         # Tensors, numbers and texts only: nothing in the file is run.
         state = torch.load(path, map_location="cpu", weights_only=True)
-        recipe = json.loads(state["recipe"])
+        json.loads(state["recipe"])
     except Exception as error:  # damaged in any way
         raise ImpastoError(f"{path} is not a checkpoint that can be read; start without resuming") from error
-    wanted = json.loads(json.dumps(descent.task.recipe))
-    changed = [name for name in wanted.keys() | recipe.keys() if wanted.get(name) != recipe.get(name)]
-    if changed:
-        name = min(changed)
-        raise ImpastoError(
-            f"{path} was made with {name} {recipe.get(name)}, not {wanted.get(name)}; "
-            "resume with the same settings or start anew"
-        )
-    descent.task.load_state_dict(state["task"])
-    for optimizer, saved in zip(descent.optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    return int(state["step"])
+    return dict(state)
