@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.color import luminance_transfer
-from impasto.compose.methods import PASS_STEPS, Method
+from impasto.compose.methods import Method
 from impasto.compose.picture import Job, open_source, plan, stylize
 from impasto.errors import ImpastoError
 from impasto.image import open_picture, resize, to_pil
@@ -231,8 +231,7 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
             assert recipe["refine"] == options.get("refine", 0)
             assert str(Path(reader).parent) not in json.dumps(recipe)
         else:
-            assert recipe["network"] == {"name": "painter"}
-            assert "refine" not in recipe
+            assert not {"network", "network_fingerprint", "refine"} & recipe.keys()
 
 
 def test_the_embedded_network_is_named_in_the_recipe(photo: Image.Image) -> None:
@@ -242,20 +241,6 @@ def test_the_embedded_network_is_named_in_the_recipe(photo: Image.Image) -> None
 
 
 # ----------------------------------------------------------------------------------------- results
-
-
-def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Image) -> None:
-    (quick,) = plan(photo, [PAINTING], method="arbitrary", **QUICK).steps()
-    # Without motion it stays where it began.
-    steps = list(plan(photo, [PAINTING], config=OptimizeConfig(steps=2, learning_rate=0.0), **QUICK).steps())
-    assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
-    torch.testing.assert_close(steps[-1].image, quick.image, rtol=0, atol=1e-6)
-    assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == PASS_STEPS
-    for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
-        job = plan(photo, [PAINTING], config=OptimizeConfig(steps=2, **options), **QUICK)  # type: ignore[arg-type]
-        assert [(step.step, step.of) for step in job.steps()] == [(1, 2), (2, 2)]
-        assert "network" not in job.recipe
-    assert "network" not in plan(photo, [PAINTING], start=sample("cat"), **QUICK).recipe
 
 
 def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Image.Image) -> None:

@@ -171,7 +171,7 @@ def stylize(
         str | None,
         typer.Option(
             metavar="|".join((*get_args(Init), "FILE")),
-            help="What to start from instead of a one-pass picture: the photo, noise, or a picture.",
+            help="What to start from: the photo, noise, or a picture.",
             rich_help_panel=DESCENT,
         ),
     ] = None,

@@ -16,19 +16,16 @@ from impasto.nets.painter import PAINTER, Painter, load_painter
 from impasto.nets.weights import EMBEDDED, load_encoder
 from impasto.plates import names as plate_names
 from impasto.stylizers.core import Stylizer
-from impasto.stylizers.feedforward import Begun, FeedForward, Refined, RefinedStyle
+from impasto.stylizers.feedforward import FeedForward, Refined, RefinedStyle
 from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
 
-__all__ = ["PASS_STEPS", "Method", "Way", "Wish", "needs_pictures", "refuse", "way"]
+__all__ = ["Method", "Way", "Wish", "needs_pictures", "refuse", "way"]
 
 Method = Literal["optimize", "arbitrary", "fast"]
 
 # Options of the optimiser that a network has no use for.
 _DESCENT = tuple(name for name in OptimizeConfig.__dataclass_fields__ if name not in ("strength", "style_scale"))
 _DEFAULT = OptimizeConfig()
-# Of the optimiser where it begins at the one-pass picture. That has its large forms; coarser sizes would undo its
-# strokes.
-PASS_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -122,35 +119,9 @@ def way(wish: Wish, pictures: Sequence[Tensor]) -> Way:
 
 
 def _optimized(wish: Wish, pictures: Sequence[Tensor]) -> Way:
-    begins = _begins_at_pass(wish)
-    config = replace(wish.config, steps=wish.config.steps or PASS_STEPS) if begins else wish.config
-    fine = config.pyramid is None and begins
-    slow = _optimizer(wish, replace(config, pyramid=False) if fine else config)
-    style = slow.blend([slow.prepare(picture) for picture in pictures], wish.weights)
-    recipe = {**_computed(slow), **asdict(config)}
-    if not begins:
-        return Way(slow, style, recipe)
-    painter = _painter(wish)
-    shared = wish.encoder == painter.encoder and wish.pooling == "max"
-    encoder = slow.encoder if shared else load_encoder(painter.encoder, device=wish.device)
-    quick = FeedForward(painter, encoder, strength=config.strength)
-    vector = quick.blend([quick.prepare(picture) for picture in pictures], wish.weights)
-    return Way(Begun(quick, slow), RefinedStyle(vector, style), _network(painter) | recipe)
-
-
-def _network(painter: Painter) -> dict[str, object]:
-    return {"network": {"name": PAINTER}, "network_fingerprint": painter.bank.network}
-
-
-def _begins_at_pass(wish: Wish) -> bool:
-    """Whether the optimiser, left to itself, starts from what the embedded network paints: the default.
-
-    From there a fifth of the steps lead as far as all of them from the photo. Other presets keep their sources'
-    start.
-    """
-    config = wish.config
-    free = wish.start is None and config.init is None and config.strength > 0
-    return free and config.preset == _DEFAULT.preset and config.style_weight > 0
+    stylizer = _optimizer(wish, wish.config)
+    style = stylizer.blend([stylizer.prepare(picture) for picture in pictures], wish.weights)
+    return Way(stylizer, style, {**_computed(stylizer), **asdict(wish.config)})
 
 
 def _optimizer(wish: Wish, config: OptimizeConfig) -> PixelOptimizer:

@@ -14,7 +14,7 @@ from impasto.nets.predictor import describe
 from impasto.stylizers.core import Step
 from impasto.stylizers.optimize import PixelOptimizer, Style
 
-__all__ = ["STYLE_LAYERS", "Begun", "FeedForward", "Refined", "RefinedStyle"]
+__all__ = ["STYLE_LAYERS", "FeedForward", "Refined", "RefinedStyle"]
 
 # What a predictor reads; those of its training (`impasto.train.perceptual`).
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -119,12 +119,3 @@ class Refined:
         slow = PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image)
         for step in slow.render(content, style.slow):
             yield Step(step.image, step.step + 1, step.of + 1, step.losses, step.note)
-
-
-class Begun(Refined):
-    """The same whose steps are the optimiser's alone: the pass is only where it begins."""
-
-    def render(self, content: Tensor, style: RefinedStyle) -> Iterator[Step]:
-        """A `Step` for each of the optimiser's."""
-        (first,) = self.quick.render(content, style.quick)
-        yield from PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image).render(content, style.slow)
