@@ -15,7 +15,7 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "image", "picturefile", "color", "mask", "tile", "samples", "plates", "assets"),
+    "ground": ("errors", "image", "picturefile", "color", "mask", "tile", "samples", "home", "plates", "assets"),
     "losses": ("losses", "objective", "presets"),
     "nets": ("nets",),
     "stylizers": ("stylizers",),
@@ -103,7 +103,7 @@ OPTIONAL = {
     for extra, requirements in PROJECT["optional-dependencies"].items()
     if extra != "dev"
     for module in declared(requirements)
-}
+} - {"impasto"}  # an extra may ask for another
 
 
 # ------------------------------------------------------------------------------------------- imports

@@ -36,8 +36,7 @@ QUICK = ("--size", "64", "--steps", "3")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A current folder with a photo and two paintings, one thread, and Ctrl-C as it was when it is over."""
-    torch.set_num_threads(1)
+    """A current folder with a photo and two paintings, one thread a process, and Ctrl-C as it was when it is over."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))

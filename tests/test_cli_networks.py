@@ -18,13 +18,14 @@ from impasto.apps.progress import Lines
 from impasto.apps.recipe import command
 from impasto.apps.training import style_name
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
 from impasto.image import open_picture, read_recipe, to_pil
-from impasto.nets.bank import Bank, own_bank
-from impasto.nets.encoder import Encoder
+from impasto.nets.bank import Bank
+from impasto.nets.encoder import STYLE_LAYERS, Encoder
 from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
 from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.stylizers.feedforward import STYLE_LAYERS, FeedForward
+from impasto.stylizers.feedforward import FeedForward
 from impasto.train.painting import seeded
 
 SMALL = ("--size", "64")
@@ -34,8 +35,7 @@ TINY = ("--batch", "1", "--crop", "64")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch, compact: Encoder):
-    """A current folder with a photo, two paintings and a small network; a home of its own; one thread."""
-    torch.set_num_threads(1)
+    """A current folder with a photo, two paintings and a small network; a home of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
     random = np.random.default_rng(0)

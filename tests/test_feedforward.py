@@ -14,14 +14,14 @@ from impasto.errors import ImpastoError
 from impasto.image import open_picture, resize
 from impasto.losses import gram
 from impasto.nets.bank import Bank
-from impasto.nets.encoder import Encoder
+from impasto.nets.encoder import STYLE_LAYERS, Encoder
 from impasto.nets.painter import Painter, fingerprint, load_painter
 from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig
 from impasto.plates import draw
 from impasto.samples import sample
 from impasto.stylizers.core import Step
-from impasto.stylizers.feedforward import STYLE_LAYERS, FeedForward, Refined
+from impasto.stylizers.feedforward import FeedForward, Refined
 from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -29,15 +29,6 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def noise(*size: int, seed: int = 1) -> Tensor:
     return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Pictures this small are no work for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +176,20 @@ def test_without_strength_the_photo_comes_back(
     for name in ("sea", "harbour"):
         image = only(quick.render(content, quick.named(name))).image
         torch.testing.assert_close(image, content, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.09, 4.1, math.nan])
+def test_strokes_of_an_impossible_size_are_refused(reader: Painter, scale: float) -> None:
+    with pytest.raises(ImpastoError, match="style_scale"):
+        FeedForward(reader, style_scale=scale)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.7])
+def test_without_strength_the_photo_comes_back_with_strokes_of_any_size(
+    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor], scale: float
+) -> None:
+    quick = FeedForward(reader, compact, strength=0, style_scale=scale)
+    torch.testing.assert_close(only(quick.render(photo, quick.prepare(plates[0]))).image, photo, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.001, math.nan, math.inf])
@@ -345,6 +350,8 @@ def test_refinement_can_go_from_coarse_to_fine(
     assert sizes == sorted(sizes)
     # Without motion the coarse picture is the one-pass picture made small.
     torch.testing.assert_close(others[0].image, resize(first.image, (65, 96)), rtol=0, atol=1e-6)
+    # And the fine one has every stroke of it.
+    torch.testing.assert_close(others[-1].image, first.image, rtol=0, atol=1e-6)
 
 
 def test_refined_styles_blend_both_ways_at_once(

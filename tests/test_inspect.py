@@ -30,11 +30,6 @@ BLOCKS = ((4, 3), (5, 4), (4, 3, 3), (5, 3), (4,))
 DEEP = ("relu1_1", "relu1_2", "relu2_1", "relu3_2", "relu5_1")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def encoder(padding: str = "reflect", *, positive: bool = False, head: bool = False, pooling: str = "max") -> Encoder:
     """Small, in float64; with `positive` weights every unit is excited and every path carries a signal."""
     generator = torch.Generator().manual_seed(0)

@@ -1,8 +1,8 @@
 """Optimise, any style in one pass, learned styles by name: one `plan` for all, and a refusal for what none can do."""
 
 import json
+import os
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.color import luminance_transfer
-from impasto.compose.methods import Method
-from impasto.compose.picture import Job, open_source, plan, stylize
+from impasto.compose.methods import Method, Networks
+from impasto.compose.picture import Job, plan, stylize
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
 from impasto.image import open_picture, resize, to_pil
-from impasto.nets.bank import Bank, own_bank
+from impasto.nets.bank import Bank
 from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
 from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig
@@ -31,15 +32,6 @@ PAINTING = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 56, 3)
 STYLE: dict[str, Any] = {"arbitrary": PAINTING, "fast": PLATE}
 QUICK: dict[str, Any] = {"size": 48, "device": "cpu"}
 NETWORKS: tuple[Method, ...] = ("arbitrary", "fast")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Pictures this small are no work for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
@@ -138,13 +130,13 @@ def test_a_network_refuses_another_encoder_and_another_start(method: Method, opt
     assert said.startswith(f"--{'init' if option == 'start' else option} has no say in --method {method}")
 
 
-def test_what_looks_at_no_style_refuses_to_scale_and_recolour_it() -> None:
-    assert refusal(method="fast", config=OptimizeConfig(style_scale=2)).startswith("--style-scale has no say in")
+def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
+    assert refusal(method="arbitrary", styles=["starry-night"], keep_color="statistics").startswith("--keep-color st")
     assert refusal(method="fast", keep_color="statistics").startswith("--keep-color statistics has no say in")
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-@pytest.mark.parametrize("name", ["steps", "pyramid", "init", "seed"])
+@pytest.mark.parametrize("name", ["steps", "init", "seed"])
 def test_refinement_refuses_what_it_decides_itself(method: Method, name: str) -> None:
     said = refusal(method=method, refine=5, config=OptimizeConfig(**{name: DESCENT[name]}))
     assert said.startswith(f"--{name} cannot be given with --refine")
@@ -203,11 +195,11 @@ def test_what_the_network_lacks_is_refused_before_any_painting(files: Path, phot
 def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Image.Image) -> None:
     known = load_painter(reader, device="cpu", dtype=torch.float32).bank.network
     everything = set(OptimizeConfig.__dataclass_fields__)
-    decided = {"steps", "pyramid", "init", "seed"}
+    decided = {"steps", "init", "seed"}
     cases: list[tuple[dict[str, Any], set[str]]] = [
         ({"method": "optimize"}, everything),
         ({"method": "arbitrary"}, {"strength", "style_scale"}),
-        ({"method": "fast"}, {"strength"}),
+        ({"method": "fast"}, {"strength", "style_scale"}),
         ({"method": "arbitrary", "refine": 3}, everything - decided),
         ({"method": "fast", "refine": 3}, everything - decided),
     ]
@@ -285,14 +277,47 @@ def read(reader: str, picture: Tensor) -> Tensor:
     return FeedForward(load_painter(reader, device="cpu"), load_encoder(device="cpu")).prepare(picture)
 
 
-def test_the_scale_of_the_style_is_the_size_at_which_it_is_read(reader: str, photo: Image.Image) -> None:
-    jobs = {}
-    for style, scale in ((PAINTING, 1.0), (PAINTING, 0.75), (PLATE, 1.5)):
-        config = OptimizeConfig(style_scale=scale)
-        jobs[scale] = plan(photo, [style], method="arbitrary", network=reader, config=config, **QUICK)
-        assert torch.equal(jobs[scale].style, read(reader, open_source(style, round(48 * scale)).image))
-    assert not torch.allclose(jobs[1.0].style, jobs[0.75].style, atol=1e-3)
-    assert finished(jobs[1.0]).tobytes() != finished(jobs[0.75]).tobytes()
+@pytest.mark.parametrize("method", NETWORKS)
+def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(
+    reader: str, photo: Image.Image, method: Method
+) -> None:
+    quick = FeedForward(load_painter(reader, device="cpu"))
+    for scale, size in ((2.0, (20, 24)), (0.5, (80, 96))):
+        options = {"method": method, "network": reader, "config": OptimizeConfig(style_scale=scale), **QUICK}
+        job = plan(photo, [PLATE], **options)
+        (step,) = job.steps()
+        (smaller,) = quick.render(resize(job.content.image, size), job.style)
+        torch.testing.assert_close(step.image, resize(smaller.image, (40, 48)).clamp(0, 1), atol=2e-2, rtol=0)
+
+
+def test_a_learned_style_blends_with_a_painting(reader: str, photo: Image.Image) -> None:
+    options: dict[str, Any] = {"method": "arbitrary", "network": reader, **QUICK}
+    painting, named = (plan(photo, [style], **options).style for style in (PAINTING, "harbour"))
+    assert torch.equal(named[0].cpu(), load_painter(reader, device="cpu").bank.vector("harbour"))
+    both = plan(photo, ["harbour", PAINTING], blend=[1, 3], **options).style
+    torch.testing.assert_close(both, 0.25 * named + 0.75 * painting)
+    with pytest.raises(ImpastoError, match=r"harbour.*only a vector"):
+        plan(photo, ["harbour", PAINTING], refine=2, **options)
+    with pytest.raises(ImpastoError, match=r"no-such-style.*harbour"):
+        plan(photo, ["no-such-style"], **options)
+
+
+def test_plans_share_networks_until_their_file_changes(reader: str, tmp_path: Path, photo: Image.Image) -> None:
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(Path(reader).read_bytes())
+    networks = Networks()
+
+    def painter() -> Painter:
+        job = plan(photo, [PLATE], method="arbitrary", network=own, networks=networks, **QUICK)
+        return job.stylizer.painter  # type: ignore[attr-defined, no-any-return]
+
+    first = painter()
+    assert painter() is first
+    save_painter(own, load_painter(reader, device="cpu"))
+    os.utime(own, ns=(1, 1))
+    assert painter() is not first
+    alone = plan(photo, [PLATE], method="arbitrary", network=own, **QUICK)
+    assert alone.stylizer.painter is not painter()  # type: ignore[attr-defined]
 
 
 def test_a_smaller_style_picture_is_enlarged(reader: str, photo: Image.Image) -> None:

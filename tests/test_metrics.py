@@ -44,11 +44,6 @@ PERFECT = {"style": 0, **dict.fromkeys(STYLE, 0), "content": 0, "legibility": 1,
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def photo(name: str = "cat") -> Tensor:
     return resize(open_picture(sample(name)).image, (64, 96))
 

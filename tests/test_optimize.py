@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term
 from impasto.plates import draw
 from impasto.samples import sample
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer, descend, pyramid
+from impasto.stylizers.descent import descend, pyramid
+from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +111,39 @@ def test_impossible_blends_are_refused(compact: Encoder, plate: Tensor, weights:
         optimizer.blend([style, style], weights)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("adam", 0.05), ("lbfgs", 1.0)])
-def test_descent_finds_the_minimum_of_a_quadratic(compact: Encoder, name: str, rate: float) -> None:
+@pytest.mark.parametrize(("name", "rate", "grids"), [("adam", 0.05, 0), ("adam", 0.05, 3), ("lbfgs", 1.0, 0)])
+def test_descent_finds_the_minimum_of_a_quadratic(compact: Encoder, name: str, rate: float, grids: int) -> None:
     goal = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.1
     distance = Objective([Term("distance", 1.0, (), lambda _, image: (image - goal).square().sum())])
-    *_, (image, _, note) = descend(compact, distance, torch.full_like(goal, 0.5), 200, name, rate)  # type: ignore[arg-type]
+    *_, (image, _, note) = descend(compact, distance, torch.full_like(goal, 0.5), 200, name, rate, grids=grids)  # type: ignore[arg-type]
     assert note == ""
     torch.testing.assert_close(image, goal, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (37, 50)])
+def test_on_grids_a_form_moves_before_noise_does(compact: Encoder, height: int, width: int) -> None:
+    """A gradient that is one form with noise ten times as strong: on pixels Adam takes the noise for the form."""
+    generator = torch.Generator().manual_seed(8)
+    form = torch.zeros(1, 3, height, width)
+    form[..., : width // 2] = 1
+    noise = 10 * torch.randn(1, 3, height, width, generator=generator)
+    pull = Objective([Term("pull", 1.0, (), lambda _, image: -((form + noise) * image).sum())])
+    start = torch.full_like(form, 0.5)
+
+    def clarity(grids: int) -> float:
+        *_, (image, _, _) = descend(compact, pull, start, 6, "adam", 0.02, grids=grids)
+        moved = image - start
+        return float((moved * form).sum() / (moved.norm() * form.norm()))
+
+    assert clarity(4) > 2 * abs(clarity(0))
+
+
+@pytest.mark.parametrize("grids", [0, 1, 4])
+def test_on_grids_the_picture_stays_a_picture(compact: Encoder, grids: int) -> None:
+    up = Objective([Term("up", 1.0, (), lambda _, image: -image.sum())])
+    pictures = [image for image, _, _ in descend(compact, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids)]
+    assert all(bool(((image >= 0) & (image <= 1)).all()) for image in pictures)
+    assert pictures[-1].min() > 0.8
 
 
 def failing(times: int) -> Objective:
@@ -151,7 +179,7 @@ def test_early_stop_ends_a_size_that_no_longer_improves(compact: Encoder, photo:
     ("height", "width", "steps"), [(384, 512, 200), (512, 512, 7), (1024, 33, 5), (100, 100, 1), (2048, 1500, 3)]
 )
 def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps: int) -> None:
-    levels = pyramid(height, width, steps, True)
+    levels = pyramid(height, width, steps, 16)
     assert levels[-1][:2] == (height, width)
     assert sum(count for _, _, count in levels) == steps
     assert all(count >= 1 for _, _, count in levels)
@@ -159,13 +187,46 @@ def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps
         assert abs(2 * h - h2) <= 1
         assert abs(2 * w - w2) <= 1
     assert min(min(h, w) for h, w, _ in levels) >= min(32, height, width)
-    assert pyramid(height, width, steps, False) == [(height, width, steps)]
+    assert pyramid(height, width, steps, 1) == [(height, width, steps)]
+    assert [level[:2] for level in pyramid(height, width, steps, 2)] == [level[:2] for level in levels[-2:]]
 
 
 def test_a_start_picture_is_where_it_starts(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
     optimizer = PixelOptimizer(compact, OptimizeConfig(steps=1, learning_rate=0.0), start=resize(plate, (50, 70)))
     image = last(optimizer, photo, optimizer.prepare(plate))
     torch.testing.assert_close(image, resize(resize(plate, (50, 70)), tuple(photo.shape[-2:])), atol=1e-6, rtol=0)
+
+
+def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate: Tensor) -> None:
+    checks = (torch.arange(200)[:, None] + torch.arange(224)[None]).remainder(2).float().expand(1, 3, -1, -1)
+    for start in (None, checks):
+        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=6, learning_rate=0.0), start=start)
+        steps = list(optimizer.render(1 - checks, optimizer.prepare(plate)))
+        assert len({step.image.shape for step in steps}) == 2
+        torch.testing.assert_close(steps[-1].image, 1 - checks if start is None else checks, atol=1e-6, rtol=0)
+
+
+def test_a_start_picture_is_not_looked_at_coarser_than_half(compact: Encoder, plate: Tensor) -> None:
+    content = torch.rand(1, 3, 400, 400)
+    heights = {}
+    for start in (None, content):
+        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=4), start=start)
+        heights[start is None] = [step.image.shape[-1] for step in optimizer.render(content, optimizer.prepare(plate))]
+    assert sorted(set(heights[True])) == [100, 200, 400]
+    assert sorted(set(heights[False])) == [200, 400]
+
+
+def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(compact: Encoder, plate: Tensor) -> None:
+    content = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(4))
+
+    def weights(**options: Any) -> list[float]:
+        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=2, **options))
+        steps = optimizer.render(content, optimizer.prepare(plate))
+        return [step.losses["style/relu5_1"] / step.losses["raw/style/relu5_1"] for step in steps]
+
+    coarse, fine = weights()
+    assert fine == pytest.approx(coarse / 5)
+    assert weights(pyramid=False) == pytest.approx([coarse, coarse])
 
 
 def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out(compact: Encoder) -> None:

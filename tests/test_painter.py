@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.nets.bank import Bank, check_name, own_bank
+from impasto.home import own_bank
+from impasto.nets.bank import Bank, check_name
 from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
 from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig

@@ -1,7 +1,7 @@
 """Training one-pass networks: the criterion by a float64 oracle, the tasks by exact resumption and by their laws."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,6 @@ COMMON: dict[str, Any] = {
     "transformer": NETWORK,
 }
 STYLES = ("mosaic", "waves", "woodcut")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def bytes_of(image: Image.Image) -> Tensor:
@@ -288,7 +280,7 @@ def test_training_lowers_the_loss(kind: str, make: Make, tmp_path: Path) -> None
     torch.manual_seed(0)
     drawn = torch.rand(3)
     torch.manual_seed(0)
-    task = make(kind, steps=24, crop=48, learning_rate=0.01)
+    task = make(kind, steps=20, crop=32, learning_rate=0.01)
     records = train(task, checkpoint=tmp_path / "run.ckpt", device="cpu")
     while not (first := next(records)).validation:
         pass

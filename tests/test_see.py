@@ -42,8 +42,7 @@ from impasto.stylizers.optimize import OptimizeConfig
 
 @pytest.fixture(autouse=True)
 def quiet(tmp_path, monkeypatch):
-    """One thread, an empty current folder, and Ctrl-C as it was when it is over."""
-    torch.set_num_threads(1)
+    """An empty current folder, and Ctrl-C as it was when it is over."""
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGINT)
     yield

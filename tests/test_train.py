@@ -38,14 +38,6 @@ BOUNDS = ("relu2_1", "relu3_1", "relu4_1")
 TINY = DistillConfig(steps=6, batch=4, crop=32, warmup=2, precision="float32")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("photos")
@@ -352,6 +344,9 @@ def test_an_export_is_the_trained_student(pictures: list[Tensor], tmp_path: Path
     list(train(task, checkpoint=tmp_path / "run.ckpt", device="cpu"))
     path = tmp_path / "student.safetensors"
     validation = task.export(path, licence="CC0-1.0")
+    with pytest.raises(ImpastoError, match="cannot be written"):
+        task.export(tmp_path, licence="CC0-1.0")
+    assert not tmp_path.with_name(tmp_path.name + ".part").exists()
     assert sorted(os.listdir(tmp_path)) == ["run.ckpt", "student.safetensors"]
     with safe_open(path, framework="pt") as file:
         header = file.metadata()

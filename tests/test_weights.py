@@ -3,18 +3,19 @@
 import dataclasses
 import hashlib
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder
-from impasto.nets.weights import HUB, encoder_names, load_encoder, pick_device, read_weights
+from impasto.nets.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
 
 TINY = Architecture(((4, 6), (8,), (10, 4)), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 
@@ -136,6 +137,50 @@ def test_other_networks_and_missing_parts_are_refused(tmp_path: Path) -> None:
         load_encoder(tmp_path / "part.safetensors")
     with pytest.raises(ImpastoError, match=", ".join(encoder_names())):
         load_encoder(tmp_path / "nothing.safetensors")
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+def test_what_was_written_is_read_as_it_was(tmp_path: Path) -> None:
+    path, rows = tmp_path / "x.safetensors", torch.rand(4, 6, requires_grad=True)
+    tensors = {"rows": rows, "a row": rows[1], "turned": rows.T, "half": rows.detach().half(), "none": rows[:0]}
+    write_weights(path, tensors, {"kind": "a test", "notes": "höher"})
+    found = load_file(path)
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"kind": "a test", "notes": "höher"}
+    write_weights(path, {}, {"kind": "empty"})
+    assert load_file(path) == {}
+    assert os.listdir(tmp_path) == ["x.safetensors"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_is_for_whom_the_umask_says(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_weights(tmp_path / "x.safetensors", {"x": torch.zeros(2)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == mode
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_new(tmp_path: Path) -> None:
+    old, folder = tmp_path / "old", tmp_path / "folder"
+    old.write_bytes(b"what was there")
+    folder.mkdir()
+    (tmp_path / "old.part").mkdir()  # in the way of what is not yet finished
+    before = sorted(os.listdir(tmp_path))
+    for path in (old, folder, tmp_path / "missing" / "x"):
+        with pytest.raises(ImpastoError, match=r"cannot be written.*choose another place") as error:
+            write_weights(path, {"x": torch.zeros(2)}, {})
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+    assert old.read_bytes() == b"what was there"
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -28,7 +28,11 @@ CAFFE = 255 * 0.226
 
 @dataclass(frozen=True)
 class Preset:
-    """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its share."""
+    """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its share.
+
+    `grids`: see `impasto.stylizers.descent`. `settled`: style layers whose forms the coarser sizes of a pyramid have
+    settled, and that count little at the last.
+    """
 
     source: str
     content_layers: tuple[str, ...]
@@ -44,6 +48,8 @@ class Preset:
     steps: int = 300
     learning_rate: float = 0.02
     pyramid: bool = False
+    grids: int = 0
+    settled: tuple[str, ...] = ()
     feature_scale: float = 1.0
 
     @property
@@ -60,17 +66,19 @@ class Preset:
 PRESETS = MappingProxyType(
     {
         "impasto": Preset(
-            source="this package: relative terms, coarse to fine, late iterates averaged",
+            source="this package: relative terms, coarse to fine, on several grids, late iterates averaged",
             content_layers=("relu4_1",),
             style_layers=FIRST,
             content_scale="relative",
             style_scale="relative",
-            content_weight=0.48,
+            content_weight=0.34,
             style_weight=5.0,
             tv_scale="mean",
             steps=165,
             learning_rate=0.045,
             pyramid=True,
+            grids=4,
+            settled=("relu5_1",),
         ),
         "gatys2015": Preset(
             source="Gatys, Ecker and Bethge 2015, arXiv:1508.06576: alpha / beta = 1e-3, white noise, L-BFGS",

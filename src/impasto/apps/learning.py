@@ -18,8 +18,9 @@ from impasto.apps.report import INTERRUPTED, say
 from impasto.apps.training import pictures, tell
 from impasto.compose.picture import open_source
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
 from impasto.image import Picture, open_picture
-from impasto.nets.bank import Bank, check_name, own_bank
+from impasto.nets.bank import Bank, check_name
 from impasto.nets.painter import PAINTER, Painter, load_painter
 from impasto.nets.weights import best_dtype, load_encoder, pick_device
 from impasto.samples import sample, sample_names

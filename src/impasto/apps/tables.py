@@ -1,7 +1,6 @@
 """What there is to choose from: styles, presets, layers."""
 
 import json
-import os
 import sys
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from impasto.apps.report import emit, printable, say
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
 from impasto.plates import describe, draw, names
 from impasto.presets import PRESETS, Preset
 from impasto.samples import sample, sample_names
@@ -57,7 +57,7 @@ def learned_styles() -> list[Learned]:
     `ImpastoError` for a bank that cannot be read.
     """
     found: dict[str, Learned] = {}
-    for path, own in ((_assets() / "painter.safetensors", False), (_own_bank(), True)):
+    for path, own in ((_assets() / "painter.safetensors", False), (own_bank(), True)):
         if path.is_file():
             found |= {name: Learned(name, note, own) for name, note in _header(path).items()}
     return [found[name] for name in sorted(found)]
@@ -65,12 +65,6 @@ def learned_styles() -> list[Learned]:
 
 def _assets() -> Path:
     return Path(str(resources.files("impasto") / "assets"))
-
-
-def _own_bank() -> Path:
-    """`impasto.nets.bank.own_bank`, which would bring torch."""
-    home = os.environ.get("IMPASTO_HOME")
-    return (Path(home) if home else Path.home() / ".impasto") / "styles.safetensors"
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -122,17 +116,13 @@ def save_styles(folder: Path, size: int, photo: str) -> None:
 
 def _paint_learned(folder: Path, size: int, name: str) -> None:
     from impasto.image import open_picture, resize, save_picture
-    from impasto.nets.bank import Bank, check_name
+    from impasto.nets.bank import check_name
     from impasto.nets.painter import load_painter
     from impasto.stylizers.feedforward import FeedForward
 
-    painter = load_painter()
-    if _own_bank().is_file():
-        bank = Bank.load(_own_bank())
-        if bank.network == painter.bank.network:
-            painter = painter.knowing(bank)
-        else:
-            say(f"note: the styles in {_own_bank()} were learned for another network and are left out")
+    painter, foreign = load_painter().knowing_own()
+    if foreign:
+        say(f"note: the styles in {own_bank()} were learned for another network and are left out")
     stylizer = FeedForward(painter)
     photo = open_picture(sample(name)).image
     scale = size / max(photo.shape[-2:])

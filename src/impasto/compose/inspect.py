@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from impasto.compose.sheets import Cell, Sheet
 from impasto.errors import ImpastoError
 from impasto.losses import gram
-from impasto.nets.encoder import SMALLEST, Encoder
+from impasto.nets.encoder import SMALLEST, STYLE_LAYERS, Encoder
 
 __all__ = [
     "Ascent",
@@ -35,8 +35,6 @@ __all__ = [
     "receptive_field",
     "strongest",
 ]
-
-_STYLE_LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))
 
 
 # ------------------------------------------------------------------------------------- up and down
@@ -258,8 +256,8 @@ def gram_maps(encoder: Encoder, image: Tensor) -> dict[str, Tensor]:
     `image`: (1, 3, H, W) in [0, 1], at least 32 px a side.
     """
     with torch.no_grad():
-        features = encoder.features(image.to(encoder.device), _STYLE_LAYERS)
-    return {layer: gram(features[layer])[0].cpu() for layer in _STYLE_LAYERS}
+        features = encoder.features(image.to(encoder.device), STYLE_LAYERS)
+    return {layer: gram(features[layer])[0].cpu() for layer in STYLE_LAYERS}
 
 
 # ------------------------------------------------------------------------------------------ sheets

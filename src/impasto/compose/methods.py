@@ -1,27 +1,29 @@
 """The ways to paint behind `--method`: what each needs, what each cannot honour, and the stylizer that does it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
 from impasto.image import Source
-from impasto.nets.bank import Bank, own_bank
-from impasto.nets.encoder import Pooling
+from impasto.nets.encoder import Encoder, Pooling
 from impasto.nets.painter import PAINTER, Painter, load_painter
 from impasto.nets.weights import EMBEDDED, load_encoder
 from impasto.plates import names as plate_names
+from impasto.samples import sample_names
 from impasto.stylizers.core import Stylizer
 from impasto.stylizers.feedforward import FeedForward, Refined, RefinedStyle
 from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
 
-__all__ = ["Method", "Way", "Wish", "needs_pictures", "refuse", "way"]
+__all__ = ["Method", "Networks", "Way", "Wish", "by_name", "refuse", "way"]
 
 Method = Literal["optimize", "arbitrary", "fast"]
+_Net = TypeVar("_Net", Painter, Encoder)
 
 # Options of the optimiser that a network has no use for.
 _DESCENT = tuple(name for name in OptimizeConfig.__dataclass_fields__ if name not in ("strength", "style_scale"))
@@ -45,6 +47,35 @@ class Wish:
     config: OptimizeConfig
 
 
+class Networks:
+    """Networks already loaded. Plans that share one of these load each network once.
+
+    What is loaded is never changed, so plans may run at the same time; a file that was written anew is loaded anew.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[Hashable, Any] = {}
+
+    def painter(self, network: str | Path, device: str) -> Painter:
+        """As `load_painter`."""
+        return self._once((_stamp(network), device), lambda: load_painter(network, device=device))
+
+    def encoder(self, name: str | Path, pooling: Pooling, device: str) -> Encoder:
+        """As `load_encoder`."""
+        return self._once((_stamp(name), pooling, device), lambda: load_encoder(name, pooling=pooling, device=device))
+
+    def _once(self, key: Hashable, load: Callable[[], _Net]) -> _Net:
+        if key not in self._loaded:
+            self._loaded[key] = load()
+        found: _Net = self._loaded[key]
+        return found
+
+
+def _stamp(source: str | Path) -> Hashable:
+    path = Path(source)
+    return (str(source), path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else str(source)
+
+
 @dataclass(frozen=True)
 class Way:
     """A stylizer with its style prepared, and what a recipe should tell of both."""
@@ -54,9 +85,16 @@ class Way:
     recipe: dict[str, object]
 
 
-def needs_pictures(wish: Wish) -> bool:
-    """Whether the styles are looked at, or only named."""
-    return wish.method != "fast" or wish.refine > 0
+def by_name(wish: Wish, style: Source) -> bool:
+    """Whether that style is only named, so that no picture of it is looked at.
+
+    Every style of `fast` is. `arbitrary` knows a style by name where there is no file and no sample called so.
+    """
+    if wish.method == "fast":
+        return wish.refine == 0
+    if wish.method == "optimize" or not isinstance(style, str) or os.path.exists(style) or Path(style).suffix:
+        return False
+    return style not in (*plate_names(), *sample_names())
 
 
 def refuse(wish: Wish) -> None:
@@ -73,9 +111,8 @@ def refuse(wish: Wish) -> None:
             raise ImpastoError("--network has no say in --method optimize; add --method arbitrary or fast")
         return
     if wish.refine:
-        for name, instead in (("steps", "--refine says how many"), ("pyramid", "it works at full size")):
-            if getattr(config, name) is not None:
-                raise ImpastoError(f"--{name} cannot be given with --refine: {instead}")
+        if config.steps is not None:
+            raise ImpastoError("--steps cannot be given with --refine, which says how many")
         if wish.start is not None or config.init is not None:
             raise ImpastoError("--init cannot be given with --refine, which starts from the one-pass picture")
         if config.seed != _DEFAULT.seed:
@@ -84,24 +121,23 @@ def refuse(wish: Wish) -> None:
         asked = [name for name in _DESCENT if getattr(config, name) != getattr(_DEFAULT, name)]
         asked += ["init"] * (wish.start is not None)
         asked += ["encoder"] * (wish.encoder != EMBEDDED) + ["pooling"] * (wish.pooling != "max")
-        if method == "fast":
-            asked += ["style_scale"] * (config.style_scale != 1)
+        if all(by_name(wish, style) for style in wish.styles):
             asked += ["keep_color statistics"] * (wish.keep_color == "statistics")
         if asked:
             option = "--" + asked[0].replace("_", "-", 1 if " " in asked[0] else -1)
             raise ImpastoError(f"{option} has no say in --method {method}: a network paints in one pass")
-    if method == "fast":
-        _only_names(wish)
+    _check_names(wish)
 
 
-def _only_names(wish: Wish) -> None:
+def _check_names(wish: Wish) -> None:
     for style in wish.styles:
-        if not isinstance(style, str) or os.path.isfile(style):
+        if wish.method == "fast" and (not isinstance(style, str) or os.path.isfile(style)):
             raise ImpastoError(
                 f"--method fast paints the styles it has learned, by name, and {_called(style)} is a picture: use "
                 "--method arbitrary, or learn it first (impasto learn PAINTING --name NAME)"
             )
-        if wish.refine and style not in plate_names():
+        named = by_name(wish, style) if wish.method == "arbitrary" else style not in plate_names()
+        if wish.refine and named:
             raise ImpastoError(
                 f"--refine needs the painting itself, and a learned style like {style!r} is only a vector; use "
                 "--method arbitrary with the picture"
@@ -112,44 +148,45 @@ def _called(style: Source) -> str:
     return str(style) if isinstance(style, str | os.PathLike) else f"a {type(style).__name__}"
 
 
-def way(wish: Wish, pictures: Sequence[Tensor]) -> Way:
-    """The stylizer and its style, from the style `pictures` where the method looks at any."""
-    build: Callable[[Wish, Sequence[Tensor]], Way] = _optimized if wish.method == "optimize" else _painted
-    return build(wish, pictures)
+def way(wish: Wish, pictures: Sequence[Tensor], networks: Networks) -> Way:
+    """The stylizer and its style, from the `pictures` of those styles that are not only named, in their order."""
+    build: Callable[[Wish, Sequence[Tensor], Networks], Way] = _optimized if wish.method == "optimize" else _painted
+    return build(wish, pictures, networks)
 
 
-def _optimized(wish: Wish, pictures: Sequence[Tensor]) -> Way:
-    stylizer = _optimizer(wish, wish.config)
+def _optimized(wish: Wish, pictures: Sequence[Tensor], networks: Networks) -> Way:
+    stylizer = _optimizer(wish, wish.config, networks)
     style = stylizer.blend([stylizer.prepare(picture) for picture in pictures], wish.weights)
     return Way(stylizer, style, {**_computed(stylizer), **asdict(wish.config)})
 
 
-def _optimizer(wish: Wish, config: OptimizeConfig) -> PixelOptimizer:
-    encoder = load_encoder(wish.encoder, pooling=wish.pooling, device=wish.device)
-    return PixelOptimizer(encoder, config, start=wish.start)
+def _optimizer(wish: Wish, config: OptimizeConfig, networks: Networks) -> PixelOptimizer:
+    return PixelOptimizer(networks.encoder(wish.encoder, wish.pooling, wish.device), config, start=wish.start)
 
 
-def _painted(wish: Wish, pictures: Sequence[Tensor]) -> Way:
-    painter = _painter(wish)
+def _painted(wish: Wish, pictures: Sequence[Tensor], networks: Networks) -> Way:
+    painter = _painter(wish, networks)
     reads = wish.method == "arbitrary" or (wish.config.strength < 1 and painter.own is None)
     if wish.method == "arbitrary" and painter.predictor is None:
         raise ImpastoError(f"{Path(wish.network).name} only knows styles by name; use --method fast")
-    encoder = load_encoder(painter.encoder, device=wish.device) if reads and painter.predictor is not None else None
-    quick = FeedForward(painter, encoder, strength=wish.config.strength)
-    if wish.method == "fast":
-        vectors = [quick.named(str(name)) for name in wish.styles]
-    else:
-        vectors = [quick.prepare(picture) for picture in pictures]
+    encoder = None
+    if reads and painter.predictor is not None:
+        encoder = networks.encoder(painter.encoder, "max", wish.device)
+    quick = FeedForward(painter, encoder, strength=wish.config.strength, style_scale=wish.config.style_scale)
+    seen = iter(pictures)
+    vectors = [
+        quick.named(str(style)) if wish.method == "fast" or by_name(wish, style) else quick.prepare(next(seen))
+        for style in wish.styles
+    ]
     vector = quick.blend(vectors, wish.weights)
     recipe: dict[str, object] = {"network_fingerprint": painter.bank.network}
     if not wish.refine:
-        own = ("strength", "style_scale") if wish.method == "arbitrary" else ("strength",)
         kind = str(painter.transformer.dtype).removeprefix("torch.")
-        asked = {name: getattr(wish.config, name) for name in own}
+        asked = {name: getattr(wish.config, name) for name in ("strength", "style_scale")}
         return Way(quick, vector, {**recipe, "device": str(painter.device), "dtype": kind, **asked})
-    slow = _optimizer(wish, replace(wish.config, steps=wish.refine, pyramid=False))
+    slow = _optimizer(wish, replace(wish.config, steps=wish.refine), networks)
     style = slow.blend([slow.prepare(picture) for picture in pictures], wish.weights)
-    unused = ("steps", "pyramid", "init", "seed")
+    unused = ("steps", "init", "seed")
     asked = {name: value for name, value in asdict(wish.config).items() if name not in unused}
     return Way(Refined(quick, slow), RefinedStyle(vector, style), {**recipe, **_computed(slow), **asked})
 
@@ -159,16 +196,13 @@ def _computed(stylizer: PixelOptimizer) -> dict[str, object]:
     return {"device": str(encoder.device), "dtype": str(encoder.dtype).removeprefix("torch.")}
 
 
-def _painter(wish: Wish) -> Painter:
+def _painter(wish: Wish, networks: Networks) -> Painter:
     """The network with its own styles and, where they are for this network, the user's."""
-    painter = load_painter(wish.network, device=wish.device)
-    path = own_bank()
-    if wish.method != "fast" or not path.is_file():
+    painter = networks.painter(wish.network, wish.device)
+    if not any(by_name(wish, style) for style in wish.styles):
         return painter
-    bank = Bank.load(path)
-    if bank.network == painter.bank.network:
-        return painter.knowing(bank)
-    missing = [name for name in wish.styles if name in bank.vectors and name not in painter.bank.vectors]
+    painter, foreign = painter.knowing_own()
+    missing = [name for name in wish.styles if name in foreign and name not in painter.bank.vectors]
     if missing:
-        raise ImpastoError(f"the style {missing[0]!r} in {path} was learned for another network; learn it again")
+        raise ImpastoError(f"the style {missing[0]!r} in {own_bank()} was learned for another network; learn it again")
     return painter

@@ -25,7 +25,7 @@ from impasto.color import luminance
 from impasto.errors import ImpastoError
 from impasto.image import resize
 from impasto.losses import gram, relative_content_loss, relative_style_loss
-from impasto.nets.encoder import Encoder
+from impasto.nets.encoder import STYLE_LAYERS, Encoder
 
 __all__ = [
     "LEGIBLE",
@@ -44,7 +44,6 @@ __all__ = [
     "structure",
 ]
 
-_STYLE_LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))
 _CONTENT_LAYER = "relu4_1"
 LEGIBLE = 0.4
 """Legibility below which a photo is lost; 0.5 and more reads well (by eye, over some dozens of pairs)."""
@@ -71,7 +70,7 @@ METRICS = (
     Metric("style", "lower", "0…", "mean of the five layers below; 0: the painting itself", f"{_GATYS}, eq. 3-5"),
     *(
         Metric(f"style/{layer}", "lower", "0…", "|G(output) - G(painting)| / |G(painting)|, Frobenius", _GATYS)
-        for layer in _STYLE_LAYERS
+        for layer in STYLE_LAYERS
     ),
     Metric("content", "lower", "0…", f"|F(output) - F(photo)| / |F(photo)| at {_CONTENT_LAYER}", f"{_GATYS}, eq. 1"),
     Metric(
@@ -122,7 +121,7 @@ def reference(photo: Tensor, painting: Tensor, size: tuple[int, int], encoder: E
     """
     photo = resize(photo, size)
     content = _features(encoder, photo, (_CONTENT_LAYER,))[_CONTENT_LAYER]
-    grams = {layer: gram(found) for layer, found in _features(encoder, painting, _STYLE_LAYERS).items()}
+    grams = {layer: gram(found) for layer, found in _features(encoder, painting, STYLE_LAYERS).items()}
     return Reference(photo, painting, content, grams, encoder)
 
 
@@ -136,10 +135,10 @@ def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dic
             f"a picture of shape {tuple(output.shape)} is measured against one of {tuple(against.photo.shape)}; "
             "make a reference of its size"
         )
-    features = _features(against.encoder, output, {*_STYLE_LAYERS, _CONTENT_LAYER})
+    features = _features(against.encoder, output, {*STYLE_LAYERS, _CONTENT_LAYER})
     styles = {
         f"style/{layer}": relative_style_loss(gram(features[layer]), against.grams[layer]).sqrt().item()
-        for layer in _STYLE_LAYERS
+        for layer in STYLE_LAYERS
     }
     content = features[_CONTENT_LAYER]
     return {

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from impasto.color import luminance_transfer, match_statistics
-from impasto.compose.methods import Method, Wish, needs_pictures, refuse, way
+from impasto.compose.methods import Method, Networks, Wish, by_name, refuse, way
 from impasto.errors import ImpastoError
 from impasto.image import MIN_SIDE, Picture, Source, open_picture, resize, to_pil
 from impasto.nets.encoder import SMALLEST, Pooling
@@ -73,18 +73,20 @@ def plan(
     start: Source | None = None,
     network: str | Path = PAINTER,
     config: OptimizeConfig | None = None,
+    networks: Networks | None = None,
 ) -> Job:
     """Open everything, check everything, and return a `Job`; no long work is done here.
 
     `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
     name of a sample plate and the content that of a sample photo. `method`: `optimize` the pixels; `arbitrary`: any
-    style by one pass of a network; `fast`: the same for styles it has learned, given by name. `refine`: so many
-    steps of the optimiser after the pass. `network`: the embedded painter, or a file of your own.
+    style by one pass of a network, also in a blend with styles it has learned; `fast`: only those, given by name.
+    `refine`: so many steps of the optimiser after the pass, over half the size and the whole. `network`: the embedded
+    painter, or a file of your own. `networks`: give the same to many plans, and each network is loaded once.
     `size`: the output's long side in pixels (a smaller photo is enlarged). `blend`: one weight per style, equal if
     not given. `keep_color`: `luminance` keeps the photo's colours and takes only light and dark from the painting;
     `statistics` first gives the painting the photo's colours (Gatys et al. 2016, arXiv:1606.05897, both). `start`: a
-    picture to start from. `config.strength` holds for every method; of the rest of `config`, a network in one pass
-    takes `style_scale`, if it looks at the style.
+    picture to start from. `config.strength` and `config.style_scale` hold for every method; the rest of `config` is
+    the optimiser's.
     Raises `ImpastoError` for whatever cannot be read, does not fit together, or cannot be honoured by the method.
     """
     config = config or OptimizeConfig()
@@ -101,14 +103,15 @@ def plan(
             f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
             f"it needs {SMALLEST} px or more on each side: take a larger photo or a larger --size"
         )
-    scale = round(size * config.style_scale)
-    paintings = [open_source(style, scale) for style in styles] if needs_pictures(wish) else []
+    # A network reads a painting at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
+    scale = size if method == "arbitrary" and not refine else round(size * config.style_scale)
+    paintings = [open_source(style, scale) for style in styles if not by_name(wish, style)]
     pictures = [painting.image for painting in paintings]
     if method == "arbitrary":
         pictures = [_enlarged(painting, scale).image for painting in paintings]
     if keep_color == "statistics":
         pictures = [match_statistics(picture, photo.image) for picture in pictures]
-    chosen = way(wish, pictures)
+    chosen = way(wish, pictures, networks or Networks())
     recipe: dict[str, object] = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,

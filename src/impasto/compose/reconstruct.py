@@ -19,7 +19,7 @@ from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.presets import preset
 from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import descend, pyramid
+from impasto.stylizers.descent import descend, pyramid
 
 __all__ = [
     "FIRST",
@@ -70,7 +70,7 @@ def reconstruct(
     `picture` `(1, 3, H, W)` in [0, 1]; `terms` are asked again at every size, coarse to fine, for the picture of that
     size on the encoder's device: features of one size say nothing of another.
     """
-    levels = pyramid(picture.shape[-2], picture.shape[-1], descent.steps, coarse=True)
+    levels = pyramid(picture.shape[-2], picture.shape[-1], descent.steps, sizes=8)
     noise = torch.rand((1, 3, *levels[0][:2]), generator=torch.Generator().manual_seed(descent.seed))
     image = 0.5 + PALE * (noise - 0.5)
     done = 0

@@ -1,21 +1,18 @@
 """Named style vectors of one network (Dumoulin et al. 2017): what a bank of styles is, in memory and on disk."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.nets.weights import write_weights
 
-__all__ = ["Bank", "check_name", "own_bank"]
+__all__ = ["Bank", "check_name"]
 
 _KIND = "impasto bank"
 _PREFIX = "style."
@@ -62,20 +59,8 @@ class Bank:
 
     def save(self, path: Path) -> None:
         """Write the bank as safetensors, atomically: all of it or nothing."""
-        partial = path.with_name(path.name + ".part")
         header = {"kind": _KIND, "network": self.network, "notes": json.dumps(dict(self.notes))}
-        # Copies: safetensors refuses vectors that are rows of one tensor.
-        copies = {
-            _PREFIX + name: vector.detach().to("cpu", torch.float32, copy=True).contiguous()
-            for name, vector in self.vectors.items()
-        }
-        try:
-            partial.write_bytes(save(copies, header))  # safetensors' own files are private to their owner
-            os.replace(partial, path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise ImpastoError(f"{path} cannot be written ({error}); choose another place") from error
+        write_weights(path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header)
 
     @staticmethod
     def load(path: Path) -> "Bank":
@@ -104,9 +89,3 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"[^\W_][\w.-]{0,63}", name) or name.lower().endswith(_PICTURES):
         raise ImpastoError(f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour")
     return name
-
-
-def own_bank() -> Path:
-    """Where the styles that a user learned are kept: `styles.safetensors` in `IMPASTO_HOME`, or in `~/.impasto`."""
-    home = os.environ.get("IMPASTO_HOME")
-    return (Path(home) if home else Path.home() / ".impasto") / "styles.safetensors"

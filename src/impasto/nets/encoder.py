@@ -19,13 +19,16 @@ from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 
-__all__ = ["COMPACT", "SMALLEST", "VGG19", "Architecture", "Encoder", "Pooling", "canonical"]
+__all__ = ["COMPACT", "SMALLEST", "STYLE_LAYERS", "VGG19", "Architecture", "Encoder", "Pooling", "canonical"]
 
 Pooling = Literal["max", "average"]
 
 _ALIAS = re.compile(r"(?:relu|conv)([1-9])_([1-9])|block([1-9])_conv([1-9])")
 # Four poolings halve it to 2 px at block 5, and reflection padding needs two.
 SMALLEST = 32
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""Where style is read and compared: the first layer of every block (Gatys et al. 2016)."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -12,15 +10,15 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
 from impasto.nets.bank import Bank
 from impasto.nets.memory import keep_freed_memory
 from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.nets.weights import best_dtype, pick_device
+from impasto.nets.weights import best_dtype, pick_device, write_weights
 
 __all__ = ["PAINTER", "Painter", "fingerprint", "load_painter", "save_painter"]
 
@@ -56,6 +54,17 @@ class Painter:
     def knowing(self, bank: Bank) -> "Painter":
         """The same network, which also knows the styles of `bank`; `ImpastoError` if they are another network's."""
         return replace(self, bank=self.bank.joined(bank))
+
+    def knowing_own(self) -> tuple["Painter", tuple[str, ...]]:
+        """The same network with the user's own styles; where they are another's, as it is, and the names left out.
+
+        Raises `ImpastoError` for a bank that cannot be read.
+        """
+        path = own_bank()
+        if not path.is_file():
+            return self, ()
+        bank = Bank.load(path)
+        return (self.knowing(bank), ()) if bank.network == self.bank.network else (self, bank.names)
 
 
 def fingerprint(transformer: Transformer) -> str:
@@ -160,12 +169,4 @@ def save_painter(path: Path, painter: Painter) -> None:
         "recipe": json.dumps(dict(painter.recipe)),
         "licence": painter.licence,
     }
-    partial = path.with_name(path.name + ".part")
-    try:
-        halves = {key: value.detach().cpu().half().contiguous() for key, value in tensors.items()}
-        partial.write_bytes(save(halves, header))  # safetensors' own files are private to their owner
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise ImpastoError(f"{path} cannot be written ({error}); choose another place") from error
+    write_weights(path, {key: value.half() for key, value in tensors.items()}, header)

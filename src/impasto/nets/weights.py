@@ -7,20 +7,24 @@ its shapes.
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder, Pooling
 from impasto.nets.memory import keep_freed_memory
 
-__all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights"]
+__all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights", "write_weights"]
 
 EMBEDDED = "compact"
 HUB = "timm/vgg19.tv_in1k"
@@ -123,6 +127,23 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
     if "conv1_1.weight" not in weights:
         raise ImpastoError(f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}")
     return _architecture(header, weights, torchvision="features.0.weight" in names), weights
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write `tensors`, from any device and of any layout, as safetensors: all of the file or nothing of it.
+
+    Raises `ImpastoError` where it cannot be written; what was there is then there still.
+    """
+    partial = path.with_name(path.name + ".part")
+    # Copies: safetensors refuses tensors that share memory, as the rows of one do.
+    own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    try:
+        partial.write_bytes(save(own, dict(header)))  # safetensors' own files are private to their owner
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise ImpastoError(f"{path} cannot be written ({error}); choose another place") from error
 
 
 # torchvision numbers every module of `features`: convolutions, ReLUs and poolings.

@@ -6,7 +6,9 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor
 
-__all__ = ["Step", "Stylizer"]
+from impasto.errors import ImpastoError
+
+__all__ = ["Step", "Stylizer", "shares"]
 
 S = TypeVar("S")
 
@@ -45,3 +47,16 @@ class Stylizer(Protocol[S]):
     def blend(self, styles: Sequence[S], weights: Sequence[float]) -> S:
         """One style between several; weights are non-negative and divided by their sum."""
         ...
+
+
+def shares(styles: Sequence[object], weights: Sequence[float]) -> list[float]:
+    """What each style has in a blend: its weight, 0 or more, divided by the sum of all.
+
+    Raises `ImpastoError` unless every style has a weight, none is negative or infinite, and one is above 0.
+    """
+    if len(styles) != len(weights) or not styles:
+        raise ImpastoError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")
+    if any(not 0 <= weight < float("inf") for weight in weights) or sum(weights) <= 0:
+        raise ImpastoError("blend weights must be 0 or more, and one of them above 0")
+    total = sum(weights)
+    return [weight / total for weight in weights]

@@ -8,32 +8,35 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.image import resize
-from impasto.nets.encoder import SMALLEST, Encoder
+from impasto.nets.encoder import SMALLEST, STYLE_LAYERS, Encoder
 from impasto.nets.painter import Painter
 from impasto.nets.predictor import describe
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Step, shares
 from impasto.stylizers.optimize import PixelOptimizer, Style
 
-__all__ = ["STYLE_LAYERS", "FeedForward", "Refined", "RefinedStyle"]
-
-# What a predictor reads; those of its training (`impasto.train.perceptual`).
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+__all__ = ["FeedForward", "Refined", "RefinedStyle"]
 
 
 class FeedForward:
     """A `Stylizer` that paints with `painter`; a prepared style is a vector `(1, V)`.
 
     `encoder` is needed to read pictures (`prepare`), not for the styles of the bank (`named`). `strength`, 0 to 1,
-    goes from the photo itself to the style (see `render`). `ImpastoError` for a strength below 1 with a painter that
-    cannot give a photo back: neither `own` nor a predictor, with its encoder, to ask.
+    goes from the photo itself to the style (see `render`). `style_scale`, 0.1 to 4, is the size of the strokes: a
+    network has learned them at one size in pixels, so the photo is painted that much smaller and the picture
+    enlarged. `ImpastoError` for a strength below 1 with a painter that cannot give a photo back: neither `own` nor a
+    predictor, with its encoder, to ask.
     """
 
-    def __init__(self, painter: Painter, encoder: Encoder | None = None, *, strength: float = 1.0) -> None:
+    def __init__(
+        self, painter: Painter, encoder: Encoder | None = None, *, strength: float = 1.0, style_scale: float = 1.0
+    ) -> None:
         if not 0 <= strength <= 1:
             raise ImpastoError(f"strength must be between 0 and 1, not {strength}")
+        if not 0.1 <= style_scale <= 4:
+            raise ImpastoError(f"style_scale must be between 0.1 and 4, not {style_scale}")
         if strength < 1 and painter.own is None and (painter.predictor is None or encoder is None):
             raise ImpastoError("this network was not taught to give a photo back; leave --strength at 1")
-        self.painter, self.encoder, self.strength = painter, encoder, strength
+        self.painter, self.encoder, self.strength, self.style_scale = painter, encoder, strength, style_scale
 
     @torch.no_grad()
     def prepare(self, style: Tensor) -> Tensor:
@@ -57,12 +60,8 @@ class FeedForward:
 
     def blend(self, styles: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """The weighted mean of vectors (Dumoulin et al. 2017, section 3.3); all weight on one is that one exactly."""
-        if len(styles) != len(weights) or not styles:
-            raise ImpastoError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")
-        if any(not 0 <= w < float("inf") for w in weights) or sum(weights) <= 0:
-            raise ImpastoError("blend weights must be 0 or more, and one of them above 0")
-        total = sum(weights)
-        return torch.stack([w / total * v for v, w in zip(styles, weights, strict=True) if w > 0]).sum(0)
+        pairs = zip(styles, shares(styles, weights), strict=True)
+        return torch.stack([share * style for style, share in pairs if share > 0]).sum(0)
 
     @torch.no_grad()
     def render(self, content: Tensor, style: Tensor) -> Iterator[Step]:
@@ -73,13 +72,20 @@ class FeedForward:
         """
         photo = content.to(self.painter.device)
         if self.strength == 1:
-            picture = self.painter.transformer(photo, style)
+            picture = self._paint(photo, style)
         else:
             own = self._own(content)
-            plain = self.painter.transformer(photo, own)
-            picture = self.painter.transformer(photo, own + self.strength * (style - own))
+            plain = self._paint(photo, own)
+            picture = self._paint(photo, own + self.strength * (style - own))
             picture = picture + (1 - self.strength) * (photo - plain)
         yield Step(picture.clamp(0, 1).cpu(), 1, 1)
+
+    def _paint(self, photo: Tensor, vector: Tensor) -> Tensor:
+        """At the photo's size, with strokes of `style_scale`."""
+        height, width = photo.shape[-2:]
+        smaller = (max(1, round(height / self.style_scale)), max(1, round(width / self.style_scale)))
+        picture: Tensor = self.painter.transformer(resize(photo, smaller), vector)
+        return resize(picture, (height, width))
 
     def _own(self, photo: Tensor) -> Tensor:
         own = self.painter.own

@@ -3,6 +3,7 @@
 Where this leaves the paper, by default and why:
 - terms are relative (squared distances divided by the target's squared norm), so one balance suits every pair;
 - a pyramid of sizes, each starting from the one before: large forms settle where a step costs a sixteenth;
+- steps on several grids at once (`impasto.stylizers.descent`), so that forms move before flats fill with noise;
 - the answer is the running mean of the late iterates, which cancels the jitter that shows as grain in flat areas;
 - features are bfloat16 on processors built for it; the picture, Gram matrices and losses stay float32.
 Any of the sources' own conventions is a preset (`impasto.presets`).
@@ -18,17 +19,19 @@ from impasto.errors import ImpastoError
 from impasto.image import resize
 from impasto.losses import Moments, moments
 from impasto.nets.encoder import SMALLEST, Encoder
-from impasto.objective import Losses, Objective, Term, content_term, style_term, variation_term
+from impasto.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.presets import Init, OptimizerName, Preset, preset
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Step, shares
+from impasto.stylizers.descent import descend, pyramid
 
-__all__ = ["OptimizeConfig", "PixelOptimizer", "Style", "descend", "pyramid"]
+__all__ = ["OptimizeConfig", "PixelOptimizer", "Style"]
 
-
-# A step at half the size costs a quarter: each coarser size takes this many times the steps of the next.
-COARSER = 1.4
-# What the running mean of the late iterates keeps at each step: five steps of memory calm the grain; twenty would lag.
-KEEP = 0.8
+# The most sizes of a pyramid. A picture to start from has its large forms already: they are looked at again at half
+# its size, no coarser.
+SIZES, RESTART = 8, 2
+# What a settled layer counts for at the last size. Its cells see half the picture there, and asked for in full they
+# are had most cheaply by a few spots of glaring noise.
+SETTLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ class Style:
 class PixelOptimizer:
     """A `Stylizer` that optimises pixels under `encoder`'s features, on the encoder's device.
 
-    `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as needed.
+    `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as needed. Its strokes are
+    kept: what is done at half its size is added to it as a correction.
     Raises `ImpastoError` at once for a layer the encoder lacks.
     """
 
@@ -144,14 +148,9 @@ class PixelOptimizer:
 
     def blend(self, styles: Sequence[Style], weights: Sequence[float]) -> Style:
         """Second moments between the styles': `sum_i w_i G_i`."""
-        if len(styles) != len(weights) or not styles:
-            raise ImpastoError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")
-        if any(not 0 <= w < float("inf") for w in weights) or sum(weights) <= 0:
-            raise ImpastoError("blend weights must be 0 or more, and one of them above 0")
-        total = sum(weights)
         pairs = [
-            (p, w / total * u)
-            for s, w in zip(styles, weights, strict=True)
+            (p, share * u)
+            for s, share in zip(styles, shares(styles, weights), strict=True)
             for p, u in zip(s.pictures, s.weights, strict=True)
         ]
         kept = [(p, w) for p, w in pairs if w > 0]
@@ -164,35 +163,54 @@ class PixelOptimizer:
             # Nothing to aim at but what is there, whatever the start.
             yield Step(content.detach().cpu().float().clamp(0, 1), 1, 1)
             return
-        levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, recipe.pyramid)
-        picture: Tensor | None = None
-        done, of = 0, sum(steps for _, _, steps in levels)
-        for height, width, steps in levels:
+        levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, self._sizes())
+        # What every size works on is this picture made small, and what comes of it goes back as a correction: so the
+        # fine detail of a start, its strokes or a photo's contours, is there when the size comes that can see it.
+        kept = self._first(content, levels[0][:2])
+        done, of = 0, recipe.steps
+        for level, (height, width, steps) in enumerate(levels):
             photo = resize(content, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, max(height, width))
-            start = self._first(photo) if picture is None else resize(picture, (height, width))
-            planned = done + steps
-            for picture, losses, note in descend(
-                self.encoder, objective, start, steps, recipe.optimizer, recipe.learning_rate, self.config.early_stop
+            objective = self._objective(photo, style, last=0 < level == len(levels) - 1)
+            start = resize(kept, (height, width)).clamp(0, 1)
+            picture, planned = start, done + steps
+            for found, losses, note in descend(
+                self.encoder,
+                objective,
+                start.to(photo.device),
+                steps,
+                recipe.optimizer,
+                recipe.learning_rate,
+                self.config.early_stop,
+                recipe.grids,
             ):
-                done += 1
-                yield Step(picture.cpu(), done, of, losses, note)
+                picture, done = found.cpu(), done + 1
+                yield Step(picture, done, of, losses, note)
+            kept = kept + resize(picture - start, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
 
-    def _first(self, photo: Tensor) -> Tensor:
+    def _sizes(self) -> int:
+        if not self.recipe.pyramid:
+            return 1
+        return SIZES if self.start is None else RESTART
+
+    def _first(self, photo: Tensor, coarsest: tuple[int, int]) -> Tensor:
+        """Where to begin, at the photo's size, on the CPU."""
+        size = (photo.shape[-2], photo.shape[-1])
         if self.start is not None:
-            return resize(self.start, (photo.shape[-2], photo.shape[-1])).to(photo.device)
+            return resize(self.start.cpu(), size)
         if self.recipe.init == "noise":
-            noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(self.config.seed))
-            return noise.to(photo.device)
-        return photo.clone()
+            # Of the coarsest size: made small, noise of the full one would be a flat grey.
+            noise = torch.rand((1, 3, *coarsest), generator=torch.Generator().manual_seed(self.config.seed))
+            return resize(noise, size)
+        return photo.detach().cpu().float()
 
     @torch.no_grad()
-    def _objective(self, photo: Tensor, style: Style, long_side: int) -> Objective:
+    def _objective(self, photo: Tensor, style: Style, last: bool) -> Objective:
+        """What one size of the pyramid aims at; `last`: after coarser ones."""
         recipe, encoder = self.recipe, self.encoder
         terms: list[Term] = []
-        mixed = self._style_moments(style, round(long_side * self.config.style_scale))
+        mixed = self._style_moments(style, round(max(photo.shape[-2:]) * self.config.style_scale))
         if self.config.strength < 1:
             plain = encoder.features(photo, mixed)
             shares = [1 - self.config.strength, self.config.strength]
@@ -205,9 +223,9 @@ class PixelOptimizer:
                     target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
                 terms.append(content_term(layer, target, share, recipe.content_scale))
         if recipe.style_weight > 0:
-            terms += [
-                style_term(layer, mixed[layer], recipe.style_share, recipe.style_scale) for layer in recipe.style_layers
-            ]
+            for layer in recipe.style_layers:
+                share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
+                terms.append(style_term(layer, mixed[layer], share, recipe.style_scale))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         return Objective(terms)
@@ -239,98 +257,3 @@ def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
     height, width = picture.shape[-2:]
     factor = long_side / max(height, width)
     return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
-
-
-def pyramid(height: int, width: int, steps: int, coarse: bool) -> list[tuple[int, int, int]]:
-    """Sizes from coarse to fine with their share of the steps: `[(height, width, steps), …]`.
-
-    Each size is half of the next, the coarsest with a long side of 96 px or more; the last is the picture's own.
-    """
-    sizes = [(height, width)]
-    while coarse and max(sizes[0]) >= 192 and min(sizes[0]) >= 4 * SMALLEST:
-        h, w = sizes[0]
-        sizes.insert(0, (round(h / 2), round(w / 2)))
-    sizes = sizes[-min(len(sizes), steps) :]
-    shares = [COARSER ** (len(sizes) - 1 - level) for level in range(len(sizes))]
-    counts = [max(1, int(steps * share / sum(shares))) for share in shares]
-    counts[0] += steps - sum(counts)
-    return [(h, w, count) for (h, w), count in zip(sizes, counts, strict=True)]
-
-
-def descend(
-    encoder: Encoder,
-    objective: Objective,
-    start: Tensor,
-    steps: int,
-    optimizer: OptimizerName = "adam",
-    rate: float = 0.02,
-    early_stop: float = 0.0,
-) -> Iterator[tuple[Tensor, dict[str, float], str]]:
-    """Minimise `objective` over the picture: yields `(picture so far, losses, note)` after each step.
-
-    `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the running mean of the
-    late iterates, in [0, 1]. A step whose loss or gradient is not finite is undone and the rate halved, said in the
-    note; `ImpastoError` when that does not help five times in a row.
-    """
-    image = start.clone().requires_grad_(True)
-    mean, history, failures, scale = start.clone(), [], 0, 1.0
-    descent = _optimizer(image, optimizer, rate)
-    for step in range(steps):
-        for group in descent.param_groups:
-            group["lr"] = rate * scale * (_schedule(step / steps, step) if optimizer == "adam" else 1.0)
-        losses = _step(encoder, objective, image, descent)
-        if losses is None or not bool(torch.isfinite(image).all()):
-            failures, scale = failures + 1, scale / 2
-            if failures == 5:
-                raise ImpastoError("the loss overflows again and again; lower --style-weight or use another --preset")
-            image = mean.clone().requires_grad_(True)
-            descent = _optimizer(image, optimizer, rate)
-            yield mean.clone(), {}, "a loss that was not finite was undone, and the steps made smaller"
-            continue
-        failures = 0
-        with torch.no_grad():
-            if optimizer == "adam":
-                image.clamp_(0, 1)
-            # Before a third of the way the picture still travels; a mean over that would only lag behind.
-            keep = KEEP if step > 0.3 * steps else 0.0
-            mean = keep * mean + (1 - keep) * image.detach().clamp(0, 1)
-        numbers = losses.numbers()
-        history.append(numbers["total"])
-        yield mean.clone(), numbers, ""
-        if early_stop and len(history) > 20 and history[-21] - history[-1] < early_stop * abs(history[-21]):
-            return
-
-
-def _schedule(fraction: float, step: int) -> float:
-    """A short warm-up, then a straight line to a tenth: large moves first, fine strokes last."""
-    return min(1.0, (step + 1) / 5) * (1 - 0.9 * fraction)
-
-
-def _optimizer(image: Tensor, name: OptimizerName, rate: float) -> torch.optim.Optimizer:
-    if name == "lbfgs":
-        return torch.optim.LBFGS([image], lr=rate, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
-    return torch.optim.Adam([image], lr=rate, betas=(0.9, 0.99))
-
-
-def _step(encoder: Encoder, objective: Objective, image: Tensor, descent: torch.optim.Optimizer) -> Losses | None:
-    """One step of the optimiser in place; the losses before it, or None where they or the gradient overflow."""
-    found: list[Losses] = []
-
-    def closure() -> Tensor:
-        descent.zero_grad()
-        losses = objective(encoder.features(image, objective.layers), image)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        if not torch.isfinite(losses.total) or image.grad is None or not bool(torch.isfinite(image.grad).all()):
-            raise _NotFiniteError
-        found.append(losses)
-        return losses.total
-
-    try:
-        descent.step(closure)  # type: ignore[arg-type]
-    except _NotFiniteError:
-        return None
-    return found[0]
-
-
-class _NotFiniteError(ArithmeticError):
-    pass

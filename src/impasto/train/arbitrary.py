@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.nets.bank import Bank
-from impasto.nets.encoder import Encoder
+from impasto.nets.encoder import STYLE_LAYERS, Encoder
 from impasto.nets.painter import Painter, fingerprint
 from impasto.nets.predictor import Predictor, PredictorConfig, describe
 from impasto.nets.transformer import Transformer
@@ -32,7 +32,7 @@ from impasto.train.painting import (
     optimizers,
     seeded,
 )
-from impasto.train.perceptual import STYLE_LAYERS, Style
+from impasto.train.perceptual import Style
 
 __all__ = ["ArbitraryConfig", "ArbitraryTask"]
 

@@ -17,7 +17,6 @@ Where the recipe comes from:
 import copy
 import dataclasses
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,13 +26,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.nets.encoder import COMPACT, SMALLEST, Architecture, Encoder, canonical
-from impasto.train.data import augment, crop, log_uniform, randomness
+from impasto.nets.weights import write_weights
+from impasto.train.data import augment, crop, folder_names, log_uniform, randomness
 from impasto.train.onesided import one_sided, one_sided_regression
 from impasto.train.run import RunConfig, Task
 from impasto.train.student import Student
@@ -134,7 +132,7 @@ class Distillation(Task):
             raise ImpastoError(f"the student's {layers[0]} and {layers[-1]} must be among the matched layers")
         own = [_in_precision(teacher, self.config.precision) for teacher in teachers]
         self._teachers = _assign(own, self.balance, architecture)
-        self._names = {"teachers": _file_names(each.name for each in teachers), "data": _file_names(data)}
+        self._names = {"teachers": folder_names(each.name for each in teachers), "data": folder_names(data)}
         self._hold_out(pictures)
         self._bounds = [name for name in layers[1:-1] if name.endswith("_1") and name in self.balance]
         self._narrow = [name for name in layers if name not in self.balance]
@@ -307,18 +305,8 @@ class Distillation(Task):
         recipe = {**self.recipe, "validation": {name: float(f"{value:.4g}") for name, value in validation.items()}}
         architecture = recipe.pop("architecture")
         header = {"architecture": json.dumps(architecture), "recipe": json.dumps(recipe), "licence": licence}
-        partial = path.with_name(path.name + ".part")
-        try:
-            save_file(weights, partial, metadata=header)
-            os.replace(partial, path)
-        except (OSError, SafetensorError) as error:
-            raise ImpastoError(f"{path} cannot be written ({error}); choose another place") from error
+        write_weights(path, weights, header)
         return validation
-
-
-def _file_names(paths: Iterable[str]) -> list[str]:
-    """What a recipe may tell of where files are: not the folders above them."""
-    return [Path(os.path.abspath(path)).name for path in paths]
 
 
 def _in_precision(teacher: Encoder, precision: str) -> Encoder:

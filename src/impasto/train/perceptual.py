@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from impasto.losses import gram
-from impasto.nets.encoder import Encoder
+from impasto.nets.encoder import STYLE_LAYERS, Encoder
 
-__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "Criterion", "Style", "relative_distance"]
-
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-"""Where style is compared (Gatys et al. 2016)."""
+__all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance"]
 
 CONTENT_LAYER = "relu4_1"
-"""Where content is: the style's depth already, so one layer less to compute."""
+"""Where content is compared: the style's depth already, so one layer less to compute."""
 
 
 @dataclass(frozen=True)
