@@ -1,19 +1,22 @@
 # Two commands do everything on a fresh machine with Python 3.11 or newer:
 #   make demo   a picture, demo.png, from a sample photo and a sample style
 #   make test   lint, format, types and tests
-# Both make the virtual environment they need and are quick the second time.
+# Both make the virtual environment they need and are quick the second time. `make docs` builds the site in site/.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test benchmark wheel clean
+.PHONY: demo test docs benchmark wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/impasto demo
 
 test: $(VENV)/.installed-dev
 	BIN=$(BIN) scripts/check
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py
@@ -33,4 +36,4 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache

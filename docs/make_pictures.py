@@ -1,0 +1,180 @@
+"""Makes the pictures of the documentation, from the sample photos and styles alone.
+
+python docs/make_pictures.py [NAME …]
+
+Without names, all of them; some minutes on two cores. Most that are optimised are smaller than the commands would make
+them.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+import impasto
+from impasto.compose.deltas import delta_sheet, smoothed
+from impasto.compose.grid import ratio_grid, sweep
+from impasto.compose.inspect import feature_sheet, gram_maps, gram_sheet, strongest
+from impasto.compose.picture import open_source
+from impasto.compose.reconstruct import content_reconstructions, style_reconstructions
+from impasto.compose.sheets import Cell, Sheet, draw_sheet
+from impasto.image import open_picture, resize, to_pil
+from impasto.plates import draw, names
+
+FOLDER = Path(__file__).with_name("pictures")
+PHOTO, PAINTING = "cat", "night-swirl"
+WIDTH, QUALITY = 1000, 82
+SIDE = 256
+
+
+def strip(title: str, pictures: Sequence[tuple[str, Image.Image]], columns: int = 0) -> Image.Image:
+    """Pictures in a row, or in rows of `columns`, each with its name below."""
+    across = columns or len(pictures)
+    cells = [
+        Cell(*divmod(place, across), open_picture(picture).image, name)
+        for place, (name, picture) in enumerate(pictures)
+    ]
+    return draw_sheet(Sheet(title, ("",) * (cells[-1].row + 1), ("",) * across, tuple(cells)))
+
+
+def opened(name: str) -> Image.Image:
+    """A sample photo or style as it goes in."""
+    return to_pil(open_source(name, SIDE).image)
+
+
+def plate(name: str, size: tuple[int, int]) -> Image.Image:
+    """A sample style of that width and height."""
+    return to_pil(open_picture(draw(name, size)).image)
+
+
+def painted(photo: str, style: str | list[str], **options: object) -> Image.Image:
+    """As `impasto.stylize` does it, at the size of these pictures."""
+    return impasto.stylize(photo, style, **({"size": SIDE} | options))
+
+
+def three_ways() -> Image.Image:
+    photo, style, size = "coffee", "night-swirl", 384
+    plain = painted(photo, style, method="arbitrary", strength=0, size=size)
+    return strip(
+        "One photo and one style, three ways",
+        [
+            (f"photo: {photo}", plain),
+            ("--method fast", painted(photo, style, method="fast", size=size)),
+            ("--method arbitrary", painted(photo, style, method="arbitrary", size=size)),
+            (f"style: {style}", plate(style, plain.size)),
+            ("--method arbitrary --refine 45", painted(photo, style, method="arbitrary", refine=45, size=size)),
+            ("--method optimize, the default", painted(photo, style, size=size)),
+        ],
+        3,
+    )
+
+
+def strength() -> Image.Image:
+    style, values = "autumn-knife", (0, 0.25, 0.5, 0.75, 1)
+    return strip(
+        "--strength, by --method arbitrary",
+        [(f"{value:g}", painted("coffee", style, method="arbitrary", strength=value, size=512)) for value in values],
+    )
+
+
+def style_scale() -> Image.Image:
+    work = sweep("cat", "pointillism", "style-scale", (0.5, 1, 2), encoder=impasto.load_encoder(), size=SIDE)
+    return draw_sheet(work.finish())
+
+
+def keep_color() -> Image.Image:
+    photo, style, size = "coffee", "waves", 512
+    plain = painted(photo, style, method="arbitrary", strength=0, size=size)
+    pictures = [(f"photo: {photo}", plain), (f"style: {style}", plate(style, plain.size))]
+    for value in ("none", "luminance", "statistics"):
+        pictures.append(
+            (f"--keep-color {value}", painted(photo, style, method="arbitrary", keep_color=value, size=size))
+        )
+    return strip("Whose colours", pictures)
+
+
+def blends() -> Image.Image:
+    pair = ["night-swirl", "mosaic"]
+    shares = (0, 0.25, 0.5, 0.75, 1)
+    return strip(
+        "night-swirl and mosaic: --blend",
+        [
+            (f"{1 - share:g},{share:g}", painted("cat", pair, blend=[1 - share, share], method="fast", size=512))
+            for share in shares
+        ],
+    )
+
+
+def refinement() -> Image.Image:
+    pair = ("cat", "orphism")
+    return strip(
+        "One pass, and pixels optimised from there",
+        [
+            ("one pass", painted(*pair, method="arbitrary")),
+            ("--refine 45", painted(*pair, method="arbitrary", refine=45)),
+            ("the default", painted(*pair)),
+        ],
+    )
+
+
+def samples() -> Image.Image:
+    return strip("The sample styles, drawn by code", [(name, opened(name)) for name in names()], 5)
+
+
+def content_layers() -> Image.Image:
+    return draw_sheet(content_reconstructions(PHOTO, encoder=impasto.load_encoder(), size=SIDE).finish())
+
+
+def style_layers() -> Image.Image:
+    return draw_sheet(style_reconstructions(PAINTING, encoder=impasto.load_encoder(), size=192).finish())
+
+
+def grid() -> Image.Image:
+    return draw_sheet(ratio_grid("coffee", PAINTING, encoder=impasto.load_encoder(), size=160).finish())
+
+
+def variation() -> Image.Image:
+    rough = open_picture(painted("coffee", "orphism")).image
+    *_, last = smoothed(rough, encoder=impasto.load_encoder())
+    photo = resize(open_picture(opened("coffee")).image, (rough.shape[-2], rough.shape[-1]))
+    return draw_sheet(delta_sheet(("photo", "painted", "smoothed"), (photo, rough, last.image)))
+
+
+def features() -> Image.Image:
+    photo = open_source(PHOTO, 512).image
+    return draw_sheet(feature_sheet(strongest(impasto.load_encoder(), photo, "relu3_1", top=4)))
+
+
+def grams() -> Image.Image:
+    return draw_sheet(gram_sheet(gram_maps(impasto.load_encoder(), open_source(PAINTING, 512).image)))
+
+
+PICTURES: dict[str, Callable[[], Image.Image]] = {
+    "blends": blends,
+    "content-layers": content_layers,
+    "features": features,
+    "grams": grams,
+    "grid": grid,
+    "keep-color": keep_color,
+    "refinement": refinement,
+    "samples": samples,
+    "strength": strength,
+    "style-layers": style_layers,
+    "style-scale": style_scale,
+    "three-ways": three_ways,
+    "variation": variation,
+}
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or PICTURES:
+        picture = PICTURES[name]()
+        if picture.width > WIDTH:
+            picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+        picture.save(FOLDER / f"{name}.jpg", quality=QUALITY, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
