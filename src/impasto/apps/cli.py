@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from impasto.apps import cli_measure, cli_see, cli_train
+from impasto.apps import cli_measure, cli_see, cli_serve, cli_train
 from impasto.apps.options import FILES, Debug, LazyDefaults, LazyTrainingDefaults, Quiet, split_options
 from impasto.apps.report import one_line, reporting, say
 from impasto.presets import PRESETS, Init, OptimizerName
@@ -218,7 +218,7 @@ def stylize(
     impasto stylize photo.jpg waves mosaic --blend 0.7,0.3 --size 1024
     impasto stylize photo.jpg painting.jpg --keep-color luminance --style-weight 2
     impasto stylize photo.jpg painting.jpg --preset gatys2015 --trace losses.csv
-    impasto stylize photo.jpg painting.jpg --method arbitrary --refine 60
+    impasto stylize photo.jpg painting.jpg --method arbitrary --refine 45
     impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
     """
     given = {name: value for name, value in locals().items() if value is not None}
@@ -320,6 +320,7 @@ app.command(cls=LazyTrainingDefaults)(cli_train.learn)
 app.command(cls=LazyDefaults)(cli_train.pairs)
 cli_see.register(app)
 cli_measure.register(app)
+cli_serve.register(app)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -50,10 +50,10 @@ class Request:
         return "--strength 0, which gives the photo back: raise it" if self.config.get("strength") == 0 else ""
 
     def check(self) -> None:
-        """`ImpastoError` for no style at all, and for a learned style where pictures are asked for."""
+        """`ImpastoError` for no style at all, and for a learned style where only pictures will do."""
         if not self.styles:
             raise ImpastoError("name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)")
-        if self.options.get("method") == "fast":
+        if self.options.get("method") in ("fast", "arbitrary"):
             return
         for style in self.styles:
             unknown = not os.path.exists(style) and style not in names()

@@ -5,6 +5,7 @@ them likewise); the sum of their absolute values is `losses.total_variation`.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,17 @@ def delta_sheet(names: Sequence[str], pictures: Sequence[Tensor]) -> Sheet:
             Cell(row, 1, across, numbers={"mean": found.mean_across}),
             Cell(row, 2, down, numbers={"mean": found.mean_down}),
         ]
-    return Sheet("High frequencies", tuple(names), ("picture", "deltas across", "deltas down"), tuple(cells))
+    return Sheet("High frequencies", tuple(_folded(name) for name in names), ("picture", "deltas across", "deltas down"), tuple(cells))
+
+
+def _folded(name: str, width: int = 18) -> str:
+    """A file's name over several lines, each ending at a mark between words, so that the pictures get the room."""
+    lines = [""]
+    for word in re.findall(r"[^-_. ]*[-_. ]*", name):
+        if lines[-1] and len(lines[-1] + word) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(lines)
 
 
 def open_pair(photo: Source, out: Source, size: int) -> tuple[Tensor, Tensor, tuple[str, ...]]:

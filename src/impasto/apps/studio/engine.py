@@ -1,0 +1,335 @@
+"""What paints behind the studio: one worker, which makes the orders of a queue into pictures, step by step."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from impasto.apps.report import printable
+from impasto.apps.studio.limits import Limits, Upload
+from impasto.apps.studio.orders import GIVEN_UP, BusyError, Glimpse, Order, PaintingError, Queue, Ticket, Work, check
+from impasto.apps.tables import learned_styles
+from impasto.errors import ImpastoError
+from impasto.plates import describe, draw, names
+from impasto.samples import sample
+
+if TYPE_CHECKING:
+    from impasto.compose.methods import Networks
+    from impasto.compose.picture import Job
+    from impasto.stylizers.core import Step
+
+__all__ = ["BusyError", "Engine", "Glimpse", "Order", "PaintingError", "StyleCard", "Ticket"]
+
+_EMBEDDED = "painter"  # `impasto.nets.painter.PAINTER`, which would bring torch
+_PHOTO, _THUMBNAIL = "cat", 160
+# A plate takes seconds to draw in full detail: one pass, which reads statistics only, does with less of it.
+_PLATE_SIDES, _QUICK_SIDE = (256, 512, 1024), 512
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StyleCard:
+    """A style to choose by name: `learned` by the network, a `sample` plate drawn by code, or both.
+
+    `title`: for people. `note`: what it is.
+    """
+
+    name: str
+    title: str
+    note: str
+    learned: bool
+    sample: bool
+
+    @property
+    def refinable(self) -> bool:
+        """Whether its picture is known, which refine needs."""
+        return self.sample
+
+
+class Engine:
+    """A queue of orders and the one thread that works at them, first come, first served.
+
+    `device`, `network`: as in `plan`. Nothing heavy is loaded before `warm` or the first order. A context manager:
+    leaving it closes. Raises `ImpastoError` for a network that cannot be read.
+    """
+
+    def __init__(self, device: str = "auto", limits: Limits | None = None, network: str | Path = _EMBEDDED) -> None:
+        self.limits = limits or Limits()
+        self._device, self._network = device, network
+        self._queue, self._ready = Queue(self.limits.waiting), threading.Event()
+        self._thumbnails: dict[str, Future[Image.Image]] = {}
+        self._networks: Networks | None = None  # the worker's, made there: it brings torch with it
+        self.styles()
+        self._worker = threading.Thread(target=self._work, name="impasto-studio", daemon=True)
+        self._worker.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Orders that wait or are worked at."""
+        return len(self._queue)
+
+    def warm(self) -> None:
+        """Have the worker load what the first order will need; returns at once."""
+        self._queue.chore(self._warm)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker has painted already, so that all it needs is loaded."""
+        return self._ready.is_set()
+
+    def styles(self) -> list[StyleCard]:
+        """The styles that can be ordered by name, learned ones first, then samples; at once."""
+        learned = _learned(self._network)
+        cards = [_card(name, note) for name, note in learned.items()]
+        return cards + [_card(name, None) for name in names() if name not in learned]
+
+    def thumbnail(self, name: str) -> Image.Image:
+        """A sample photo in that style, 160 px on its long side, from memory after the first time.
+
+        It is painted by the worker when no order is waiting, and this waits for it. Raises `ImpastoError` for an
+        unknown name and when the engine is closed.
+        """
+        self._known((name,))
+        with self._queue.news:
+            if self._queue.closed:
+                raise BusyError("the studio is closing")
+            if name not in self._thumbnails:
+                self._thumbnails[name] = Future()
+                self._queue.chore(partial(self._paint_thumbnail, name, self._thumbnails[name]))
+            thumbnail = self._thumbnails[name]
+        return thumbnail.result().copy()
+
+    def place(self, order: Order) -> Ticket:
+        """Take an order on.
+
+        Raises `ImpastoError` for an order outside the limits or that no method can honour, `BusyError` where the queue
+        is full or the engine closed.
+        """
+        check(order, self.limits)
+        by_vector = [card.name for card in self._known(order.styles) if not card.sample]
+        if by_vector and order.refine:
+            raise ImpastoError(
+                f"{by_vector[0]} is known by its vector only; drop the painting itself to refine with it"
+            )
+        if by_vector and order.keep_color == "statistics":
+            raise ImpastoError(
+                f"{by_vector[0]} is known by its vector only and cannot be recoloured like the photo; "
+                "keep the colours by luminance, or drop the painting itself"
+            )
+        return self._queue.put(order)
+
+    def close(self) -> None:
+        """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the worker."""
+        self._queue.close()
+        for thumbnail in list(self._thumbnails.values()):
+            self._settle(thumbnail, BusyError("the studio is closing"))
+        if self._worker is not threading.current_thread():
+            self._worker.join()
+
+    def _known(self, styles: Sequence[str | Upload]) -> list[StyleCard]:
+        """The cards of the styles given by name; `ImpastoError` for a name there is not."""
+        cards = {card.name: card for card in self.styles()}
+        for style in styles:
+            if isinstance(style, str) and style not in cards:
+                raise ImpastoError(f"there is no style called {printable(style[:80])!r}; there are: {', '.join(cards)}")
+        return [cards[style] for style in styles if isinstance(style, str)]
+
+    # ------------------------------------------------------------------------------- in the worker's thread
+
+    def _work(self) -> None:
+        while (task := self._queue.take()) is not None:
+            if not isinstance(task, Work):
+                task()
+                continue
+            try:
+                task.end(self._paint(task))
+            except Exception as error:
+                task.end(_in_words(error))
+            # Else the last order lives on in this frame until the next one comes.
+            del task
+
+    def _paint(self, work: Work) -> Glimpse:
+        """Every step of an order, shown as it comes; the last glimpse, of the end or of where it was stopped."""
+        from impasto.apps.progress import Clock
+
+        begun, clock = time.monotonic(), Clock()
+        work.show(lambda: Glimpse(note="preparing"))
+        job = self._job(work.order)
+        full, why = job.content.image.shape[-2] * job.content.image.shape[-1], ""
+        for step in job.steps():
+            if work.gone:
+                raise ImpastoError(GIVEN_UP)
+            if step.step < step.of and work.stopping:
+                why = "stopped"
+            elif step.step < step.of and time.monotonic() - begun > self.limits.seconds:
+                why = f"the time limit of {self.limits.seconds:g} s was reached"
+            if why:
+                break
+            if step.step < step.of:
+                # The first step is another kind of work: it tells nothing of the pace.
+                work.show(partial(_glimpse, job, step, clock.left(step, full) if step.step > 1 else None))
+        self._ready.set()
+        notes = [*_notes(work.order), *job.notes, f"{why} at step {step.step} of {step.of}" if why else step.note]
+        recipe = job.recipe | _inputs(work.order) | {"steps_done": step.step} | ({"unfinished": True} if why else {})
+        return Glimpse(
+            job.finish(step),
+            step.step,
+            step.of,
+            dict(step.losses),
+            done=True,
+            note="; ".join(note for note in notes if note),
+            recipe=recipe,
+        )
+
+    def _job(self, order: Order) -> "Job":
+        from impasto.compose.methods import Networks
+        from impasto.compose.picture import plan
+        from impasto.stylizers.optimize import OptimizeConfig
+
+        self._networks = self._networks or Networks()
+        cards = self._known(order.styles)
+        by_name = len(cards) == len(order.styles) and all(card.learned for card in cards)
+        method = "fast" if by_name and not order.refine and order.keep_color != "statistics" else "arbitrary"
+        side = round(order.size * order.style_scale) if order.refine else order.size
+        drawn = {card.name for card in cards if card.sample and method == "arbitrary"}
+        styles = [
+            style.image
+            if isinstance(style, Upload)
+            else _plate(style, side if order.refine else min(side, _QUICK_SIDE))
+            if style in drawn
+            else style
+            for style in order.styles
+        ]
+        return plan(
+            order.photo.image,
+            styles,
+            method=method,  # type: ignore[arg-type]
+            refine=order.refine,
+            blend=order.weights or None,
+            size=order.size,
+            keep_color=order.keep_color,  # type: ignore[arg-type]
+            device=self._device,
+            network=self._network,
+            config=OptimizeConfig(strength=order.strength, style_scale=order.style_scale),
+            networks=self._networks,
+        )
+
+    def _warm(self) -> None:
+        """Both ways to paint, once, as small as can be."""
+        photo, started = Upload(sample(_PHOTO), _PHOTO), time.monotonic()
+        learned = [card.name for card in self.styles() if card.learned]
+        ways: list[str | Upload] = [*learned[:1], photo]
+        try:
+            for style in ways:
+                self._once(Order(photo, (style,), size=64))
+        except ImpastoError as error:  # a network that only knows names, say; an order will tell whom it concerns
+            _log.warning("%s", error)
+        except Exception:
+            _log.exception("the studio cannot paint")
+            return
+        self._ready.set()
+        _log.info("ready to paint after %.1f s", time.monotonic() - started)
+
+    def _once(self, order: Order) -> Image.Image:
+        job = self._job(order)
+        (step,) = job.steps()
+        return job.finish(step)
+
+    def _paint_thumbnail(self, name: str, thumbnail: "Future[Image.Image]") -> None:
+        try:
+            photo = Upload(sample(_PHOTO), _PHOTO)
+            self._settle(thumbnail, self._once(Order(photo, (name,), size=_THUMBNAIL)))
+        except Exception as error:
+            self._thumbnails.pop(name, None)  # the next who asks may have more luck
+            self._settle(thumbnail, _in_words(error))
+
+    def _settle(self, thumbnail: "Future[Image.Image]", outcome: Image.Image | ImpastoError) -> None:
+        with self._queue.news:
+            if thumbnail.done():
+                return
+            if isinstance(outcome, ImpastoError):
+                thumbnail.set_exception(outcome)
+            else:
+                thumbnail.set_result(outcome)
+
+
+def _learned(network: str | Path) -> dict[str, str]:
+    """The styles a network knows by name, with their notes: from the file's header, so that no torch is needed."""
+    if network == _EMBEDDED:
+        return {style.name: style.note for style in learned_styles()}
+    try:
+        with safe_open(str(network), framework="np") as file:
+            known = sorted(key.removeprefix("style.") for key in file.keys() if key.startswith("style."))  # noqa: SIM118
+            notes = json.loads((file.metadata() or {}).get("notes", "{}"))
+        return {name: str(notes.get(name, "")) for name in known}
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+        raise ImpastoError(
+            f"{network} is not a network that can be read ({error}); give a file of impasto train"
+        ) from None
+
+
+def _card(name: str, note: str | None) -> StyleCard:
+    """`note`: of the network that learned it; None for a style that is not learned."""
+    known = name in names()
+    title = name.replace("-", " ")
+    return StyleCard(
+        name, title[:1].upper() + title[1:], describe(name) if known else note or "", note is not None, known
+    )
+
+
+def _plate(name: str, side: int) -> Image.Image:
+    """A sample plate with `side` pixels or, where there is no such drawing, the nearest number to it."""
+    return _drawn(name, next((each for each in _PLATE_SIDES if each >= side), _PLATE_SIDES[-1]))
+
+
+@lru_cache(maxsize=32)
+def _drawn(name: str, side: int) -> Image.Image:
+    return Image.fromarray((draw(name, side) * 255).round().astype("uint8"))
+
+
+def _glimpse(job: "Job", step: "Step", left: float | None) -> Glimpse:
+    return Glimpse(job.finish(step), step.step, step.of, dict(step.losses), left, note=step.note)
+
+
+def _notes(order: Order) -> list[str]:
+    uploads = (order.photo, *(style for style in order.styles if isinstance(style, Upload)))
+    return [f"{upload.name}: {note}" for upload in uploads for note in upload.notes]
+
+
+def _inputs(order: Order) -> dict[str, Any]:
+    """What a recipe says of the pictures it was made from: never where they are."""
+    return {"content": _identity(order.photo), "styles": [_identity(style) for style in order.styles]}
+
+
+def _identity(source: str | Upload) -> dict[str, str]:
+    if isinstance(source, str):
+        return {"name": source}
+    return {"name": source.name} | ({"sha256": source.sha256} if source.sha256 else {})
+
+
+def _in_words(error: Exception) -> ImpastoError:
+    """What may be told to anyone; anything but a user's mistake goes to the log with its traceback."""
+    if isinstance(error, ImpastoError):
+        return error
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
+        _log.warning("%s", error)
+        return ImpastoError("there is not enough memory for a picture of this size; choose a smaller one")
+    _log.error("an order failed", exc_info=error)
+    return PaintingError(f"something went wrong while painting ({type(error).__name__}); the studio's log says more")

@@ -1,0 +1,147 @@
+"""How much the studio takes on, and how a picture that someone sends is opened within that."""
+
+import hashlib
+import threading
+from dataclasses import dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from impasto.errors import ImpastoError
+from impasto.picturefile import Array, decode, decoding
+
+__all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
+
+# What people have. The rest of what Pillow reads (PostScript, fonts, scientific data) is no photo, and one more way in.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
+_READABLE = "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP"
+_PREFIX = 16  # bytes that tell a format
+_LONGEST_NAME = 100
+
+# Decoding takes several times a picture's size in memory: one at a time, however many are sent at once.
+_DECODING = threading.Lock()
+
+
+class TooLargeError(ImpastoError):
+    """More than the studio takes; the message says how much that is."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the studio takes.
+
+    `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a picture it makes, in
+    pixels. `styles`: at most so many blended. `steps`: of the optimiser (refine). `waiting`: orders in the queue,
+    beyond the one worked at. `seconds`: of work at one order. `keep`: seconds that temporary files live.
+    `ImpastoError` for one that is not a whole number above 0 (`steps` and `waiting` may be 0).
+    """
+
+    upload_bytes: int = 30_000_000
+    pixels: int = 60_000_000
+    size: int = 2048
+    styles: int = 4
+    steps: int = 400
+    waiting: int = 16
+    seconds: float = 600
+    keep: float = 3600
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), 0 if field.name in ("steps", "waiting") else 1
+            if not least <= value < float("inf"):
+                raise ImpastoError(f"the limit {field.name} must be {least} or more, not {value}")
+        if not 32 <= self.size <= 16384:
+            raise ImpastoError(f"the largest size must be between 32 and 16384 px, not {self.size}")
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """A picture that someone sent, opened.
+
+    `image`: RGB or RGBA, 8 bits, upright, sRGB, no longer than `Limits.size` where `open_upload` made it. `name`: what
+    its owner calls it, without folders. `sha256`: of the file, empty where there was none. `notes`: what was decided
+    on the way, such as "first frame of 12 used". `Upload(sample("cat"), "cat")` is a sample photo.
+    """
+
+    image: Image.Image
+    name: str = "picture"
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def open_upload(source: Path | bytes | BinaryIO, limits: Limits, *, name: str = "") -> Upload:
+    """The picture in a file, in bytes or in a stream (at its start), reduced to `limits.size` if it is larger.
+
+    The number of bytes is judged first, then the format and the number of pixels, from the header; only then it is
+    decoded, once. `name`: as its sender calls it; a path's own name if not given. Raises `TooLargeError` for more
+    than the limits allow and `ImpastoError` for what is no picture or a broken one, in words for whoever sent it.
+    """
+    data = _read(source, limits)
+    digest = hashlib.sha256(data).hexdigest()
+    given = name or (source.name if isinstance(source, Path) else "")
+    image = _header(data)
+    with image, decoding("this picture"):
+        if image.width * image.height > limits.pixels:
+            raise TooLargeError(
+                f"this picture has {_mega(image.width * image.height)} megapixels; "
+                f"the studio takes up to {_mega(limits.pixels)}: reduce it first"
+            )
+        with _DECODING:
+            pixels, notes = decode(image)
+            opened = Image.fromarray(_eight_bits(pixels))
+            opened.thumbnail((limits.size, limits.size), Image.Resampling.LANCZOS)
+    return Upload(opened, _plain(given), digest, notes)
+
+
+def _read(source: Path | bytes | BinaryIO, limits: Limits) -> bytes:
+    """All of it; `TooLargeError` as soon as it proves too long."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _read(file, limits)
+    # A byte more than allowed tells, and no more than that is read.
+    data = source[: limits.upload_bytes + 1] if isinstance(source, bytes) else source.read(limits.upload_bytes + 1)
+    if len(data) > limits.upload_bytes:
+        raise TooLargeError(f"this file has more than {_mega(limits.upload_bytes)} MB, which is all the studio takes")
+    if not data:
+        raise ImpastoError("this file is empty; choose another")
+    return data
+
+
+def _header(data: bytes) -> Image.Image:
+    """The picture with nothing decoded but its header.
+
+    Not `Image.open`: it has a limit of its own, the same for the whole process, and does not tell the size.
+    """
+    Image.init()
+    for form in _FORMATS:
+        factory, accept = Image.OPEN.get(form, (None, None))
+        if factory is None or (accept is not None and accept(data[:_PREFIX]) is not True):
+            continue
+        try:
+            return factory(BytesIO(data), "")
+        except Exception as error:  # on broken data, nearly anything
+            raise ImpastoError("this picture is damaged or cut short; fetch or export it again") from error
+    raise ImpastoError(f"this file is not a picture I can read; save it as {_READABLE}")
+
+
+def _eight_bits(pixels: Array) -> Array:
+    """(H, W, 1 | 3 | 4) of uint8, uint16 or float in [0, 1] -> uint8 (H, W, 3 | 4)."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels)
+
+
+def _mega(number: int) -> str:
+    """Millions, with one decimal where that says more."""
+    return f"{number / 1e6:.1f}".removesuffix(".0")
+
+
+def _plain(name: str) -> str:
+    """The last part of a name, without folders of any system and without what cannot be printed."""
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return "".join(c for c in last if c.isprintable())[:_LONGEST_NAME] or "picture"

@@ -1,0 +1,623 @@
+"""The studio's page in a real browser, as a visitor and as someone who means harm; its parts without one."""
+
+import asyncio
+import base64
+import json
+import re
+import runpy
+import shutil
+import struct
+import threading
+import time
+import tomllib
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from impasto.apps.studio import look
+from impasto.apps.studio.engine import Engine
+from impasto.apps.studio.guard import Guard, refuse_foreign_files
+from impasto.apps.studio.limits import Limits, Upload
+from impasto.apps.studio.visit import Settings, Visit, Visits
+from impasto.errors import ImpastoError
+from impasto.image import read_recipe
+from impasto.samples import sample
+
+gradio = pytest.importorskip("gradio", reason="the page needs the extra `web`")
+uvicorn = pytest.importorskip("uvicorn")
+
+ROOT = Path(__file__).parents[1]
+SIZE = 192
+LIMITS = Limits(size=SIZE, waiting=24, upload_bytes=1_000_000, steps=5000)
+FLAGS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PATIENCE = 40_000  # ms; for machines that are busy
+
+
+class Quick(Engine):
+    """Thumbnails are the engine's own matter; painting them here would only take time."""
+
+    def thumbnail(self, name: str) -> Image.Image:
+        return Image.new("RGB", (40, 40), tuple(b % 256 for b in zlib.crc32(name.encode()).to_bytes(4, "big")[:3]))
+
+
+@dataclass(frozen=True)
+class Site:
+    url: str
+    root: Path
+    engine: Engine
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    from impasto.apps.studio.serve import application
+
+    root = tmp_path_factory.mktemp("studio").resolve()
+    with pytest.MonkeyPatch.context() as patch, Quick("cpu", LIMITS) as engine:
+        patch.setenv("GRADIO_TEMP_DIR", str(root))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        config = uvicorn.Config(application(engine, root), host="127.0.0.1", port=0, log_level="error", ws="none")
+        config.timeout_graceful_shutdown = 1
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Site(f"http://127.0.0.1:{port}", root, engine)
+        server.should_exit = True
+        engine.close()
+        thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A visit in a browser; every address the page asks for is written down."""
+
+    def __init__(self, context: Any, site: Site) -> None:
+        self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.asked: list[str] = []
+        self.broken: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.broken.append(str(error)))
+        self.page.goto(site.url)
+        self.page.wait_for_selector("#photo .tile")
+
+    def drop(self, where: str, *files: Path) -> None:
+        self.page.set_input_files(f"{where} input[type=file]", [str(file) for file in files])
+
+    def paint(self, style: str = "woodcut") -> str:
+        """Press a style; the picture, when there is a new one."""
+        before = self.picture()
+        self.page.click(f"#style .tile[data-key={style}]")
+        return self.changed(before)
+
+    def picture(self) -> str:
+        shown = self.page.query_selector(".compare .after")
+        return shown.get_attribute("src") if shown else ""
+
+    def changed(self, before: str) -> str:
+        self.page.wait_for_function(
+            "before => { const s = document.querySelector('.compare .after'); return s && s.src !== before }",
+            arg=before,
+        )
+        return self.picture()
+
+    def settled(self) -> str:
+        """What the page says when it rests."""
+        self.page.wait_for_selector("#status >> text=pixels")
+        return self.page.inner_text("#status")
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def close(self) -> None:
+        """Nobody else was asked for anything, and nothing broke."""
+        hosts = {urlsplit(url).hostname for url in self.asked if not url.startswith(("data:", "blob:"))}
+        assert hosts == {"127.0.0.1"}
+        assert not self.broken
+        self.page.close()
+
+    def download(self) -> Path:
+        with self.page.expect_download() as got:
+            self.page.click("#download")
+        return Path(got.value.path())
+
+
+@pytest.fixture(scope="module")
+def window(browser: Any) -> Iterator[Any]:
+    """What tabs share: the browser's cache, and nothing of their visits."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(window: Any, site: Site) -> Iterator[Tab]:
+    tab = Tab(window, site)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "cat.jpg"
+    sample("cat").resize((300, 200)).save(path)
+    return path
+
+
+def seen(url: str) -> Image.Image:
+    return Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB")
+
+
+def apart(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference, of 255, at the size of the first."""
+    return sum(ImageStat.Stat(ImageChops.difference(one, other.resize(one.size, Image.Resampling.LANCZOS))).mean) / 3
+
+
+# --------------------------------------------------------------------------------------- a visitor
+
+
+def test_a_photo_becomes_a_picture_to_keep(tab: Tab, photo: Path) -> None:
+    page = tab.page
+    tab.drop("#photo", photo)
+    page.wait_for_selector(".plain img")
+    assert apart(seen(page.get_attribute("#photo .drop img", "src")), sample("cat")) < 6
+    painted = tab.paint()
+    assert apart(seen(painted), sample("cat")) > 10
+
+    page.focus(".compare input")
+    clip = "getComputedStyle(document.querySelector('.compare .before')).clipPath"
+    closed = page.evaluate(clip)
+    page.keyboard.press("End")
+    assert page.evaluate(clip) != closed
+
+    page.focus("#strength input[type=range]")
+    page.keyboard.press("Home")  # strength 0
+    plain = tab.changed(painted)
+    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 1")
+    assert apart(seen(plain), sample("cat")) < 6, "no strength, no change"
+    page.keyboard.press("End")
+    assert apart(seen(tab.changed(plain)), seen(painted)) < 1
+
+    page.click("#refine")
+    page.wait_for_selector("#status >> text=/Refining: step \\d+ of 61/")
+    assert re.search(r"style \d\.\d+, from the photo \d", page.inner_text("#status .detail"))
+    page.click("#stop")
+    page.wait_for_selector("#refine")
+    assert f"{SIZE} x {SIZE * 2 // 3} pixels" in tab.settled()
+    refined = tab.picture()
+    assert refined != painted
+
+    file = tab.download()
+    recipe = read_recipe(file)
+    with Image.open(file) as kept:
+        assert kept.format == "PNG"
+        assert kept.size == (SIZE, SIZE * 2 // 3)
+        assert apart(kept.convert("RGB"), seen(refined)) < 6
+    assert recipe is not None
+    assert "woodcut" in json.dumps(recipe)
+
+    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 2")
+    page.click("#visit .tile >> nth=1")
+    assert apart(seen(tab.changed(refined)), seen(painted)) < 1, "an earlier picture of this visit"
+
+
+def test_settings_are_used_again(tab: Tab) -> None:
+    tab.page.click("#photo .tile[data-key=coffee]")
+    first = tab.paint("mosaic")
+    tab.page.click("#keep >> text=Of the photo")
+    second = tab.changed(first)
+    third = tab.paint("waves")
+    tab.page.click("#keep >> text=Of the painting")
+    fourth = tab.changed(third)
+    tab.page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 2")
+    tab.page.click("#visit .tile >> nth=1")
+    assert apart(seen(tab.changed(fourth)), seen(second)) < 1
+    tab.page.click("#again")
+    tab.page.wait_for_selector("#style .tile[data-key=mosaic][aria-pressed=true]")
+    assert tab.page.is_checked("#keep >> label:has-text('Of the photo') >> input")
+
+
+def test_several_paintings_are_mixed_by_weight(tab: Tab, tmp_path: Path) -> None:
+    red, blue = tmp_path / "red.png", tmp_path / "blue.png"
+    sample("galaxies").resize((96, 96)).save(red)
+    sample("coffee").resize((96, 96)).save(blue)
+    tab.page.click("#photo .tile[data-key=cat]")
+    tab.page.wait_for_selector(".plain img")
+    tab.drop("#style", red, blue)
+    both = tab.changed("")
+    assert tab.page.locator("#style .tile[aria-pressed=true]").count() == 2
+    assert "Yours, 1 and Yours, 2" in tab.settled()
+    tab.page.focus(".weight input[type=range] >> nth=0")
+    tab.page.keyboard.press("Home")  # all weight on the other
+    one = tab.changed(both)
+    tab.page.uncheck("#mix input")
+    tab.changed(one)
+    assert "Yours, 1" in tab.settled()
+
+
+def test_the_keyboard_is_enough(tab: Tab) -> None:
+    page = tab.page
+    page.focus("#photo input[type=file]")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".plain img")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#style .tile') !== null"):
+            break
+    page.keyboard.press("Space")
+    assert tab.changed("")
+
+
+def test_a_phone_shows_it_all(browser: Any, site: Site) -> None:
+    context = browser.new_context(viewport={"width": 375, "height": 720}, has_touch=True, is_mobile=True)
+    tab = Tab(context, site)
+    assert tab.overflow() == 0
+    tab.page.tap("#photo .tile[data-key=cat]")
+    tab.page.wait_for_selector(".plain img")
+    tab.paint("night-swirl")
+    tab.settled()
+    assert tab.overflow() == 0
+    box = tab.page.locator(".compare").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 375
+    tab.close()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_in_light_and_dark(tab: Tab, scheme: str) -> None:
+    tab.page.emulate_media(color_scheme=scheme)
+    tab.page.reload()
+    tab.page.click("#photo .tile[data-key=cat]")
+    tab.page.wait_for_selector(".plain img")
+    ground = luminance(tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (ground < 0.1) == (scheme == "dark")
+    for what in ("h1", "header p", "#style h2", ".tile .name", ".drop .words", "#status p", "#mix span"):
+        ink = luminance(tab.page.evaluate("what => getComputedStyle(document.querySelector(what)).color", what))
+        assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) >= 4.5, what  # WCAG 2, level AA
+
+
+def luminance(color: str) -> float:
+    """Relative luminance (WCAG 2) of a CSS color rgb(r, g, b)."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_two_visitors_never_see_each_other(tab: Tab, browser: Any, site: Site, photo: Path) -> None:
+    tab.drop("#photo", photo)
+    tab.page.wait_for_selector(".plain img")
+    mine = tab.paint()
+    elsewhere = browser.new_context()
+    other = Tab(elsewhere, site)
+    assert other.picture() == ""
+    assert not other.page.is_visible("#visit")
+    other.page.click("#photo .tile[data-key=rocket]")
+    other.page.wait_for_selector(".plain img")
+    theirs = other.paint("mosaic")
+    assert theirs != mine
+    assert tab.picture() == mine
+    assert tab.page.locator("#visit .tile").count() == 1
+    other.close()
+    elsewhere.close()
+
+
+def test_nobody_paints_for_a_closed_window(tab: Tab, site: Site) -> None:
+    tab.page.click("#photo .tile[data-key=cat]")
+    tab.page.wait_for_selector(".plain img")
+    tab.paint()
+    tab.page.click("text=More")
+    tab.page.fill("#steps input[type=number]", str(LIMITS.steps))
+    tab.page.keyboard.press("Tab")
+    tab.page.click("#refine")
+    tab.page.wait_for_selector(f"#status >> text=of {LIMITS.steps + 1}")
+    assert len(site.engine) == 1
+    tab.page.close()
+    until = time.monotonic() + 10
+    while len(site.engine) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(site.engine) == 0
+
+
+# ------------------------------------------------------------------------------------ broken and hostile
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of one-bit white, a few dozen kilobytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress((b"\0" + b"\xff" * ((width + 7) // 8)) * height, 1)
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_what_is_wrong_with_a_file_is_said_in_words(tab: Tab, tmp_path: Path, photo: Path) -> None:
+    told = {
+        "bomb.png": (bomb(20_000, 10_000), "200 megapixels"),
+        "torn.jpg": (photo.read_bytes()[:2000], "damaged"),
+        "text.png": (b"no picture at all", "not a picture I can read"),
+        "large.bmp": (bytes(1_200_000), "takes up to 1"),
+    }
+    for name, (data, words) in told.items():
+        (tmp_path / name).write_bytes(data)
+        tab.drop("#photo", tmp_path / name)
+        tab.page.wait_for_selector(f".toast-body >> text={words}")
+        tab.page.click(".toast-close")
+        tab.page.wait_for_selector(".toast-body", state="detached")
+    assert "Traceback" not in tab.page.inner_text("body")
+    assert tab.page.query_selector("#photo .drop img") is None
+    tab.drop("#photo", photo)  # and all goes on
+    assert tab.page.wait_for_selector(".plain img")
+
+
+def test_twenty_requests_at_once_lose_nothing(site: Site, tmp_path: Path) -> None:
+    client_module = pytest.importorskip("gradio_client")
+    client = client_module.Client(site.url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+    assert client.view_api(return_format="dict")["named_endpoints"].keys() == {"/stylize"}
+    files = [tmp_path / f"{number}.png" for number in range(20)]
+    for number, file in enumerate(files):
+        Image.new("RGB", (48, 32), (12 * number, 255 - 12 * number, 90)).save(file)
+    jobs = [
+        client.submit(
+            photo=client_module.handle_file(str(file)), styles=["mosaic"], strength=0.0, size=48, api_name="/stylize"
+        )
+        for file in files
+    ]
+    for file, job in zip(files, jobs, strict=True):
+        with Image.open(job.result(60)) as made, Image.open(file) as sent:  # at strength 0 each is its own photo
+            assert apart(made.convert("RGB"), sent) <= 1
+
+
+def ask(site: Site, path: str, body: object = None) -> tuple[int, str]:
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(site.url + path, data, {"Content-Type": "application/json"} if data else {})
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=https://example.com/",
+        "/gradio_api/proxy=https://example.com/",
+        "/gradio_api/process_recording",
+        "/gradio_api/run-history/buckets",
+        "/gradio_api/deep_link",
+        "/monitoring",
+    ],
+)
+def test_what_the_page_does_not_need_is_closed(site: Site, path: str) -> None:
+    status, answer = ask(site, path)
+    assert status in (403, 404)
+    assert "root:" not in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"path": "PHOTO"},
+        {"path": "/etc/../PHOTO"},
+        {"path": "https://example.com/cat.jpg"},
+        {"path": "cat.jpg", "url": "https://example.com/cat.jpg"},
+        {"path": "cat.jpg", "url": "data:image/png;base64,AAAA"},
+    ],
+)
+def test_only_uploaded_files_are_taken(site: Site, sent: dict[str, str], photo: Path) -> None:
+    sent = {**sent, "path": sent["path"].replace("PHOTO", str(photo)), "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [sent, ["mosaic"], [], 1.0, 1.0, "none", 48, 0]}
+    status, answer = ask(site, "/gradio_api/call/stylize", body)
+    assert status == 200
+    _, told = ask(site, f"/gradio_api/call/stylize/{json.loads(answer)['event_id']}")
+    assert "event: error" in told
+    assert "/gradio_api/file=" not in told
+
+
+def test_an_upload_beyond_the_limit_is_cut_off(site: Site) -> None:
+    connection = HTTPConnection(urlsplit(site.url).netloc, timeout=30)
+    connection.putrequest("POST", "/gradio_api/upload")
+    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+    connection.putheader("Content-Length", "2000000")
+    connection.endheaders()
+    assert connection.getresponse().status == 413  # before a byte of it is sent
+    connection.close()
+
+
+# -------------------------------------------------------------------------------------- without a browser
+
+
+def answered(guard: Guard, path: str, *chunks: bytes) -> list[Any]:
+    """What an ASGI application answers to a POST whose body comes in chunks, with no length told before."""
+    sent: list[Any] = []
+    left = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+
+    async def receive() -> Any:
+        return left.pop(0) if left else {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def whole() -> None:
+        await guard({"type": "http", "path": path, "headers": []}, receive, send)
+
+    with ThreadPoolExecutor(1) as aside:  # Playwright has a loop running in this thread
+        aside.submit(asyncio.run, whole()).result()
+    return sent
+
+
+def test_bytes_are_counted_while_they_come() -> None:
+    read: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (message := await receive())["type"] == "http.request":
+            read.append(message["body"])
+            if not message["more_body"]:
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                return
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+
+    guard = Guard(app, Limits(upload_bytes=100_000))
+    assert answered(guard, "/gradio_api/upload", bytes(90_000))[0]["status"] == 200
+    read.clear()
+    assert answered(guard, "/gradio_api/upload", *[bytes(60_000)] * 9)[0]["status"] == 413
+    assert sum(map(len, read)) <= 110_000
+
+
+@pytest.mark.parametrize("good", [None, {"path": "/tmp/a/cat.jpg"}, [{"path": "cat.jpg", "url": None}], "https://a.b"])
+def test_files_that_were_uploaded_pass(good: object) -> None:
+    refuse_foreign_files([good, 1, {"a": good}])
+
+
+@pytest.mark.parametrize(
+    "bad", ["HTTP://a.b/c.jpg", "file:///etc/passwd", "ftp://a/b", "/tmp/../etc/passwd", "data:,a"]
+)
+def test_addresses_in_place_of_files_are_refused(bad: str) -> None:
+    with pytest.raises(ImpastoError, match="uploaded files only"):
+        refuse_foreign_files([{"deep": [{"path": bad}]}])
+
+
+def test_a_visit_takes_no_path_from_elsewhere(tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "root").mkdir()
+    visit = Visits(tmp_path / "root", LIMITS).of("a")
+    inside = shutil.copy(photo, tmp_path / "root" / "cat.jpg")
+    (tmp_path / "root" / "link.jpg").symlink_to(photo)
+    assert visit.received({"paths": [inside]}) == [Path(inside)]
+    for path in (photo, tmp_path / "root" / ".." / "cat.jpg", tmp_path / "root" / "link.jpg", tmp_path / "root", ""):
+        with pytest.raises(ImpastoError, match="did not arrive"):
+            visit.received({"paths": [str(path)]})
+
+
+def test_visits_are_apart_and_end(tmp_path: Path) -> None:
+    visits = Visits(tmp_path, Limits(keep=1))
+    one, two = visits.of("one"), visits.of("two")
+    assert one is visits.of("one")
+    assert one.folder != two.folder
+    assert one.folder.stat().st_mode & 0o077 == 0
+    one.seen -= 2
+    visits.of("three")
+    assert not one.folder.exists()
+    assert two.folder.exists()
+
+
+def test_choosing_and_mixing(tmp_path: Path) -> None:
+    visit = Visit(tmp_path, Limits(styles=2))
+    visit.choose(["a"], mix=False)
+    visit.choose(["b"], mix=False)
+    assert visit.chosen == ["b"]
+    visit.choose(["a"], mix=True)
+    assert visit.chosen == ["b", "a"]
+    with pytest.raises(ImpastoError, match="up to 2"):
+        visit.choose(["c"], mix=True)
+    visit.choose(["b"], mix=True)
+    assert visit.chosen == ["a"]
+    visit.choose(["a"], mix=True)
+    assert visit.chosen == ["a"], "one style at least"
+
+
+def test_a_newer_wish_overtakes_an_older_one(tmp_path: Path) -> None:
+    with Engine("cpu", Limits(size=64, steps=1_000_000)) as engine:
+        visit = Visit(tmp_path, engine.limits)
+        visit.use_photo(Upload(sample("cat"), "cat"))
+        slow = visit.paint(engine, Settings(("woodcut",), size=64), refine=1_000_000)
+        next(slow)
+        *_, last = visit.paint(engine, Settings(("mosaic",), size=64))
+        assert last.done
+        assert not [glimpse for glimpse in slow if glimpse.done], "the older one ends without a word"
+        assert [kept.settings.styles for kept in visit.history.values()] == [("mosaic",)]
+        assert len(engine) == 0
+
+
+def test_settings_and_controls_are_each_others_inverse() -> None:
+    for settings in (
+        Settings(("a",), (), 0.35, 1.5, "luminance", 512),
+        Settings(("a", "b", "c"), (0.2, 0.0, 1.0), 1.0, 0.25, "none", 2048),
+    ):
+        assert Settings.read(settings.styles, settings.controls(4)) == settings
+
+
+def test_pictures_in_the_page_are_what_they_were() -> None:
+    image = sample("coffee")
+    shown = seen(look.data_url(image, 300))
+    assert max(shown.size) == 300
+    assert apart(shown, image) < 5
+
+
+def test_what_visitors_write_is_escaped() -> None:
+    evil = '"><script>alert(1)</script>'
+    for html in (
+        look.tiles(evil, [look.Tile(evil, evil, evil, evil)]),
+        look.progress(evil, hint=evil),
+        look.drop(evil, evil),
+    ):
+        assert "<script" not in html
+        assert '"">' not in html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (2, "a few seconds"),
+        (12, "about 10 seconds"),
+        (44, "about 45 seconds"),
+        (62, "about a minute"),
+        (200, "about 3 minutes"),
+    ],
+)
+def test_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
+    assert look.time_words(seconds) == words
+
+
+def test_the_space_serves_what_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: dict[str, Any] = {}
+    monkeypatch.setattr("impasto.apps.studio.serve.serve", lambda engine, **where: served.update(where, engine=engine))
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "deploy" / "space" / "app.py"), run_name="__main__")
+    assert not end.value.code
+    assert (served["host"], served["port"]) == ("0.0.0.0", 7860)
+    served["engine"].close()
+
+
+def test_containers_and_spaces_are_what_they_say() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    torch = next(need for need in project["dependencies"] if need.startswith("torch"))
+    docker = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    assert f'"{torch}"' in docker
+    assert docker.rindex("USER studio") < docker.rindex("ENTRYPOINT"), "it runs without rights"
+    space = ROOT / "deploy" / "space"
+    assert torch in (space / "requirements.txt").read_text(encoding="utf-8").split()
+    header = (space / "README.md").read_text(encoding="utf-8").split("---")[1]
+    assert (space / re.search(r"^app_file: (.+)$", header, re.MULTILINE)[1]).is_file()
+    assert "sdk: gradio" in header

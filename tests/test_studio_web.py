@@ -1,0 +1,374 @@
+"""The studio over HTTP: its API, the gate before it, and `impasto serve` from start to SIGTERM."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+httpx = pytest.importorskip("httpx")
+pytest.importorskip("fastapi")
+pytest.importorskip("gradio")
+
+from fastapi.testclient import TestClient  # noqa: E402
+
+from impasto.apps import cli_serve  # noqa: E402
+from impasto.apps.studio.engine import Engine, Order  # noqa: E402
+from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
+from impasto.apps.studio.web import Gate, api  # noqa: E402
+from impasto.picturefile import read_recipe  # noqa: E402
+from impasto.samples import sample  # noqa: E402
+
+STYLIZE = "/api/v1/stylize"
+LIMITS = Limits(upload_bytes=400_000, pixels=1_000_000, waiting=4, steps=1_000_000)
+CAT = Upload(sample("cat"), "cat")
+SMALL = {"size": "64"}
+PAINTING = sample("coffee").resize((96, 64))
+
+
+def png(picture: Image.Image | None = None) -> bytes:
+    file = BytesIO()
+    (picture or sample("cat").resize((90, 60))).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine("cpu", LIMITS) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[TestClient]:
+    with TestClient(api(engine)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def learned(engine: Engine) -> str:
+    return next(card.name for card in engine.styles() if card.learned and not card.sample)
+
+
+def photo(data: bytes | None = None, name: str = "photo.png") -> tuple[str, tuple[str, bytes]]:
+    return "photo", (name, data or png())
+
+
+# ------------------------------------------------------------------------------------------ the API
+
+
+def test_a_picture_comes_back_with_its_recipe(client: TestClient, engine: Engine, learned: str, tmp_path: Path) -> None:
+    answer = client.post(
+        STYLIZE, files=[photo(name="../a/cät.png")], data=SMALL | {"style": learned, "strength": "0.5"}
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    path = tmp_path / "out.png"
+    path.write_bytes(answer.content)
+    recipe = read_recipe(path)
+    assert recipe is not None
+    assert recipe["content"]["name"] == "cät.png"  # type: ignore[index]
+    assert recipe["strength"] == 0.5
+    order = Order(Upload(sample("cat").resize((90, 60))), (learned,), strength=0.5, size=64)
+    (*_, end) = engine.place(order)
+    assert end.image is not None
+    with Image.open(path) as image:
+        assert image.tobytes() == end.image.tobytes()
+
+
+def test_styles_by_picture_in_their_order(client: TestClient, tmp_path: Path) -> None:
+    files = [photo(), ("style", ("one.png", png(PAINTING))), ("style", ("two.png", png()))]
+    answer = client.post(
+        STYLIZE, files=files, data=SMALL | {"weights": "1,3", "refine": "2", "keep_color": "statistics"}
+    )
+    assert answer.status_code == 200, answer.text
+    (tmp_path / "out.png").write_bytes(answer.content)
+    recipe = read_recipe(tmp_path / "out.png")
+    assert recipe is not None
+    assert [style["name"] for style in recipe["styles"]] == ["one.png", "two.png"]  # type: ignore[attr-defined]
+    assert (recipe["blend"], recipe["refine"], recipe["steps_done"]) == ([0.25, 0.75], 2, 3)
+
+
+def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str) -> None:
+    styles = {card["name"]: card for card in client.get("/api/v1/styles").json()}
+    assert styles[learned]["refinable"] is False
+    assert styles["waves"]["refinable"] is True
+    assert client.get("/api/v1/health").json() == {"status": "ok", "ready": engine.ready, "orders": 0}
+    assert client.get("/docs").status_code == client.get("/openapi.json").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"photo": "/etc/hostname", "style": "waves"}, "neither paths nor addresses"),
+        ({"photo": "http://127.0.0.1:1/a.png", "style": "waves"}, "neither paths nor addresses"),
+        ({"photo": png(), "style": "/etc/hostname"}, "no style called"),
+        ({"photo": png(), "style": "http://127.0.0.1:1/a.png"}, "no style called"),
+        ({"photo": png(), "style": "waves", "path": "/etc/hostname"}, "no field"),
+        ({"photo": b"hello", "style": "waves"}, "not a picture I can read"),
+        ({"photo": png()[:3000], "style": "waves"}, "damaged or cut short"),
+        ({"photo": b"", "style": "waves"}, "empty"),
+        ({"photo": png()}, "style is missing"),
+        ({"style": "waves"}, "photo is missing"),
+        ({"photo": png(), "style": "waves", "size": "big"}, "size must be a whole number"),
+        ({"photo": png(), "style": "waves", "size": "9999"}, "size must be between"),
+        ({"photo": png(), "style": "waves", "strength": "nan"}, "strength must be between"),
+        ({"photo": png(), "style": "waves", "weights": "1,x"}, "weights"),
+        ({"photo": png(), "style": "waves", "size": b"64"}, "size is no file"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(client: TestClient, fields: dict[str, str | bytes], words: str) -> None:
+    files: dict[str, Any] = {name: (name, value) for name, value in fields.items() if isinstance(value, bytes)}
+    data = {name: value for name, value in fields.items() if isinstance(value, str)}
+    if not files:
+        files = {name: (None, value) for name, value in data.items()}  # a form all the same
+        data = {}
+    answer = client.post(STYLIZE, files=files, data=data)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert words in error
+    assert "\n" not in error
+
+
+def test_what_is_no_form_is_refused(client: TestClient) -> None:
+    header = {"content-type": "multipart/form-data"}
+    for sent in ({"content": b"hello", "headers": header}, {"json": {"photo": "/etc/hostname"}}, {}):
+        answer = client.post(STYLIZE, **sent)  # type: ignore[arg-type]
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["error"]
+
+
+def test_too_much_is_refused(client: TestClient) -> None:
+    many = client.post(STYLIZE, files=[photo(png(Image.new("1", (2000, 1000))))], data={"style": "waves"})
+    assert (many.status_code, "2 megapixels" in many.text) == (413, True)
+    long = client.post(STYLIZE, files=[photo(bytes(400_001))], data={"style": "waves"})
+    assert (long.status_code, "0.4 MB" in long.text) == (413, True)
+    declared = client.post(STYLIZE, files=[photo(bytes(3_000_000))], data={"style": "waves"})
+    assert (declared.status_code, "this request" in declared.text) == (413, True)
+
+
+class Line:
+    """A connection as an ASGI server gives it: what was sent, then silence or the end."""
+
+    def __init__(self, app: Any, body: Iterator[bytes], headers: dict[str, str]) -> None:
+        self.app, self.body, self.read = app, body, 0
+        self.gone, self.answer = asyncio.Event(), b""
+        self.status: int | None = None
+        self.scope: dict[str, Any] = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": STYLIZE,
+            "raw_path": STYLIZE.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 7860),
+        }  # fmt: skip
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        chunk = next(self.body, None)
+        if chunk is None:
+            await self.gone.wait()
+            return {"type": "http.disconnect"}
+        self.read += len(chunk)
+        return {"type": "http.request", "body": chunk, "more_body": chunk != b""}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.status = message.get("status", self.status)
+        self.answer += message.get("body", b"")
+
+    async def call(self) -> None:
+        await self.app(self.scope, self.receive, self.send)
+
+
+FORM = {"content-type": "multipart/form-data; boundary=x"}
+
+
+def test_a_body_without_a_length_is_counted_as_it_comes(engine: Engine) -> None:
+    def body() -> Iterator[bytes]:
+        yield b'--x\r\ncontent-disposition: form-data; name="photo"; filename="a.png"\r\n\r\n'
+        while True:
+            yield bytes(50_000)
+
+    line = Line(api(engine), body(), FORM)
+    asyncio.run(line.call())
+    assert line.status == 413
+    assert "2 MB" in json.loads(line.answer)["error"]
+    assert line.read < 5 * LIMITS.upload_bytes + 100_000
+
+
+def test_a_client_that_goes_away_takes_its_order_along(engine: Engine, learned: str) -> None:
+    request = httpx.Request(
+        "POST", "http://x", files=[photo(), ("style", ("s.png", png()))], data=SMALL | {"refine": "1000000"}
+    )
+    line = Line(api(engine), iter([request.read(), b""]), {"content-type": request.headers["content-type"]})
+
+    async def leave() -> None:
+        call = asyncio.create_task(line.call())
+        while not len(engine):
+            await asyncio.sleep(0.01)
+        line.gone.set()
+        await call
+
+    asyncio.run(leave())
+    (*_, end) = engine.place(Order(CAT, (learned,), size=64))  # else its turn would never come
+    assert end.image is not None
+    assert not line.answer
+
+
+def test_one_that_goes_away_while_it_sends_leaves_nothing(engine: Engine) -> None:
+    line = Line(api(engine), iter([b"--x\r\n"]), FORM)
+    line.gone.set()
+    asyncio.run(line.call())
+    assert (line.answer, len(engine)) == (b"", 0)
+
+
+def test_twenty_at_once_are_answered_or_refused_and_each_gets_its_own(
+    client: TestClient, engine: Engine, learned: str
+) -> None:
+    at_work = engine.place(Order(CAT, (CAT,), size=64, refine=1_000_000))
+
+    def ask(number: int) -> Any:
+        data = {"style": learned, "size": str(60 + number)}  # the size tells whose picture it is
+        return client.post(STYLIZE, files=[photo()], data=data)
+
+    with ThreadPoolExecutor(20) as people:
+        asked: dict[Future[Any], int] = {people.submit(ask, number): number for number in range(20)}
+        answers, refused = [], 0
+        for done in as_completed(asked):
+            answers.append(answer := done.result())
+            if answer.status_code == 200:
+                with Image.open(BytesIO(answer.content)) as image:
+                    assert max(image.size) == 60 + asked[done]
+                continue
+            assert answer.status_code in (429, 503)
+            assert "try again in a moment" in answer.json()["error"]
+            assert int(answer.headers["retry-after"]) > 0
+            refused += 1
+            if refused == 16:
+                at_work.stop()
+    assert (len(answers), refused) == (20, 16)
+    assert at_work.result.result().image is not None
+
+
+# ----------------------------------------------------------------------------------------- the gate
+
+
+def test_user_and_password(engine: Engine) -> None:
+    client = TestClient(Gate(api(engine), auth=("ada", "s:ecrét")))
+    assert client.get("/api/v1/health").status_code == 200
+    for auth in (None, ("ada", "secret"), ("", ""), ("ada", "s:ecrét ")):
+        answer = client.get("/api/v1/styles", auth=auth)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+        assert client.post(STYLIZE, files=[photo()], data={"style": "waves"}, auth=auth).status_code == 401
+    assert client.get("/api/v1/styles", auth=("ada", "s:ecrét")).status_code == 200
+
+
+def test_a_studio_for_this_machine_knows_its_own_names_only(engine: Engine) -> None:
+    client = TestClient(Gate(api(engine), hosts=frozenset({"127.0.0.1", "localhost", "::1"})))
+    for host, status in (("localhost:7860", 200), ("[::1]:7860", 200), ("127.0.0.1", 200), ("evil.example", 403)):
+        assert client.get("/api/v1/health", headers={"host": host}).status_code == status
+    for origin, status in (("http://localhost:7860", 400), ("https://evil.example", 403), ("null", 403)):
+        headers = {"host": "localhost:7860", "origin": origin}
+        assert client.post(STYLIZE, files=[photo()], headers=headers).status_code == status
+
+
+# ------------------------------------------------------------------------------------ impasto serve
+
+APP = typer.Typer()
+APP.callback()(lambda: None)
+cli_serve.register(APP)
+RUN = "import typer; from impasto.apps import cli_serve; app = typer.Typer(); cli_serve.register(app); app()"
+
+
+def test_help_shows_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = CliRunner().invoke(APP, ["serve", "--help"], terminal_width=200)
+    assert done.exit_code == 0
+    assert "impasto serve --port 8000" in done.output
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--auth", "ada"], ["--queue", "-1"], ["--network", "nowhere"], ["--device", "abacus"], ["--host", "no.invalid"]],
+)
+def test_what_cannot_be_served_is_one_line(wrong: list[str]) -> None:
+    done = CliRunner().invoke(APP, ["serve", "--port", "0", *wrong])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
+    assert done.output.startswith("error: ")
+
+
+def test_a_port_that_is_taken_and_an_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = CliRunner().invoke(APP, ["serve", "--port", port])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert f"127.0.0.1:{port}" in done.output
+    assert "--port" in done.output
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    done = CliRunner().invoke(APP, ["serve"])
+    assert done.exit_code == 2
+    assert 'pip install "impasto[web]"' in done.output
+
+
+def test_the_page_does_not_wait_for_torch() -> None:
+    code = """if True:
+        import sys, tempfile, pathlib
+        from impasto.apps.studio.engine import Engine
+        from impasto.apps.studio.serve import application
+        with tempfile.TemporaryDirectory() as root, Engine("cpu") as engine:
+            application(engine, pathlib.Path(root))
+            engine.styles()
+            sys.exit("torch" in sys.modules)
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def studio(folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", RUN, "--port", "0", "--device", "cpu"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_served_from_start_to_the_end_in_mid_picture(tmp_path: Path) -> None:
+    with studio(tmp_path) as process, ThreadPoolExecutor(1) as person:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "is open at http://127.0.0.1:" in line
+        address = line.split()[5]
+        (folder,) = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert httpx.get(address + "/", timeout=60).status_code == 200
+
+        def ask() -> Any:
+            files = [photo(), ("style", ("s.png", png()))]
+            return httpx.post(address + STYLIZE, files=files, data={"size": "256", "refine": "400"}, timeout=60)
+
+        answer = person.submit(ask)
+        while not httpx.get(address + "/api/v1/health", timeout=60).json()["orders"]:
+            time.sleep(0.05)
+        process.terminate()
+        assert answer.result().status_code == 503
+        assert "closing" in answer.result().json()["error"]
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_it_opens_leaves_nothing(tmp_path: Path) -> None:
+    with studio(tmp_path) as process:
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert list(tmp_path.iterdir()) == []
