@@ -63,7 +63,7 @@ def three_ways() -> Image.Image:
             ("--method fast", painted(photo, style, method="fast", size=size)),
             ("--method arbitrary", painted(photo, style, method="arbitrary", size=size)),
             (f"style: {style}", plate(style, plain.size)),
-            ("--method arbitrary --refine 45", painted(photo, style, method="arbitrary", refine=45, size=size)),
+            ("--method arbitrary --refine 35", painted(photo, style, method="arbitrary", refine=35, size=size)),
             ("--method optimize, the default", painted(photo, style, size=size)),
         ],
         3,
@@ -112,7 +112,7 @@ def refinement() -> Image.Image:
         "One pass, and pixels optimised from there",
         [
             ("one pass", painted(*pair, method="arbitrary")),
-            ("--refine 45", painted(*pair, method="arbitrary", refine=45)),
+            ("--refine 35", painted(*pair, method="arbitrary", refine=35)),
             ("the default", painted(*pair)),
         ],
     )

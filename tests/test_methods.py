@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.color import luminance_transfer
-from impasto.compose.methods import Method, Networks
+from impasto.compose.methods import PASS_STEPS, Method, Networks
 from impasto.compose.picture import Job, plan, stylize
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
@@ -223,7 +223,8 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
             assert recipe["refine"] == options.get("refine", 0)
             assert str(Path(reader).parent) not in json.dumps(recipe)
         else:
-            assert not {"network", "network_fingerprint", "refine"} & recipe.keys()
+            assert recipe["network"] == {"name": "painter"}
+            assert "refine" not in recipe
 
 
 def test_the_embedded_network_is_named_in_the_recipe(photo: Image.Image) -> None:
@@ -244,6 +245,25 @@ def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Im
         assert {each.of for each in steps} == {3}
         assert torch.equal(steps[0].image, step.image)
         assert {each.image.shape for each in steps} == {(1, 3, 40, 48)}
+
+
+def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Image) -> None:
+    for scale in (1.0, 2.0):
+        config = OptimizeConfig(style_scale=scale)
+        (quick,) = plan(photo, [PAINTING], method="arbitrary", config=config, **QUICK).steps()
+        # Without motion it stays where it began.
+        still = OptimizeConfig(steps=2, learning_rate=0.0, style_scale=scale)
+        steps = list(plan(photo, [PAINTING], config=still, **QUICK).steps())
+        assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
+        # The painting comes to the network over another size where strokes are scaled.
+        tolerance = 1e-6 if scale == 1 else 0.1
+        torch.testing.assert_close(steps[-1].image, quick.image, rtol=0, atol=tolerance)
+    assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == PASS_STEPS
+    for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
+        job = plan(photo, [PAINTING], config=OptimizeConfig(steps=2, **options), **QUICK)  # type: ignore[arg-type]
+        assert [(step.step, step.of) for step in job.steps()] == [(1, 2), (2, 2)]
+        assert "network" not in job.recipe
+    assert "network" not in plan(photo, [PAINTING], start=sample("cat"), **QUICK).recipe
 
 
 def test_without_strength_every_method_gives_the_photo(reader: str, listener: str, photo: Image.Image) -> None:

@@ -171,7 +171,7 @@ def stylize(
         str | None,
         typer.Option(
             metavar="|".join((*get_args(Init), "FILE")),
-            help="What to start from: the photo, noise, or a picture.",
+            help="What to start from instead of a one-pass picture: the photo, noise, or a picture.",
             rich_help_panel=DESCENT,
         ),
     ] = None,
@@ -218,7 +218,7 @@ def stylize(
     impasto stylize photo.jpg waves mosaic --blend 0.7,0.3 --size 1024
     impasto stylize photo.jpg painting.jpg --keep-color luminance --style-weight 2
     impasto stylize photo.jpg painting.jpg --preset gatys2015 --trace losses.csv
-    impasto stylize photo.jpg painting.jpg --method arbitrary --refine 45
+    impasto stylize photo.jpg painting.jpg --method arbitrary --refine 35
     impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
     """
     given = {name: value for name, value in locals().items() if value is not None}

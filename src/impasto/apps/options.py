@@ -36,6 +36,7 @@ Quiet = Annotated[
 
 def defaults() -> dict[str, Any]:
     """What `plan` and `OptimizeConfig` do when not told otherwise, their preset's choices in place of `None`."""
+    from impasto.compose.methods import PASS_STEPS
     from impasto.compose.picture import plan
     from impasto.stylizers.optimize import OptimizeConfig
 
@@ -43,6 +44,8 @@ def defaults() -> dict[str, Any]:
     resolved = config.resolve()
     own = {name: getattr(config, name) for name in OptimizeConfig.__dataclass_fields__}
     own = {name: getattr(resolved, name) if value in (None, ()) else value for name, value in own.items()}
+    # Left alone, `plan` begins at a one-pass picture, which is no word for `init`, and needs fewer steps.
+    own |= {"steps": PASS_STEPS, "init": None}
     planned = {
         name: parameter.default
         for name, parameter in inspect.signature(plan).parameters.items()

@@ -76,7 +76,12 @@ def delta_sheet(names: Sequence[str], pictures: Sequence[Tensor]) -> Sheet:
             Cell(row, 1, across, numbers={"mean": found.mean_across}),
             Cell(row, 2, down, numbers={"mean": found.mean_down}),
         ]
-    return Sheet("High frequencies", tuple(_folded(name) for name in names), ("picture", "deltas across", "deltas down"), tuple(cells))
+    return Sheet(
+        "High frequencies",
+        tuple(_folded(name) for name in names),
+        ("picture", "deltas across", "deltas down"),
+        tuple(cells),
+    )
 
 
 def _folded(name: str, width: int = 18) -> str:

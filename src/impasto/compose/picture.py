@@ -78,8 +78,9 @@ def plan(
     """Open everything, check everything, and return a `Job`; no long work is done here.
 
     `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
-    name of a sample plate and the content that of a sample photo. `method`: `optimize` the pixels; `arbitrary`: any
-    style by one pass of a network, also in a blend with styles it has learned; `fast`: only those, given by name.
+    name of a sample plate and the content that of a sample photo. `method`: `optimize` the pixels, beginning, left to
+    itself, with what one pass paints; `arbitrary`: any style by one pass of a network, also in a blend with styles it
+    has learned; `fast`: only those, given by name.
     `refine`: so many steps of the optimiser after the pass, over half the size and the whole. `network`: the embedded
     painter, or a file of your own. `networks`: give the same to many plans, and each network is loaded once.
     `size`: the output's long side in pixels (a smaller photo is enlarged). `blend`: one weight per style, equal if
@@ -106,9 +107,7 @@ def plan(
     # A network reads a painting at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
     scale = size if method == "arbitrary" and not refine else round(size * config.style_scale)
     paintings = [open_source(style, scale) for style in styles if not by_name(wish, style)]
-    pictures = [painting.image for painting in paintings]
-    if method == "arbitrary":
-        pictures = [_enlarged(painting, scale).image for painting in paintings]
+    pictures = [_enlarged(painting, scale).image for painting in paintings]
     if keep_color == "statistics":
         pictures = [match_statistics(picture, photo.image) for picture in pictures]
     chosen = way(wish, pictures, networks or Networks())

@@ -14,7 +14,7 @@ from impasto.nets.predictor import describe
 from impasto.stylizers.core import Step, shares
 from impasto.stylizers.optimize import PixelOptimizer, Style
 
-__all__ = ["FeedForward", "Refined", "RefinedStyle"]
+__all__ = ["Begun", "FeedForward", "Refined", "RefinedStyle"]
 
 
 class FeedForward:
@@ -125,3 +125,12 @@ class Refined:
         slow = PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image)
         for step in slow.render(content, style.slow):
             yield Step(step.image, step.step + 1, step.of + 1, step.losses, step.note)
+
+
+class Begun(Refined):
+    """The same whose steps are the optimiser's alone: the pass is only where it begins."""
+
+    def render(self, content: Tensor, style: RefinedStyle) -> Iterator[Step]:
+        """A `Step` for each of the optimiser's."""
+        (first,) = self.quick.render(content, style.quick)
+        yield from PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image).render(content, style.slow)

@@ -36,8 +36,8 @@ class Order:
     `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture. `weights`: one for each,
     0 or more, or none at all for equal ones. `strength`: 0 (the photo) to 1. `style_scale`: 0.1 to 4, more is
     larger strokes. `keep_color`: `none`, `luminance` or `statistics`, as in `plan`. `size`: the long side in pixels,
-    32 to `Limits.size`; what the strokes' size makes of it may not pass twice that. `refine`: steps of the optimiser after the
-    one pass, 0 to `Limits.steps`. Checked by `Engine.place`.
+    32 to `Limits.size`; what the strokes' size makes of it may not pass twice that. `refine`: steps of the optimiser
+    after the one pass, 0 to `Limits.steps`. Checked by `Engine.place`.
     """
 
     photo: Upload

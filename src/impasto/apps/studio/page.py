@@ -31,7 +31,7 @@ _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "
 _LOG = logging.getLogger(__name__)
 _FRAME = 0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
 _LOOKS = 300  # seconds that a page waits for thumbnails
-_REFINE = 45  # steps, unless told otherwise
+_REFINE = 60  # steps, unless told otherwise
 _SIZES = (512, 768, 1024, 1536, 2048)
 _COLORS = [("Of the painting", "none"), ("Of the photo", "luminance"), ("The photo's palette", "statistics")]
 
