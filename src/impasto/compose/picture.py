@@ -52,7 +52,7 @@ class Job:
 
     def finish(self, step: Step) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where asked for."""
-        image = resize(step.image, (self.content.image.shape[-2], self.content.image.shape[-1]))
+        image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
         if self.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
         return to_pil(image, self.content.alpha)

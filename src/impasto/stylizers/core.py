@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.image import resize
 
 __all__ = ["Step", "Stylizer", "shares"]
 
@@ -18,8 +19,10 @@ class Step:
     """Where a rendering stands.
 
     `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine methods begin smaller
-    than the end. `step` counts from 1 to `of`. `losses`: named values, weighted, `total` and `raw/NAME` among them;
-    empty for one-pass methods. `note`: something the user should know, such as a recovery.
+    than the end. `detail`, `(B, 3, H, W)`: what the picture has at full size beyond `image` enlarged, where the
+    contours or strokes of a start are kept; None for nothing. `step` counts from 1 to `of`. `losses`: named values,
+    weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`: something the user should know,
+    such as a recovery.
     """
 
     image: Tensor
@@ -27,6 +30,12 @@ class Step:
     of: int
     losses: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    detail: Tensor | None = None
+
+    def whole(self, height: int, width: int) -> Tensor:
+        """The picture so far at that size, `(B, 3, height, width)` in [0, 1], with its detail."""
+        picture = resize(self.image, (height, width))
+        return picture if self.detail is None else (picture + resize(self.detail, (height, width))).clamp(0, 1)
 
 
 class Stylizer(Protocol[S]):

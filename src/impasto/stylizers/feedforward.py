@@ -1,7 +1,7 @@
 """A picture in one pass: a style vector, from a bank or predicted, and the image transformation network."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -124,7 +124,7 @@ class Refined:
         yield Step(first.image, 1, of)
         slow = PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image)
         for step in slow.render(content, style.slow):
-            yield Step(step.image, step.step + 1, step.of + 1, step.losses, step.note)
+            yield replace(step, step=step.step + 1, of=step.of + 1)
 
 
 class Begun(Refined):

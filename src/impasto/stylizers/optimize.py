@@ -172,6 +172,7 @@ class PixelOptimizer:
             photo = resize(content, (height, width)).to(self.encoder.device)
             objective = self._objective(photo, style, last=0 < level == len(levels) - 1)
             start = resize(kept, (height, width)).clamp(0, 1)
+            detail = kept - resize(start, (kept.shape[-2], kept.shape[-1])) if start.shape != kept.shape else None
             picture, planned = start, done + steps
             for found, losses, note in descend(
                 self.encoder,
@@ -184,7 +185,7 @@ class PixelOptimizer:
                 recipe.grids,
             ):
                 picture, done = found.cpu(), done + 1
-                yield Step(picture, done, of, losses, note)
+                yield Step(picture, done, of, losses, note, detail)
             kept = kept + resize(picture - start, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
