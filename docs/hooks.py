@@ -129,12 +129,16 @@ def _metrics() -> str:
 
 
 def _presets() -> str:
+    from impasto.compose.methods import PASS_STEPS
     from impasto.presets import PRESETS
+    from impasto.stylizers.optimize import OptimizeConfig
 
     rows = []
     for name, each in PRESETS.items():
         variation = f", variation {each.tv_weight:g} ({each.tv_scale})" if each.tv_weight else ""
         how = f"from {each.init}, {each.steps} steps of {each.optimizer}{', coarse to fine' * each.pyramid}{variation}"
+        if name == OptimizeConfig().preset:
+            how += f"; left alone, {PASS_STEPS} from one pass"
         content = f"{each.content_weight:g} × {', '.join(each.content_layers)} ({each.content_scale})"
         style = f"{each.style_weight:g} × {each.style_layers[0]} … {each.style_layers[-1]} ({each.style_scale})"
         rows.append(f"| `{name}` | {content} | {style} | {how} | {_escaped(each.source)} |")

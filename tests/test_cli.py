@@ -4,24 +4,28 @@ import csv
 import json
 import os
 import re
+import runpy
 import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from impasto.apps import cli, rendering
-from impasto.apps.options import defaults
+from impasto.apps.options import defaults, split_options
 from impasto.apps.progress import Clock, Lines, summary
 from impasto.apps.recipe import command
 from impasto.apps.report import reporting
+from impasto.compose.methods import PASS_STEPS
 from impasto.compose.picture import KeepColor
 from impasto.image import read_recipe, save_picture
 from impasto.nets.encoder import Pooling
@@ -30,6 +34,7 @@ from impasto.plates import names
 from impasto.presets import PRESETS
 from impasto.samples import sample_names
 from impasto.stylizers.core import Step
+from impasto.stylizers.optimize import OptimizeConfig
 
 QUICK = ("--size", "64", "--steps", "3")
 
@@ -103,6 +108,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run):
         ("--init", "dots.png", "--keep-color", "luminance", "--style-scale", "1.5", "--early-stop", "0.001"),
         ("--init", "noise", "--seed", "3", "--optimizer", "lbfgs", "--pooling", "average"),
         ("--content-layers", "conv3_1,relu4_1", "--style-layers", "block1_conv1,relu2_1", "--preset", "write-up"),
+        ("--preset", "gatys2015", "--content-layers", "relu4_1", "--optimizer", "adam", "--learning-rate", "0.045"),
     ],
 )
 def test_the_command_of_info_makes_the_same_bytes_again(run, options):
@@ -360,8 +366,24 @@ def test_lists_name_all_there_is(run):
         (line,) = (line for line in presets.splitlines() if line.startswith(name))
         assert preset.source in line
         assert " ".join(preset.style_layers) in line
+        assert ("left alone" in line) == (name == OptimizeConfig().preset)
     assert [line.split()[0] for line in run("layers")[1].splitlines()][:3] == ["layer", "relu1_1", "relu1_2"]
     assert run("layers", "--encoder", "vgg19")[1].splitlines()[-1].split() == ["relu5_4", "512"]
+
+
+def test_presets_tell_how_the_default_goes_when_left_alone(run):
+    (line,) = (line for line in run("presets")[1].splitlines() if line.startswith(f"{OptimizeConfig().preset} "))
+    assert f"{PRESETS['impasto'].steps} steps of adam, coarse to fine; left alone, {PASS_STEPS} from one pass" in line
+
+
+def test_presets_are_the_same_in_the_documentation(run):
+    hooks = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "hooks.py"))
+    rows = [[cell.strip() for cell in row.split(" | ")] for row in hooks["MADE"]["presets"]().splitlines()[2:]]
+    lines = run("presets")[1].splitlines()[1:]
+    assert len(rows) == len(lines) == len(PRESETS)
+    for (name, _, _, how, _), line in zip(rows, lines, strict=True):
+        assert name == f"| `{line.split()[0]}`"
+        assert f"  {how}  " in line
 
 
 def test_info_is_json_for_machines_and_clear_where_there_is_nothing(run):
@@ -370,6 +392,24 @@ def test_info_is_json_for_machines_and_clear_where_there_is_nothing(run):
     for args in (["photo.png"], ["photo.png", "--json"], ["nix.png"]):
         code, out, err = run("info", *args)
         assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("start", [None, "content", "noise"])
+def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
+    """What the default comes to is no default where the preset or the start is another: it has to be said."""
+    usual = OptimizeConfig().resolve()
+    decided = [name for name, value in asdict(OptimizeConfig()).items() if value in (None, ()) and name != "pyramid"]
+    plain = OptimizeConfig(preset=preset, init=start)
+    configs = [replace(plain, **{name: getattr(usual, name)}) for name in decided if name != "init"]
+    configs += [plain, replace(plain, steps=PASS_STEPS), replace(plain, optimizer="adam", learning_rate=0.045)]
+    for config in configs:
+        pair = {"method": "optimize", "content": {"name": "a.png"}, "styles": [{"name": "b.png"}]}
+        line = command(json.loads(json.dumps(pair | asdict(config))), "out.png")
+        stylize = typer.main.get_command(cli.app).commands["stylize"]
+        given = stylize.make_context("stylize", shlex.split(line)[2:]).params
+        said, _ = split_options({name: value for name, value in given.items() if value is not None})
+        assert OptimizeConfig(**said) == config
 
 
 def test_a_recipe_is_text_from_anyone(run):

@@ -131,7 +131,8 @@ def test_a_network_refuses_another_encoder_and_another_start(method: Method, opt
 
 
 def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
-    assert refusal(method="arbitrary", styles=["starry-night"], keep_color="statistics").startswith("--keep-color st")
+    for styles in (["starry-night"], ["starry-night", PLATE]):
+        assert refusal(method="arbitrary", styles=styles, keep_color="statistics").startswith("--keep-color st")
     assert refusal(method="fast", keep_color="statistics").startswith("--keep-color statistics has no say in")
 
 
@@ -248,15 +249,15 @@ def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Im
 
 
 def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Image) -> None:
-    for scale in (1.0, 2.0):
+    for scale in (0.5, 1.0, 2.0):
         config = OptimizeConfig(style_scale=scale)
         (quick,) = plan(photo, [PAINTING], method="arbitrary", config=config, **QUICK).steps()
         # Without motion it stays where it began.
         still = OptimizeConfig(steps=2, learning_rate=0.0, style_scale=scale)
         steps = list(plan(photo, [PAINTING], config=still, **QUICK).steps())
         assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
-        # The painting comes to the network over another size where strokes are scaled.
-        tolerance = 1e-6 if scale == 1 else 0.1
+        # For larger strokes the painting comes to the network over a larger size.
+        tolerance = 1e-6 if scale <= 1 else 0.1
         torch.testing.assert_close(steps[-1].image, quick.image, rtol=0, atol=tolerance)
     assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == PASS_STEPS
     for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
@@ -264,6 +265,21 @@ def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Im
         assert [(step.step, step.of) for step in job.steps()] == [(1, 2), (2, 2)]
         assert "network" not in job.recipe
     assert "network" not in plan(photo, [PAINTING], start=sample("cat"), **QUICK).recipe
+    assert "network" not in plan(photo, [PAINTING], config=OptimizeConfig(style_scale=0.4), **QUICK).recipe
+
+
+@pytest.mark.parametrize("method", ["optimize", *NETWORKS])
+def test_the_smallest_photo_takes_the_largest_strokes(method: Method) -> None:
+    small = Image.fromarray(np.random.default_rng(5).integers(0, 256, (32, 33, 3), np.uint8))
+    config = OptimizeConfig(style_scale=4, **({"steps": 1} if method == "optimize" else {}))  # type: ignore[arg-type]
+    name = PLATE if method != "fast" else "mosaic"
+    assert finished(plan(small, [name], method=method, size=33, device="cpu", config=config)).size == (33, 32)
+
+
+def test_a_seed_is_refused_where_nothing_is_drawn() -> None:
+    assert "--init noise" in refusal(config=OptimizeConfig(seed=3))
+    assert "--init noise" in refusal(config=OptimizeConfig(seed=3, init="content"))
+    assert "no-such-photo" in refusal(config=OptimizeConfig(seed=3, init="noise"))
 
 
 def test_without_strength_every_method_gives_the_photo(reader: str, listener: str, photo: Image.Image) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term
 from impasto.plates import draw
 from impasto.samples import sample
+from impasto.stylizers import optimize
 from impasto.stylizers.descent import descend, pyramid
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer, Style
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +208,23 @@ def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate
         for step in steps:  # whoever stops early has it too
             torch.testing.assert_close(step.whole(200, 224), steps[-1].image, atol=1e-6, rtol=0)
         torch.testing.assert_close(steps[-1].image, 1 - checks if start is None else checks, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("by", [-0.2, 0.2])
+def test_a_size_goes_on_where_the_coarser_one_ended(
+    compact: Encoder, plate: Tensor, monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    starts: list[float] = []
+
+    def shift(*args: Any) -> Iterator[tuple[Tensor, dict[str, float], str]]:
+        starts.append(float(args[2].mean()))
+        yield args[2] + by, {}, ""
+
+    monkeypatch.setattr(optimize, "descend", shift)
+    content = torch.full((1, 3, 200, 200), 0.5)
+    steps = list(PixelOptimizer(compact, OptimizeConfig(steps=2)).render(content, Style((plate,), (1.0,))))
+    assert starts == pytest.approx([0.5, 0.5 + by], abs=1e-3)
+    assert float(steps[0].whole(200, 200).mean()) == pytest.approx(0.5 + by, abs=1e-3)
 
 
 def test_a_start_picture_is_not_looked_at_coarser_than_half(compact: Encoder, plate: Tensor) -> None:

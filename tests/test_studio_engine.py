@@ -250,11 +250,13 @@ def test_names_are_names_of_styles_only(engine: Engine, name: str) -> None:
     [
         ({"size": 4096}, "between 32 and 2048"),
         ({"size": 31}, "between 32"),
+        ({"size": 10**400}, "size must be between"),
         ({"strength": float("nan")}, "strength"),
         ({"style_scale": 5}, "style_scale"),
         ({"size": 1024, "style_scale": 0.2}, "take work at 5120 px"),
         ({"size": 2048, "style_scale": 3, "refine": 5}, "take work at 6144 px"),
         ({"refine": -1}, "refine"),
+        ({"refine": 10**400}, "refine must be between"),
         ({"keep_color": "all"}, "keep_color"),
         ({"weights": (1.0, 1.0)}, "one for each"),
         ({"weights": (-1.0,)}, "0 or more"),

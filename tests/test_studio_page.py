@@ -219,7 +219,7 @@ def test_a_photo_becomes_a_picture_to_keep(tab: Tab, photo: Path) -> None:
     with Image.open(file) as kept:
         assert kept.format == "PNG"
         assert kept.size == (SIZE, SIZE * 2 // 3)
-        assert apart(kept.convert("RGB"), seen(refined)) < 6
+        assert look.data_url(kept, look.PREVIEW) == refined, "what was seen, to the pixel"
     assert recipe is not None
     assert "woodcut" in json.dumps(recipe)
 
@@ -478,7 +478,7 @@ def answered(guard: Guard, path: str, *chunks: bytes) -> list[Any]:
     return sent
 
 
-def test_bytes_are_counted_while_they_come() -> None:
+def test_bytes_are_counted_while_they_come(tmp_path: Path) -> None:
     read: list[bytes] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -489,11 +489,26 @@ def test_bytes_are_counted_while_they_come() -> None:
                 return
         await send({"type": "http.response.start", "status": 500, "headers": []})
 
-    guard = Guard(app, Limits(upload_bytes=100_000))
+    guard = Guard(app, Limits(upload_bytes=100_000), tmp_path)
     assert answered(guard, "/gradio_api/upload", bytes(90_000))[0]["status"] == 200
     read.clear()
     assert answered(guard, "/gradio_api/upload", *[bytes(60_000)] * 9)[0]["status"] == 413
     assert sum(map(len, read)) <= 110_000
+
+
+def test_a_full_disk_is_not_the_studios_doing(tmp_path: Path) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    guard = Guard(app, Limits(upload_bytes=1000), tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one").write_bytes(bytes(60_000))
+    assert answered(guard, "/gradio_api/upload")[0]["status"] == 200
+    (tmp_path / "two").write_bytes(bytes(60_000))
+    assert answered(guard, "/gradio_api/upload")[0]["status"] == 507
+    assert answered(guard, "/gradio_api/queue/join")[0]["status"] == 200, "who has a photo there may go on"
+    (tmp_path / "two").unlink()
+    assert answered(guard, "/gradio_api/upload")[0]["status"] == 200
 
 
 @pytest.mark.parametrize("good", [None, {"path": "/tmp/a/cat.jpg"}, [{"path": "cat.jpg", "url": None}], "https://a.b"])
@@ -532,6 +547,32 @@ def test_visits_are_apart_and_end(tmp_path: Path) -> None:
     assert two.folder.exists()
 
 
+def test_names_of_sessions_without_end_make_no_visits_without_end(tmp_path: Path) -> None:
+    visits = Visits(tmp_path, Limits())
+    first, second = visits.of("0"), visits.of("1")
+    for number in range(2, 64):
+        visits.of(str(number))
+    visits.of("0")
+    for number in range(64, 100):
+        visits.of(str(number))
+    assert len(list(tmp_path.iterdir())) == 64
+    assert visits.of("0") is first, "seen lately"
+    assert not second.folder.exists()
+
+
+def test_leaving_begins_no_visit(tmp_path: Path) -> None:
+    from impasto.apps.studio.page import _Page
+
+    with Quick("cpu", LIMITS) as engine:
+        page = _Page(engine, tmp_path)
+        request = gradio.Request(session_hash="stranger")
+        page.leave(request)
+        assert list(tmp_path.iterdir()) == []
+        page.visit(request)
+        page.leave(request)
+        assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_choosing_and_mixing(tmp_path: Path) -> None:
     visit = Visit(tmp_path, Limits(styles=2))
     visit.choose(["a"], mix=False)
@@ -558,6 +599,32 @@ def test_a_newer_wish_overtakes_an_older_one(tmp_path: Path) -> None:
         assert not [glimpse for glimpse in slow if glimpse.done], "the older one ends without a word"
         assert [kept.settings.styles for kept in visit.history.values()] == [("mosaic",)]
         assert len(engine) == 0
+
+
+def test_a_wish_that_is_refused_leaves_the_one_before(tmp_path: Path) -> None:
+    with Engine("cpu", Limits(size=64, steps=1_000_000, waiting=1)) as engine:
+        visit, other = Visit(tmp_path, engine.limits), Visit(tmp_path, engine.limits)
+        for each in (visit, other):
+            each.use_photo(Upload(sample("cat"), "cat"))
+        slow = visit.paint(engine, Settings(("woodcut",), size=64), refine=1_000_000)
+        while not next(slow).step:
+            pass
+        with pytest.raises(ImpastoError, match="size must be between"):
+            next(visit.paint(engine, Settings(("woodcut",), size=4096)))
+        waits = other.paint(engine, Settings(("mosaic",), size=64))
+        assert next(waits).ahead == 1
+        with pytest.raises(ImpastoError, match="busy"):
+            next(visit.paint(engine, Settings(("mosaic",), size=64)))
+        instead = other.paint(engine, Settings(("waves",), size=64))
+        assert next(instead).ahead == 1, "in a full queue, in the place of one's own order before"
+        assert list(waits) == []
+        assert visit.at_work
+        visit.stop()
+        *_, last = slow
+        assert last.step
+        assert [kept.settings.styles for kept in visit.history.values()] == [("woodcut",)]
+        assert [glimpse.done for glimpse in instead][-1]
+        assert not other.at_work
 
 
 def test_settings_and_controls_are_each_others_inverse() -> None:

@@ -1,6 +1,7 @@
 """The studio over HTTP: its API, the gate before it, and `impasto serve` from start to SIGTERM."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ pytest.importorskip("gradio")
 from fastapi.testclient import TestClient  # noqa: E402
 
 from impasto.apps import cli_serve  # noqa: E402
+from impasto.apps.studio import web  # noqa: E402
 from impasto.apps.studio.engine import Engine, Order  # noqa: E402
 from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
 from impasto.apps.studio.web import Gate, api  # noqa: E402
@@ -123,6 +125,8 @@ def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str)
         ({"style": "waves"}, "photo is missing"),
         ({"photo": png(), "style": "waves", "size": "big"}, "size must be a whole number"),
         ({"photo": png(), "style": "waves", "size": "9999"}, "size must be between"),
+        ({"photo": png(), "style": "waves", "size": "1" + "0" * 400}, "size must be between"),
+        ({"photo": png(), "style": "waves", "refine": "1" + "0" * 400}, "refine must be between"),
         ({"photo": png(), "style": "waves", "strength": "nan"}, "strength must be between"),
         ({"photo": png(), "style": "waves", "weights": "1,x"}, "weights"),
         ({"photo": png(), "style": "waves", "size": b"64"}, "size is no file"),
@@ -230,6 +234,46 @@ def test_one_that_goes_away_while_it_sends_leaves_nothing(engine: Engine) -> Non
     assert (line.answer, len(engine)) == (b"", 0)
 
 
+def test_those_who_never_finish_sending_make_room(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_PATIENCE", 0.1)
+    app = api(engine)
+    stalled = [Line(app, iter([b"--x\r\n"]), FORM) for _ in range(LIMITS.waiting + 2)]
+    after = Line(app, iter([b""]), FORM)
+
+    async def call() -> None:
+        await asyncio.wait_for(asyncio.gather(*(line.call() for line in stalled)), 10)
+        await after.call()
+
+    asyncio.run(call())
+    assert {line.status for line in stalled} == {408}
+    assert "too long" in json.loads(stalled[0].answer)["error"]
+    assert after.status == 400
+
+
+def test_what_was_sent_is_not_held_while_the_order_is_worked_at(engine: Engine) -> None:
+    request = httpx.Request(
+        "POST", "http://x", files=[photo(), ("style", ("s.png", png()))], data=SMALL | {"refine": "1000000"}
+    )
+    line = Line(api(engine), iter([request.read(), b""]), {"content-type": request.headers["content-type"]})
+
+    def held() -> bool:
+        gc.collect()
+        return any(type(thing) is web._File for thing in gc.get_objects())
+
+    async def look() -> bool:
+        call = asyncio.create_task(line.call())
+        while not len(engine):
+            await asyncio.sleep(0.01)
+        until = time.monotonic() + 3  # it is placed a little before its bytes go
+        while (still := held()) and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        line.gone.set()
+        await call
+        return still
+
+    assert not asyncio.run(look())
+
+
 def test_twenty_at_once_are_answered_or_refused_and_each_gets_its_own(
     client: TestClient, engine: Engine, learned: str
 ) -> None:
@@ -279,6 +323,22 @@ def test_a_studio_for_this_machine_knows_its_own_names_only(engine: Engine) -> N
     for origin, status in (("http://localhost:7860", 400), ("https://evil.example", 403), ("null", 403)):
         headers = {"host": "localhost:7860", "origin": origin}
         assert client.post(STYLIZE, files=[photo()], headers=headers).status_code == status
+
+
+def test_a_studio_open_to_others_takes_nothing_from_other_sites(engine: Engine) -> None:
+    client = TestClient(Gate(api(engine)))
+    names = {"host": "10.0.0.2:7860", "x-forwarded-host": "inner.example, paint.example"}
+    for origin, status in (
+        ("http://10.0.0.2:7860", 400),
+        ("https://paint.example", 400),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ):
+        assert client.post(STYLIZE, files=[photo()], headers=names | {"origin": origin}).status_code == status
+        assert client.get("/api/v1/health", headers=names | {"origin": origin}).status_code == 200
+    here = Gate(api(engine), hosts=frozenset({"localhost"}))  # no proxy stands before this one
+    headers = {"host": "localhost", "x-forwarded-host": "evil.example", "origin": "https://evil.example"}
+    assert TestClient(here).post(STYLIZE, files=[photo()], headers=headers).status_code == 403
 
 
 # ------------------------------------------------------------------------------------ impasto serve

@@ -28,6 +28,7 @@ __all__ = [
     "fit",
     "open_picture",
     "read_recipe",
+    "resample",
     "resize",
     "save_notes",
     "save_picture",
@@ -188,7 +189,13 @@ def fit(h: int, w: int, long_side: int) -> tuple[int, int]:
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, H, W) in [0, 1] resampled to `size` = (H, W): antialiased bicubic (Keys, a = -0.5), clamped.
+    """(B, C, H, W) in [0, 1] resampled to `size` = (H, W): `resample`, clamped."""
+    found = resample(image, size)
+    return found if found is image else found.clamp(0, 1)
+
+
+def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) of any range, differences too, at `size` = (H, W): antialiased bicubic (Keys, a = -0.5).
 
     Differentiable. The same tensor comes back when it already has that size.
     """
@@ -196,8 +203,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
         return image
     if image.ndim != 4 or min(size) < 1:
         raise ImpastoError(f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)")
-    out = functional.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
-    return out.clamp(0, 1)
+    return functional.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,7 +50,7 @@ def _text(value: object) -> str:
 def command(recipe: Mapping[str, Any], output: str) -> str | None:
     """The line for a shell that makes the picture of `recipe` again as `output`; None if it is not of that kind.
 
-    Files are named as they were, without their folders, and options where they differ from the defaults.
+    Files are named as they were, without their folders, and options unless leaving them out says the same.
     """
     from impasto.compose.methods import Method
 
@@ -61,18 +62,26 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
         return None
     inputs = [_positional(name) for name in (content, *names) if name]
     parts = ["impasto", "stylize", *inputs, "-o", _positional(output)]
-    for name, default in defaults().items():
+    unsaid = _unsaid()
+    for name, default in unsaid.items():
         value = recipe.get(name)
-        if name not in _OTHER and value not in (None, [], default) and value != _listed(default):
+        if name not in _OTHER and value not in (None, [], default):
             parts += [_flag(name), _value(value)]
     blend = recipe.get("blend")
     if isinstance(blend, list) and any(weight != blend[0] for weight in blend):
         parts += ["--blend", _value(blend)]
     for flag, part in (("--network", "network"), ("--encoder", "encoder"), ("--init", "start")):
         named = _name(recipe.get(part))
-        if named is not None and named != defaults().get(part):
+        if named is not None and named != unsaid.get(part):
             parts += [flag, named]
     return shlex.join(parts)
+
+
+def _unsaid() -> dict[str, Any]:
+    """What a recipe holds for options that were not given: None or nothing where the preset or the start decides."""
+    from impasto.stylizers.optimize import OptimizeConfig
+
+    return defaults() | asdict(OptimizeConfig())
 
 
 def _name(part: object) -> str | None:
@@ -87,10 +96,6 @@ def _flag(name: str) -> str:
 def _positional(name: str) -> str:
     """A name that no parser takes for an option."""
     return f"./{name}" if name.startswith("-") else name
-
-
-def _listed(default: object) -> object:
-    return list(default) if isinstance(default, tuple) else default
 
 
 def _value(value: object) -> str:

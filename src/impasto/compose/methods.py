@@ -111,6 +111,8 @@ def refuse(wish: Wish) -> None:
             raise ImpastoError("--refine starts from a network's picture; add --method arbitrary, or use --steps")
         if wish.network != PAINTER:
             raise ImpastoError("--network has no say in --method optimize; add --method arbitrary or fast")
+        if config.seed != _DEFAULT.seed and (wish.start is not None or config.resolve().init != "noise"):
+            raise ImpastoError("--seed has no say here: there is no noise to draw without --init noise")
         return
     if wish.refine:
         if config.steps is not None:
@@ -123,7 +125,7 @@ def refuse(wish: Wish) -> None:
         asked = [name for name in _DESCENT if getattr(config, name) != getattr(_DEFAULT, name)]
         asked += ["init"] * (wish.start is not None)
         asked += ["encoder"] * (wish.encoder != EMBEDDED) + ["pooling"] * (wish.pooling != "max")
-        if all(by_name(wish, style) for style in wish.styles):
+        if any(by_name(wish, style) for style in wish.styles):
             asked += ["keep_color statistics"] * (wish.keep_color == "statistics")
         if asked:
             option = "--" + asked[0].replace("_", "-", 1 if " " in asked[0] else -1)
@@ -169,11 +171,11 @@ def _optimized(wish: Wish, pictures: Sequence[Tensor], networks: Networks) -> Wa
 def _begins_at_pass(wish: Wish) -> bool:
     """Whether the optimiser, left to itself, starts from what the embedded network paints: the default.
 
-    From there half of the steps lead nearer to the style than from the photo, with firmer contours. Other presets
-    keep their sources' start.
+    From there half of the steps lead as near to the style as from the photo, with firmer contours. Other presets keep
+    their sources' start; and for the finest strokes a network would paint a copy too large for it.
     """
     config = wish.config
-    free = wish.start is None and config.init is None and config.strength > 0
+    free = wish.start is None and config.init is None and config.strength > 0 and config.style_scale >= 0.5
     return free and config.preset == _DEFAULT.preset and config.style_weight > 0
 
 
@@ -199,8 +201,8 @@ def _after_pass(
 ) -> Way:
     """One pass, and the optimiser from there."""
     slow = _optimizer(wish, config, networks)
-    # A network reads a painting at the size it paints at, the optimiser at that of its strokes.
-    scale = wish.config.style_scale
+    # For large strokes the optimiser has larger paintings; a network reads them at the size it paints at.
+    scale = max(1.0, wish.config.style_scale)
     read = [resize(x, (round(x.shape[-2] / scale), round(x.shape[-1] / scale))) for x in pictures]
     quick, vector = _quick(wish, read, networks)
     style = slow.blend([slow.prepare(picture) for picture in pictures], wish.weights)

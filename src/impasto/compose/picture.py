@@ -104,8 +104,9 @@ def plan(
             f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
             f"it needs {SMALLEST} px or more on each side: take a larger photo or a larger --size"
         )
-    # A network reads a painting at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
-    scale = size if method == "arbitrary" and not refine else round(size * config.style_scale)
+    # A network reads a painting at the size it paints at, its strokes are scaled otherwise (see `FeedForward`); the
+    # optimiser reads it at the size of its strokes.
+    scale = size if method == "arbitrary" and not refine else round(size * max(1.0, config.style_scale))
     paintings = [open_source(style, scale) for style in styles if not by_name(wish, style)]
     pictures = [_enlarged(painting, scale).image for painting in paintings]
     if keep_color == "statistics":

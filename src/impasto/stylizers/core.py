@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.image import resize
+from impasto.image import resample, resize
 
 __all__ = ["Step", "Stylizer", "shares"]
 
@@ -35,7 +35,7 @@ class Step:
     def whole(self, height: int, width: int) -> Tensor:
         """The picture so far at that size, `(B, 3, height, width)` in [0, 1], with its detail."""
         picture = resize(self.image, (height, width))
-        return picture if self.detail is None else (picture + resize(self.detail, (height, width))).clamp(0, 1)
+        return picture if self.detail is None else (picture + resample(self.detail, (height, width))).clamp(0, 1)
 
 
 class Stylizer(Protocol[S]):

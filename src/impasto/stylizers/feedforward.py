@@ -17,6 +17,10 @@ from impasto.stylizers.optimize import PixelOptimizer, Style
 __all__ = ["Begun", "FeedForward", "Refined", "RefinedStyle"]
 
 
+# The shortest side, in pixels, that the transformer can pad.
+_LEAST = 16
+
+
 class FeedForward:
     """A `Stylizer` that paints with `painter`; a prepared style is a vector `(1, V)`.
 
@@ -83,7 +87,7 @@ class FeedForward:
     def _paint(self, photo: Tensor, vector: Tensor) -> Tensor:
         """At the photo's size, with strokes of `style_scale`."""
         height, width = photo.shape[-2:]
-        smaller = (max(1, round(height / self.style_scale)), max(1, round(width / self.style_scale)))
+        smaller = (max(_LEAST, round(height / self.style_scale)), max(_LEAST, round(width / self.style_scale)))
         picture: Tensor = self.painter.transformer(resize(photo, smaller), vector)
         return resize(picture, (height, width))
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.image import resize
+from impasto.image import resample, resize
 from impasto.losses import Moments, moments
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
@@ -186,7 +186,7 @@ class PixelOptimizer:
             ):
                 picture, done = found.cpu(), done + 1
                 yield Step(picture, done, of, losses, note, detail)
-            kept = kept + resize(picture - start, (kept.shape[-2], kept.shape[-1]))
+            kept = kept + resample(picture - start, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
 

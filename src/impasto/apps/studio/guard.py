@@ -1,9 +1,12 @@
 """What stands before the page's server: only what the page needs goes through, no larger than it needs to be."""
 
+import asyncio
 import json
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from pathlib import PurePosixPath
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from impasto.apps.studio.limits import Limits
@@ -27,6 +30,7 @@ _CLOSED = re.compile(
 )
 _JSON_BYTES = 1_000_000
 _FORM_BYTES = 10_000  # around each file of a form
+_UPLOADS = 100  # of the largest size, or more smaller ones
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -42,10 +46,14 @@ _HEADERS = [
 
 
 class Guard:
-    """An ASGI application around another: closes what is not needed, counts bytes while they come in."""
+    """An ASGI application around another: closes what is not needed, counts bytes while they come in.
 
-    def __init__(self, app: Application, limits: Limits) -> None:
-        self._app = app
+    `root`: the folder that files are kept in for a while; once it holds a hundred uploads of the largest size, no more
+    are taken (507) until some have gone.
+    """
+
+    def __init__(self, app: Application, limits: Limits, root: Path) -> None:
+        self._app, self._root, self._room = app, root, _UPLOADS * limits.upload_bytes
         self._form = limits.upload_bytes + _FORM_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,9 +62,12 @@ class Guard:
             await self._app(scope, receive, send)
         elif _CLOSED.search(scope["path"]):
             await _answer(send, 404, "There is nothing here.")
+        elif not scope["path"].startswith("/gradio_api/upload"):
+            await self._counted(scope, receive, send, _JSON_BYTES)
+        elif await asyncio.to_thread(_held, self._root) > self._room:
+            await _answer(send, 507, "The studio holds as many files as it can; try again later.")
         else:
-            most = self._form if scope["path"].startswith("/gradio_api/upload") else _JSON_BYTES
-            await self._counted(scope, receive, send, most)
+            await self._counted(scope, receive, send, self._form)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         came, began, too_long = 0, False, _length(scope) > most
@@ -86,6 +97,16 @@ class Guard:
                 raise
         if too_long and not began:
             await _answer(send, 413, "This is more than the studio takes.")
+
+
+def _held(folder: Path) -> int:
+    """Bytes of all the files in a folder and those in it."""
+    held = 0
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile
+                held += os.stat(os.path.join(inside, name)).st_size
+    return held
 
 
 def _length(scope: Scope) -> int:

@@ -68,7 +68,8 @@ def check(order: Order, limits: Limits) -> None:
     }
     for name, (low, high) in ranges.items():
         if not low <= getattr(order, name) <= high:  # not a number is in no range
-            raise ImpastoError(f"{name} must be between {low} and {high}, not {getattr(order, name):g}")
+            # Without the number: it may be too large to be written.
+            raise ImpastoError(f"{name} must be between {low} and {high}")
     # One pass paints a copy of size / style_scale; the optimiser looks at paintings of size * style_scale.
     worked = order.size * max(1 / order.style_scale, order.style_scale if order.refine else 0)
     if worked > 2 * limits.size:
@@ -156,6 +157,11 @@ class Ticket:
         """The last glimpse, or the `ImpastoError`; it cannot be cancelled. For `asyncio.wrap_future`."""
         return self._work.result
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it has not been begun, so that giving it up leaves its place in the queue to another."""
+        return self._queue.waits(self._work)
+
     def __iter__(self) -> Iterator[Glimpse]:
         """Glimpses, at least one, the last of them done."""
         work, news, seen = self._work, self._queue.news, -1
@@ -217,6 +223,11 @@ class Queue:
             self._waiting.append(work)
             self._tell()
             return Ticket(work, self)
+
+    def waits(self, work: Work) -> bool:
+        """Whether it is still in the queue."""
+        with self.news:
+            return work in self._waiting
 
     def chore(self, do: Callable[[], None]) -> None:
         """Have the worker call `do` when no order is waiting; never called once the queue is closed."""

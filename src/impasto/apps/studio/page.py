@@ -67,7 +67,7 @@ def mount(app: Any, engine: Engine, *, root: Path) -> Any:
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
-    return Guard(mounted, engine.limits)
+    return Guard(mounted, engine.limits, root)
 
 
 class _Blocks(gr.Blocks):
@@ -219,7 +219,9 @@ class _Page:
 
     def leave(self, request: gr.Request) -> None:
         """The window was closed, or a phone put it to sleep: nobody watches, but who comes back finds the visit."""
-        self.visit(request).stop()
+        visit = self.visits.begun(str(request.session_hash))
+        if visit is not None:
+            visit.stop()
 
     @_in_words
     def take_photo(self, request: gr.Request, sent: gr.EventData, *controls: Any) -> Iterator[Update]:
@@ -365,7 +367,7 @@ class _Page:
 
     def resting(self, visit: Visit, note: str = "") -> Update:
         """The picture shown, if any, and what can be done with it."""
-        update = {self.stop: gr.update(visible=False)}
+        update = {self.stop: gr.skip() if visit.at_work else gr.update(visible=False)}
         kept = visit.kept
         if kept is None:
             return {**update, self.status: look.progress(note)}

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.limits import Limits, Upload, open_upload
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
-from impasto.apps.studio.orders import Glimpse, Order, Ticket
+from impasto.apps.studio.orders import BusyError, Glimpse, Order, Ticket
 from impasto.errors import ImpastoError
 from impasto.picturefile import recipe_options
 
@@ -22,6 +22,7 @@ KeepColor = Literal["none", "luminance", "statistics"]
 
 _PICTURES = 24  # of one visit that are kept; the oldest go
 _PAINTINGS = 12
+_VISITS = 64  # at a time: whoever calls names the session, so that there could be any number
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Visit:
         self.chosen = wanted
 
     def paint(self, engine: Engine, settings: Settings, *, refine: int = 0) -> Iterator[Glimpse]:
-        """Order a picture and watch it come about; a later call ends an earlier one, silently.
+        """Order a picture and watch it come about; a later call whose order is taken on ends an earlier one, silently.
 
         The last glimpse's picture is kept in the history. Raises `ImpastoError` where there is no photo or no style,
         and what `Engine.place` and `Ticket` raise.
@@ -167,11 +168,23 @@ class Visit:
 
     def _instead(self, engine: Engine, order: Order) -> Ticket:
         with self._lock:
-            before, self._ticket = self._ticket, None  # no longer the one that counts, so that it ends silently
+            before = self._ticket
+            try:
+                self._ticket = engine.place(order)  # where it is refused, the one before goes on
+            except BusyError:
+                if before is None or not before.waiting:
+                    raise
+                self._ticket = None  # no longer the one that counts, so that it ends silently
+                before.abandon()  # its place in the queue is the new one's
+                self._ticket = engine.place(order)
             if before is not None:
                 before.abandon()
-            self._ticket = engine.place(order)
             return self._ticket
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something is being painted, or waits to be."""
+        return self._ticket is not None and not self._ticket.result.done()
 
     def stop(self) -> None:
         """Enough of what is being painted; what there is, is kept."""
@@ -254,7 +267,10 @@ class Visit:
 
 
 class Visits:
-    """The visits, by session; one not seen for `Limits.keep` seconds is closed when the next begins."""
+    """The visits, by session; one not seen for `Limits.keep` seconds is closed when the next begins.
+
+    So are those seen least recently where there would be more than 64.
+    """
 
     def __init__(self, root: Path, limits: Limits) -> None:
         self._root, self._limits = root.resolve(), limits
@@ -271,6 +287,10 @@ class Visits:
             visit.seen = time.monotonic()
             return visit
 
+    def begun(self, session: str) -> Visit | None:
+        """The visit of a session, if there is one."""
+        return self._visits.get(session)
+
     def passing(self) -> Visit:
         """A visit of nobody's, for one picture."""
         return Visit(self._folder(), self._limits)
@@ -281,9 +301,11 @@ class Visits:
         return folder
 
     def _sweep(self) -> None:
+        """Make room for one more."""
         now = time.monotonic()
-        for session, visit in list(self._visits.items()):
-            if now - visit.seen > self._limits.keep:
+        oldest_first = sorted(self._visits.items(), key=lambda item: item[1].seen)
+        for session, visit in oldest_first:
+            if now - visit.seen > self._limits.keep or len(self._visits) >= _VISITS:
                 self._visits.pop(session).close()
 
 

@@ -34,6 +34,7 @@ _NUMBERS: dict[str, type[int] | type[float]] = {"strength": float, "style_scale"
 _FIELDS = ("photo", "style", "weights", "keep_color", *_NUMBERS)
 _FIELD_BYTES = 10_000  # of a field that is no file, and of all that frames the parts of a form
 _RETRY = {"Retry-After": "5"}
+_PATIENCE = 120.0  # seconds that a form may take to arrive: it holds one of few places meanwhile
 
 
 def api(engine: Engine) -> FastAPI:
@@ -42,9 +43,9 @@ def api(engine: Engine) -> FastAPI:
     `stylize` takes a form: `photo`, a file; `style`, a file or the name of a style, as often as there are styles;
     `weights`, one for each with commas between; `strength`, `style_scale`, `keep_color`, `size`, `refine` as in
     `Order`. It answers with the picture as PNG, its recipe inside. Errors are `{"error": "one line"}`: 400 for what can
-    be mended, 413 for too much, 429 for too many requests at once, 503 for a full queue, 500 for the studio's own.
-    What is worth telling beside the picture is in the header `Impasto-Note`. A client that goes away takes its order
-    along.
+    be mended, 408 for a form that takes too long to arrive, 413 for too much, 429 for too many requests at once, 503
+    for a full queue, 500 for the studio's own. What is worth telling beside the picture is in the header
+    `Impasto-Note`. A client that goes away takes its order along.
     """
     # No pages about the API: FastAPI's would fetch their scripts from elsewhere.
     app = FastAPI(title="impasto", docs_url=None, redoc_url=None, openapi_url=None)
@@ -95,14 +96,14 @@ class _Desk:
             return _error(429, "too many requests at once; try again in a moment", _RETRY)
         self._here += 1
         try:
-            form = await self._form(request, limits)
-            ticket = await run_in_threadpool(lambda: self._engine.place(_order(form, limits)))
-            return await run_in_threadpool(_png, await _last(request, ticket))
+            return await run_in_threadpool(_png, await _last(request, await self._ticket(request, limits)))
         except _GoneError:
             return Response(status_code=499)  # nobody reads it
         except TooLargeError as error:
             # What is left of the body is not read: the connection ends with this answer.
             return _error(413, str(error), {"Connection": "close"})
+        except TimeoutError:
+            return _error(408, "the upload took too long; try again", {"Connection": "close"})
         except BusyError as error:
             return _error(503, str(error), _RETRY)
         except PaintingError as error:
@@ -111,6 +112,12 @@ class _Desk:
             return _error(400, str(error))
         finally:
             self._here -= 1
+
+    async def _ticket(self, request: Request, limits: Limits) -> Ticket:
+        """The order in a request, placed; the bytes that were sent are let go of when this returns."""
+        async with asyncio.timeout(_PATIENCE):
+            form = await self._form(request, limits)
+        return await run_in_threadpool(lambda: self._engine.place(_order(form, limits)))
 
     async def _form(self, request: Request, limits: Limits) -> list[tuple[str, str | _File]]:
         """The fields in their order; no more is read of the body than all the files allowed can have."""
@@ -218,8 +225,9 @@ class Gate:
     """Before an ASGI application: user and password where `auth` is given, and only `hosts` where they are.
 
     `hosts`: the names by which browsers may call the studio. One that is open to this machine alone answers to its
-    own, so that no web page can reach it under a name of its own making (DNS rebinding), nor, by the `Origin` that
-    browsers send along, have a visitor's browser post to it. Health is told to anyone.
+    own, so that no web page can reach it under a name of its own making (DNS rebinding). No page of another site, told
+    by the `Origin` that browsers send along, can have a visitor's browser post to the studio, wherever it is open.
+    Health is told to anyone.
     """
 
     def __init__(
@@ -238,11 +246,16 @@ class Gate:
 
     def _refusal(self, scope: MutableMapping[str, Any]) -> Response | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if self._hosts is not None:
-            host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
-            foreign = bool(origin) and origin.partition("://")[2] != host
-            if _hostname(host) not in self._hosts or (foreign and scope["method"] not in ("GET", "HEAD")):
-                return _error(403, "the studio is open to this machine only")
+        host, origin, forwarded = (
+            headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin", b"x-forwarded-host")
+        )
+        if self._hosts is not None and _hostname(host) not in self._hosts:
+            return _error(403, "the studio is open to this machine only")
+        # Behind a proxy, which only a studio open to others can have, the name that browsers know may be there.
+        own = {host} if self._hosts is not None else {host, *(name.strip() for name in forwarded.split(","))}
+        foreign = bool(origin) and origin.partition("://")[2] not in own - {""}
+        if foreign and scope["method"] not in ("GET", "HEAD"):
+            return _error(403, "the studio takes nothing from the pages of other sites")
         if self._key is not None and scope["path"] != _HEALTH:
             scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
             if scheme.lower() != b"basic" or not secrets.compare_digest(given.strip(), self._key):
