@@ -408,6 +408,13 @@ def speaks_to(reader: str) -> str:
     return load_painter(reader, device="cpu").bank.network
 
 
+def test_a_style_the_user_learned_of_a_sample_can_be_refined(reader: str, speaks_to: str, photo: Image.Image) -> None:
+    bank = learned(speaks_to, "mosaic")
+    bank.save(own_bank())
+    style = plan(photo, ["mosaic"], method="fast", refine=1, network=reader, **QUICK).style
+    assert torch.equal(style.quick[0], bank.vector("mosaic"))
+
+
 def test_a_style_the_user_learned_is_found_by_name(reader: str, speaks_to: str, photo: Image.Image) -> None:
     options = {"method": "fast", "network": reader, **QUICK}
     with pytest.raises(ImpastoError, match=f"'my-own'.*harbour, {PLATE}"):

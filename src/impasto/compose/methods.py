@@ -236,7 +236,7 @@ def _computed(stylizer: PixelOptimizer) -> dict[str, object]:
 def _painter(wish: Wish, networks: Networks) -> Painter:
     """The network with its own styles and, where they are for this network, the user's."""
     painter = networks.painter(wish.network, wish.device)
-    if not any(by_name(wish, style) for style in wish.styles):
+    if wish.method != "fast" and not any(by_name(wish, style) for style in wish.styles):
         return painter
     painter, foreign = painter.knowing_own()
     missing = [name for name in wish.styles if name in foreign and name not in painter.bank.vectors]
