@@ -277,6 +277,8 @@ def test_what_was_sent_is_not_held_while_the_order_is_worked_at(engine: Engine) 
 def test_twenty_at_once_are_answered_or_refused_and_each_gets_its_own(
     client: TestClient, engine: Engine, learned: str
 ) -> None:
+    while len(engine):  # what an earlier test gave up is worked at until its next step, and takes a place
+        time.sleep(0.01)
     at_work = engine.place(Order(CAT, (CAT,), size=64, refine=1_000_000))
 
     def ask(number: int) -> Any:
