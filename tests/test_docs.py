@@ -19,11 +19,11 @@ import typer
 
 import impasto
 from impasto.apps.cli import app
-from impasto.compose.picture import plan
-from impasto.plates import names as plate_names
+from impasto.apps.options import in_flags
+from impasto.pipeline import plan
 from impasto.presets import PRESETS
-from impasto.samples import sample_names
-from impasto.stylizers.optimize import OptimizeConfig
+from impasto.samples import STYLES, sample_names
+from impasto.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -137,13 +137,13 @@ def test_every_option_and_name_is_one(page: Path) -> None:
     named = set(re.findall(r"`(--[a-z][a-z-]*)", prose(page)))
     assert named <= every
     assert set(re.findall(r"--preset ([a-z0-9.-]+)", text)) <= set(PRESETS)
-    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(plate_names())
+    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(STYLES)
     assert set(re.findall(r"impasto stylize ([a-z]+) ", text)) <= set(sample_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_python_in_pages_names_what_there_is(page: Path) -> None:
-    keywords = {*inspect.signature(plan).parameters, *OptimizeConfig.__dataclass_fields__}
+    keywords = {*inspect.signature(plan).parameters, *Settings.model_fields}
     for text in code(page, "python"):
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "impasto":
@@ -182,7 +182,7 @@ def messages() -> list[str]:
 def test_every_error_that_is_explained_can_be_raised() -> None:
     page = (DOCS / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `(.+?)` ", page, re.MULTILINE)
-    every = messages()
+    every = [in_flags(text) for text in messages()]
     assert len(explained) > 20
     for text in explained:
         pattern = re.compile(".*".join(map(re.escape, text.split("…"))))
@@ -190,15 +190,14 @@ def test_every_error_that_is_explained_can_be_raised() -> None:
 
 
 # Behind what the pages describe: no names that a user of the package needs.
-WITHIN = {"assets", "compose.methods", "home", "nets.memory", "picturefile"}
+WITHIN = {"assets", "home", "nets.header", "nets.memory", "picturefile"}
 
 
 def test_every_module_is_described() -> None:
     described = set(re.findall(r"^::: impasto\.(\S+)$", "".join(p.read_text() for p in DOCS.glob("api/*.md")), re.M))
     source = ROOT / "src" / "impasto"
     modules = {".".join(path.relative_to(source).with_suffix("").parts) for path in source.rglob("[!_]*.py")}
-    modules |= {"plates"}
-    expected = {name for name in modules - WITHIN if not name.startswith(("apps.", "plates."))}
+    expected = {name for name in modules - WITHIN if not name.startswith("apps.")}
     assert described == expected
 
 

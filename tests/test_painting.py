@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import plates
+import plates
 from impasto.errors import ImpastoError
 from impasto.nets.bank import Bank
 from impasto.nets.encoder import Encoder

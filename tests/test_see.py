@@ -34,10 +34,10 @@ from impasto.errors import ImpastoError
 from impasto.image import open_picture, read_recipe, to_pil
 from impasto.losses import total_variation
 from impasto.nets.encoder import Encoder
-from impasto.plates import draw
 from impasto.samples import sample
+from impasto.settings import Settings
 from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig
+from plates import draw
 
 
 @pytest.fixture(autouse=True)
@@ -317,8 +317,8 @@ def test_one_seed_one_sheet_and_many_layers_begin_a_new_row(compact: Encoder, ph
 
 
 def test_corners_of_the_grid_differ_as_they_should(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
-    layers, config = ("relu1_1", "relu3_1"), OptimizeConfig(steps=15, init="content")
-    work = ratio_grid(photo, painting, (0.01, 10.0), layers, encoder=compact, size=64, config=config)
+    layers, config = ("relu1_1", "relu3_1"), Settings(steps=15, init="content")
+    work = ratio_grid(photo, painting, (0.01, 10.0), layers, encoder=compact, size=64, settings=config)
     sheet = work.finish()
     at = {(cell.row, cell.column): cell for cell in sheet.cells}
     assert (at[0, 2].name, at[1, 2].name) == ("photo", "painting")
@@ -333,8 +333,8 @@ def test_corners_of_the_grid_differ_as_they_should(compact: Encoder, photo: Tens
 
 
 def test_strength_goes_from_the_photo_to_the_style(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
-    config = OptimizeConfig(steps=6, init="content")
-    work = sweep(photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, config=config)
+    config = Settings(steps=6, init="content")
+    work = sweep(photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, settings=config)
     none, half, full, *_ = sorted(work.finish().cells, key=lambda cell: cell.column)
     assert torch.equal(none.picture, photo)
     assert none.numbers["content"] == 0
@@ -342,15 +342,15 @@ def test_strength_goes_from_the_photo_to_the_style(compact: Encoder, photo: Tens
 
 
 def test_the_papers_ratios_are_the_papers() -> None:
-    assert ratios(OptimizeConfig(preset="gatys2015")) == (1e-5, 1e-4, 1e-3, 1e-2)
-    assert ratios(OptimizeConfig(content_weight=7)) == (0.001, 0.01, 0.1, 1.0)
+    assert ratios(Settings(preset="gatys2015")) == (1e-5, 1e-4, 1e-3, 1e-2)
+    assert ratios(Settings(content_weight=7)) == (0.001, 0.01, 0.1, 1.0)
 
 
 def test_a_ratio_is_that_of_the_weights(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
-    config = OptimizeConfig(style_weight=3, content_weight=2)
-    work = ratio_grid(photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, config=config)
+    config = Settings(style_weight=3, content_weight=2)
+    work = ratio_grid(photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, settings=config)
     (((used,),),) = (work.settings["cells"],)
-    recipe = OptimizeConfig(**used).resolve()
+    recipe = Settings(**used).resolved(start=True)
     assert recipe.content_weight / recipe.style_weight == pytest.approx(0.25)
 
 
@@ -485,10 +485,10 @@ def test_help_has_examples_and_defaults(run, command) -> None:
         (("reconstruct", "photo.png", "--content", "-o", "photo.png"), "written over"),
         (("grid", "photo.png", "painting.png", "--over", "colour"), "'colour'"),
         (("grid", "photo.png", "painting.png", "--over", "preset"), "--values"),
-        (("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"), "unknown preset 'x'"),
+        (("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"), "unknown --preset 'x'"),
         (("grid", "photo.png", "painting.png", "--over", "strength", "--values", "2"), "strength"),
         (("grid", "photo.png", "painting.png", "--values", "-1"), "ratios"),
-        (("grid", "photo.png", "painting.png", "--init", "other"), "unknown init"),
+        (("grid", "photo.png", "painting.png", "--init", "other"), "unknown --init"),
         (("grid", "photo.png", "painting.png", "--seed", "-1"), "--seed"),
         (("deltas", "photo.png", "painting.png"), "one shape"),
         (("deltas", "photo.png", "photo.png", "--steps", "3"), "--smooth"),

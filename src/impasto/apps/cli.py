@@ -4,21 +4,19 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any
 
 import typer
 
 from impasto.apps import cli_measure, cli_see, cli_serve, cli_train
-from impasto.apps.options import FILES, Debug, LazyDefaults, LazyTrainingDefaults, Quiet, split_options
+from impasto.apps.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
 from impasto.apps.report import one_line, reporting, say
-from impasto.presets import PRESETS, Init, OptimizerName
+from impasto.settings import OPTIONS, Settings
 
 __all__ = ["app", "main"]
 
 # Sample names, see `impasto styles`.
 DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
-
-BALANCE, LAYERS, DESCENT = "Balance", "Layers and encoder", "Descent"
 
 app = typer.Typer(
     name="impasto",
@@ -37,22 +35,6 @@ Output = Annotated[
         "-o",
         metavar="FILE",
         help="The picture to write: .png .jpg .webp .tiff or .avif; CONTENT-STYLE.png here if not given.",
-    ),
-]
-Size = Annotated[
-    int | None,
-    typer.Option("--size", help="Long side of the picture in pixels; a smaller photo is enlarged."),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option("--steps", help="Steps of the optimiser, over all sizes.", rich_help_panel=DESCENT),
-]
-Encoder = Annotated[
-    str | None,
-    typer.Option(
-        metavar="compact|vgg19|FILE",
-        help="Whose features to match: the embedded encoder, VGG-19 (fetched once) or a safetensors file.",
-        rich_help_panel=LAYERS,
     ),
 ]
 
@@ -81,113 +63,20 @@ def impasto(
         print(ctx.get_help())
 
 
-@app.command(cls=LazyDefaults)
+@app.command(cls=SettingsCommand)
+@asks(*OPTIONS)
 def stylize(
+    *,
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")],
     styles: Annotated[
         list[str] | None,
         typer.Argument(metavar="STYLE", show_default=False, help="One painting or several, or names of styles."),
     ] = None,
     output: Output = None,
-    size: Size = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            metavar="optimize|arbitrary|fast",
-            help="Optimise the pixels; or one pass of a network, in any style, or in a learned one by its name.",
-        ),
-    ] = None,
+    given: dict[str, Any],
     style: Annotated[
         list[str] | None,
         typer.Option(metavar="STYLE", show_default=False, help="The same as STYLE; may be given several times."),
-    ] = None,
-    strength: Annotated[
-        float | None, typer.Option(metavar="0…1", help="How far from the photo, 0, to the style, 1.")
-    ] = None,
-    refine: Annotated[
-        int | None, typer.Option(metavar="N", help="After the one pass, so many steps of the optimiser.")
-    ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The network that paints: of impasto train, or the embedded one."),
-    ] = None,
-    style_weight: Annotated[
-        float | None,
-        typer.Option(help="More or less style than the preset's own balance: 2 is twice.", rich_help_panel=BALANCE),
-    ] = None,
-    content_weight: Annotated[
-        float | None,
-        typer.Option(help="More or less of the photo's forms, likewise.", rich_help_panel=BALANCE),
-    ] = None,
-    tv_weight: Annotated[
-        float | None,
-        typer.Option(help="Weight of the total variation: more is smoother.", rich_help_panel=BALANCE),
-    ] = None,
-    style_scale: Annotated[
-        float | None,
-        typer.Option(help="The painting's size beside the picture's: more is larger strokes.", rich_help_panel=BALANCE),
-    ] = None,
-    blend: Annotated[
-        str | None,
-        typer.Option(metavar="0.7,0.3", help="A weight for each style; equal if not given.", rich_help_panel=BALANCE),
-    ] = None,
-    keep_color: Annotated[
-        str | None,
-        typer.Option(
-            metavar="none|luminance|statistics",
-            help="Keep the photo's colours: take only light and dark from the painting, "
-            "or recolour the painting like the photo first.",
-            rich_help_panel=BALANCE,
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"A convention of layers, weights, start and optimiser: {', '.join(PRESETS)} (impasto presets).",
-            rich_help_panel=BALANCE,
-        ),
-    ] = None,
-    encoder: Encoder = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(metavar="max|average", help="How the encoder halves its maps.", rich_help_panel=LAYERS),
-    ] = None,
-    content_layers: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Layers that hold the photo (impasto layers).", rich_help_panel=LAYERS),
-    ] = None,
-    style_layers: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Layers that hold the style.", rich_help_panel=LAYERS),
-    ] = None,
-    steps: Steps = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(metavar="|".join(get_args(OptimizerName)), help="What descends.", rich_help_panel=DESCENT),
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="How far a step goes.", rich_help_panel=DESCENT)] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join((*get_args(Init), "FILE")),
-            help="What to start from instead of a one-pass picture: the photo, noise, or a picture.",
-            rich_help_panel=DESCENT,
-        ),
-    ] = None,
-    early_stop: Annotated[
-        float | None,
-        typer.Option(
-            help="Leave a size when twenty steps lowered its loss by less than this fraction; 0: never.",
-            rich_help_panel=DESCENT,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the noise: one seed, one picture.", rich_help_panel=DESCENT)
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.", rich_help_panel=DESCENT),
     ] = None,
     save_every: Annotated[
         int,
@@ -221,21 +110,20 @@ def stylize(
     impasto stylize photo.jpg painting.jpg --method arbitrary --refine 35
     impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
     """
-    given = {name: value for name, value in locals().items() if value is not None}
     with reporting(debug):
         from impasto.apps.rendering import Outputs, Request, free_name, render
 
-        wanted = [*(styles or ()), *(style or ())]
-        request = Request(content, wanted, *split_options(given))
-        target = output or free_name(content, wanted)
-        render(request, Outputs(target, save_every, trace), quiet=quiet)
+        request = Request.typed(content, [*(styles or ()), *(style or ())], given)
+        outputs = Outputs(output or free_name(content, request.styles), save_every, trace)
+        render(request, outputs, quiet=quiet)
 
 
-@app.command(cls=LazyDefaults)
+@app.command(cls=SettingsCommand)
+@asks("size", "steps")
 def demo(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write.")] = DEMO_OUTPUT,
-    size: Size = None,
-    steps: Steps = None,
+    given: dict[str, Any],
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -244,11 +132,10 @@ def demo(
     impasto demo
     impasto demo --size 256 -o small.png
     """
-    given = {name: value for name, value in (("size", size), ("steps", steps)) if value is not None}
     with reporting(debug):
         from impasto.apps.rendering import Outputs, Request, render
 
-        render(Request(DEMO_PHOTO, [DEMO_STYLE], *split_options(given)), Outputs(output), quiet=quiet)
+        render(Request.typed(DEMO_PHOTO, [DEMO_STYLE], given), Outputs(output), quiet=quiet)
         if not quiet:
             say(f"{DEMO_PHOTO} in the style of {DEMO_STYLE}: {output.absolute()}")
 
@@ -285,8 +172,9 @@ def presets(debug: Debug = False) -> None:
         tables.presets()
 
 
-@app.command(cls=LazyDefaults)
-def layers(encoder: Encoder = None, debug: Debug = False) -> None:
+@app.command(cls=SettingsCommand)
+@asks("encoder")
+def layers(*, given: dict[str, Any], debug: Debug = False) -> None:
     """List the layers of an encoder and their channels.
 
     impasto layers
@@ -294,9 +182,8 @@ def layers(encoder: Encoder = None, debug: Debug = False) -> None:
     """
     with reporting(debug):
         from impasto.apps import tables
-        from impasto.apps.options import defaults
 
-        tables.layers(encoder or defaults()["encoder"])
+        tables.layers(Settings(**given).encoder)
 
 
 @app.command()
@@ -316,8 +203,8 @@ def info(
         show(file, as_json=as_json)
 
 
-app.command(cls=LazyTrainingDefaults)(cli_train.learn)
-app.command(cls=LazyDefaults)(cli_train.pairs)
+app.command(cls=TrainingCommand)(cli_train.learn)
+app.command(cls=SettingsCommand)(cli_train.pairs)
 cli_see.register(app)
 cli_measure.register(app)
 cli_serve.register(app)

@@ -114,9 +114,9 @@ def measure(
     from impasto.apps.progress import display
     from impasto.compose.metrics import Reference, rank, reference
     from impasto.compose.metrics import score as scored
-    from impasto.compose.picture import open_source
     from impasto.image import open_picture
     from impasto.nets.weights import load_encoder
+    from impasto.sources import open_source
 
     paths = _pictures(outputs, (photo, painting))
     makers = [_maker(path) for path in paths]
@@ -285,8 +285,8 @@ def _look(picture: str, layer: str | None, top: int, size: int, encoder: str) ->
     import torch
 
     from impasto.compose.inspect import feature_sheet, gram_maps, gram_sheet, strongest
-    from impasto.compose.picture import open_source
     from impasto.nets.weights import load_encoder
+    from impasto.sources import open_source
 
     image = open_source(picture, size).image
     net = load_encoder(encoder, dtype=torch.float32)

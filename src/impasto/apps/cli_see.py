@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.apps.options import FILES, Debug, LazyDefaults, Quiet, words
+from impasto.apps.options import FILES, Debug, Quiet, SettingsCommand, words
 from impasto.apps.report import INTERRUPTED, emit, reporting, say
 from impasto.errors import ImpastoError
 
@@ -51,10 +51,10 @@ Seed = Annotated[int | None, typer.Option(help="Of the noise: one seed, one shee
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     for command in (reconstruct, grid, deltas):
-        app.command(cls=_LazyDefaults)(command)
+        app.command(cls=_SheetCommand)(command)
 
 
-class _LazyDefaults(LazyDefaults):
+class _SheetCommand(SettingsCommand):
     """Options are `None` unless given; their defaults are those of the functions behind the commands."""
 
     def known(self) -> dict[str, Any]:
@@ -147,21 +147,18 @@ def grid(
     given = _given(preset=preset, init=init, steps=steps, seed=seed)
     with reporting(debug):
         from impasto.compose.grid import ratio_grid, read_values, sweep
-        from impasto.stylizers.optimize import OptimizeConfig
+        from impasto.settings import Settings
 
-        if seed is not None and not 0 <= seed < 2**63:
-            raise ImpastoError(f"--seed takes a whole number from 0 to 2^63 - 1, not {seed}")
         used = words(layers, "--layers") if layers is not None else None
         target, network = _target(output, "grid", content, style), _encoder(encoder, pooling, device)
         common: dict[str, Any] = {"encoder": network} | _given(size=size)
         if over is None:
             columns = read_values("content-weight", values) if values is not None else ()
-            config = OptimizeConfig(**given)
-            work = ratio_grid(content, style, columns, config=config, **common, **_given(layers=used))  # type: ignore[arg-type]
+            work = ratio_grid(content, style, columns, settings=Settings(**given), **common, **_given(layers=used))  # type: ignore[arg-type]
         else:
-            config = OptimizeConfig(**given, **_given(style_layers=used))
+            settings = Settings(**given, **_given(style_layers=used))
             dialled = read_values(over, values) if values is not None else ()
-            work = sweep(content, style, over, dialled, config=config, **common)
+            work = sweep(content, style, over, dialled, settings=settings, **common)
         make_sheet(work, target, quiet=quiet)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.apps.options import FILES, Debug, LazyTrainingDefaults, Quiet
+from impasto.apps.options import FILES, Debug, Quiet, TrainingCommand
 from impasto.apps.report import reporting
 
 __all__ = ["learn", "pairs", "train"]
@@ -71,7 +71,7 @@ def train_group(ctx: typer.Context) -> None:
         print(ctx.get_help())
 
 
-@train.command("encoder", cls=LazyTrainingDefaults)
+@train.command("encoder", cls=TrainingCommand)
 def train_encoder(
     teacher: Annotated[
         list[str],
@@ -108,7 +108,7 @@ def train_encoder(
         training.train_encoder(teacher, data, config, session)
 
 
-@train.command("bank", cls=LazyTrainingDefaults)
+@train.command("bank", cls=TrainingCommand)
 def train_bank(
     styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, each a style called after its file.")],
     content: Content,
@@ -144,7 +144,7 @@ def train_bank(
         training.train_bank(styles, content, start, config, session)
 
 
-@train.command("arbitrary", cls=LazyTrainingDefaults)
+@train.command("arbitrary", cls=TrainingCommand)
 def train_arbitrary(
     styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")],
     content: Content,
@@ -179,7 +179,7 @@ def train_arbitrary(
         training.train_arbitrary(styles, content, config, session)
 
 
-@train.command("pairs", cls=LazyTrainingDefaults)
+@train.command("pairs", cls=TrainingCommand)
 def train_pairs(
     pairs: Annotated[
         str, typer.Option(metavar="FOLDER", help="photos/NAME.jpg in it, and painted/NAME.jpg of the same size.")

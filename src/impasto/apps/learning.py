@@ -16,7 +16,6 @@ from torch import Tensor
 from impasto.apps.progress import Display, display
 from impasto.apps.report import INTERRUPTED, say
 from impasto.apps.training import pictures, tell
-from impasto.compose.picture import open_source
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.image import Picture, open_picture
@@ -24,6 +23,7 @@ from impasto.nets.bank import Bank, check_name
 from impasto.nets.painter import PAINTER, Painter, load_painter
 from impasto.nets.weights import best_dtype, load_encoder, pick_device
 from impasto.samples import sample, sample_names
+from impasto.sources import open_source
 from impasto.train.bank import BankConfig, BankTask
 from impasto.train.processes import processes
 from impasto.train.run import train

@@ -1,25 +1,25 @@
-"""Options of commands: those many share, their defaults, and how texts become values."""
+"""Options of commands: those made from `Settings`, those many commands share, and how texts become values."""
 
 import inspect
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from impasto.errors import ImpastoError
-from impasto.presets import Init
+from impasto.errors import OptionError
+from impasto.methods.base import METHODS
+from impasto.settings import GROUPS, OPTIONS, Option
 
 __all__ = [
     "FILES",
     "Debug",
-    "LazyDefaults",
-    "LazyTrainingDefaults",
     "Quiet",
-    "defaults",
-    "numbers",
-    "split_options",
+    "SettingsCommand",
+    "TrainingCommand",
+    "asks",
+    "in_flags",
     "training_defaults",
     "words",
 ]
@@ -34,24 +34,78 @@ Quiet = Annotated[
 ]
 
 
-def defaults() -> dict[str, Any]:
-    """What `plan` and `OptimizeConfig` do when not told otherwise, their preset's choices in place of `None`."""
-    from impasto.compose.methods import PASS_STEPS
-    from impasto.compose.picture import plan
-    from impasto.stylizers.optimize import OptimizeConfig
+def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command takes these settings as options too, and gets those typed as the mapping `given`.
 
-    config = OptimizeConfig()
-    resolved = config.resolve()
-    own = {name: getattr(config, name) for name in OptimizeConfig.__dataclass_fields__}
-    own = {name: getattr(resolved, name) if value in (None, ()) else value for name, value in own.items()}
-    # Left alone, `plan` begins at a one-pass picture, which is no word for `init`, and needs fewer steps.
-    own |= {"steps": PASS_STEPS, "init": None}
-    planned = {
-        name: parameter.default
-        for name, parameter in inspect.signature(plan).parameters.items()
-        if parameter.default not in (inspect.Parameter.empty, None)
-    }
-    return planned | own
+    They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of `Settings`; `usual`
+    has other defaults, for the help alone.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True).parameters
+        asked = [_parameter(OPTIONS[name]) for name in names]
+        parameters = [each for name in own for each in (asked if name == "given" else [own[name]])]
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+
+        def command(**typed: Any) -> None:
+            given = {name: value for name in names if (value := typed.pop(name)) is not None}
+            function(**typed, given=given)
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        command.usual = usual  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """A setting as a parameter of a command, None unless it is typed."""
+    kind = str if option.several or option.choices else option.kind
+    said = typer.Option(
+        option.flag if kind is not bool else f"{option.flag}/--no-{option.name}",
+        metavar=option.shown or None,
+        help=option.help,
+        rich_help_panel=None if option.group == GROUPS[0] else option.group,
+        show_default=kind is not bool,
+    )
+    annotation = Annotated[kind | None, said]  # type: ignore[valid-type]
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+class SettingsCommand(TyperCommand):
+    """A command whose settings are None unless typed, and whose help says what that comes to."""
+
+    def known(self) -> dict[str, Any]:
+        """Option -> default."""
+        return {name: option.usual for name, option in OPTIONS.items()} | getattr(self.callback, "usual", {})
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As always, with defaults and the methods there are."""
+        known = self.known()
+        for parameter in self.params:
+            value = known.get(parameter.name or "")
+            if value is not None and value is not False and value != () and not parameter.default:
+                parameter.default = ", ".join(value) if isinstance(value, tuple) else value
+            if parameter.name == METHODS.kind:
+                parameter.metavar = "|".join(METHODS.names)
+        super().format_help(ctx, formatter)
+
+
+def in_flags(text: str) -> str:
+    """A message that names parameters, between backticks, with the options of a command line instead.
+
+    `` `style_scale` `` becomes `--style-scale`, and `` `method=fast` `` becomes `--method fast`.
+    """
+    return _PARAMETER.sub(lambda found: _flag(found[1]) + (f" {found[2]}" if found[2] else ""), text)
+
+
+_PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
+
+
+def _flag(name: str) -> str:
+    return "--" + {"start": "init"}.get(name, name).replace("_", "-")
 
 
 def training_defaults(command: str) -> dict[str, Any]:
@@ -71,27 +125,7 @@ def training_defaults(command: str) -> dict[str, Any]:
     return vars(configs[command])
 
 
-class LazyDefaults(TyperCommand):
-    """A command whose options are `None` unless given, and whose help tells what that comes to.
-
-    The defaults live beside what they configure, behind torch; so they are looked up when help is asked for.
-    """
-
-    def known(self) -> dict[str, Any]:
-        """Option -> default."""
-        return defaults()
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """As always, with defaults."""
-        known = self.known()
-        for parameter in self.params:
-            value = known.get(parameter.name or "")
-            if value is not None and not parameter.default:
-                parameter.default = ", ".join(value) if isinstance(value, tuple) else value
-        super().format_help(ctx, formatter)
-
-
-class LazyTrainingDefaults(LazyDefaults):
+class TrainingCommand(SettingsCommand):
     """The same for the commands that train."""
 
     def known(self) -> dict[str, Any]:
@@ -100,48 +134,8 @@ class LazyTrainingDefaults(LazyDefaults):
 
 
 def words(text: str, option: str) -> tuple[str, ...]:
-    """`a,b` -> `("a", "b")`; `ImpastoError` for an empty entry."""
+    """`a,b` -> `("a", "b")`; `OptionError` for an empty entry."""
     found = tuple(word.strip() for word in text.split(","))
     if not all(found):
-        raise ImpastoError(f"{option} takes names with commas between them, not {text!r}")
+        raise OptionError(f"{option} takes names with commas between them, not {text!r}")
     return found
-
-
-def numbers(text: str, option: str) -> tuple[float, ...]:
-    """`0.7,0.3` -> `(0.7, 0.3)`; `ImpastoError` for what is no finite number."""
-    try:
-        found = tuple(float(word) for word in text.split(","))
-    except ValueError:
-        found = (math.nan,)
-    if not all(map(math.isfinite, found)):
-        raise ImpastoError(f"{option} takes numbers with commas between them, not {text!r}")
-    return found
-
-
-def split_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options as typed, by name -> keywords for `OptimizeConfig` and for `plan`; the others are left out.
-
-    Raises `ImpastoError`, naming the option, for a number that is not finite and for a malformed list.
-    """
-    from impasto.compose.picture import plan
-    from impasto.stylizers.optimize import OptimizeConfig
-
-    values = dict(given)
-    for name, value in given.items():
-        option = "--" + name.replace("_", "-")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ImpastoError(f"{option} takes a finite number, not {value}")
-        if name in ("content_layers", "style_layers"):
-            values[name] = words(value, option)
-        if name == "blend":
-            values[name] = weights = numbers(value, option)
-            if min(weights) < 0 or sum(weights) == 0:
-                raise ImpastoError(f"{option} takes weights of 0 or more, one of them above 0, not {value}")
-        if name == "seed" and not 0 <= value < 2**63:
-            raise ImpastoError(f"{option} takes a whole number from 0 to 2^63 - 1, not {value}")
-    # A word starts as it says, anything else is a picture to start from.
-    if "init" in values and values["init"] not in get_args(Init):
-        values["start"] = values.pop("init")
-    config = {name: value for name, value in values.items() if name in OptimizeConfig.__dataclass_fields__}
-    known = inspect.signature(plan).parameters.keys() - {"content", "styles", "config"}
-    return config, {name: value for name, value in values.items() if name in known}

@@ -11,11 +11,10 @@ from PIL import Image
 
 from impasto.apps.progress import Display, display
 from impasto.apps.report import INTERRUPTED, emit, say
-from impasto.compose.picture import Job, plan
 from impasto.errors import ImpastoError
 from impasto.image import check_output, read_recipe, save_picture
+from impasto.pipeline import Job, plan
 from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig
 
 __all__ = ["Pairs", "make_pairs"]
 
@@ -36,7 +35,7 @@ class Pairs:
 
     def plan(self, photo: Path | Image.Image) -> Job:
         """What is to be done for one photo."""
-        return plan(photo, [self.style], size=self.size, device=self.device, config=OptimizeConfig(steps=self.steps))
+        return plan(photo, [self.style], size=self.size, device=self.device, steps=self.steps)
 
     def photo(self, name: str) -> Path:
         """Where the photo of a pair goes."""

@@ -3,26 +3,23 @@
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from impasto.apps.options import defaults
 from impasto.apps.report import printable
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
+from impasto.methods.base import METHODS
 from impasto.picturefile import read_recipe
+from impasto.settings import OPTIONS, Settings
 
 __all__ = ["command", "show"]
 
-# Parts of a recipe that are not options of the same name.
-_OTHER = {"blend", "encoder", "network", "start"}
-
 
 def show(path: Path, *, as_json: bool) -> None:
-    """Print the recipe in a picture; `ImpastoError` where there is none."""
+    """Print the recipe in a picture; `InputError` where there is none."""
     recipe = read_recipe(path)
     if recipe is None:
-        raise ImpastoError(f"{path} holds no recipe: impasto did not make it, or its metadata was stripped")
+        raise InputError(f"{path} holds no recipe: impasto did not make it, or its metadata was stripped")
     if as_json:
         print(json.dumps(recipe, indent=2))
         return
@@ -39,6 +36,8 @@ def show(path: Path, *, as_json: bool) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Mapping) and "in memory" in value:
+        return f"a picture in memory ({value['in memory']})"
     if isinstance(value, Mapping) and "name" in value:
         digest = value.get("sha256")
         return f"{value['name']} (SHA-256 {digest})" if digest else str(value["name"])
@@ -48,40 +47,48 @@ def _text(value: object) -> str:
 
 
 def command(recipe: Mapping[str, Any], output: str) -> str | None:
-    """The line for a shell that makes the picture of `recipe` again as `output`; None if it is not of that kind.
+    """The line for a shell that makes the picture of `recipe` again as `output`; None if there is none.
 
-    Files are named as they were, without their folders, and options unless leaving them out says the same.
+    There is none for pictures that were never in a file. Files are named as they were, without their folders, and
+    options unless leaving them out says the same.
     """
-    from impasto.compose.methods import Method
-
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
-    if recipe.get("method") not in get_args(Method) or content is None or not names or None in names:
+    start = _name(recipe.get("start"))
+    if str(recipe.get("method")) not in METHODS.names or content is None or not names or None in names:
         return None
-    if recipe.get("pyramid") is not None:  # asked for in Python; there is no option for it
+    try:
+        settings = _settings(recipe)
+    except OptionError:
+        return None
+    if recipe.get("start") is not None and start is None:
         return None
     inputs = [_positional(name) for name in (content, *names) if name]
     parts = ["impasto", "stylize", *inputs, "-o", _positional(output)]
-    unsaid = _unsaid()
-    for name, default in unsaid.items():
-        value = recipe.get(name)
-        if name not in _OTHER and value not in (None, [], default):
-            parts += [_flag(name), _value(value)]
-    blend = recipe.get("blend")
-    if isinstance(blend, list) and any(weight != blend[0] for weight in blend):
-        parts += ["--blend", _value(blend)]
-    for flag, part in (("--network", "network"), ("--encoder", "encoder"), ("--init", "start")):
-        named = _name(recipe.get(part))
-        if named is not None and named != unsaid.get(part):
-            parts += [flag, named]
-    return shlex.join(parts)
+    for name in settings.changed:
+        parts += _typed(name, getattr(settings, name))
+    return shlex.join([*parts, *(["--init", start] if start is not None else [])])
 
 
-def _unsaid() -> dict[str, Any]:
-    """What a recipe holds for options that were not given: None or nothing where the preset or the start decides."""
-    from impasto.stylizers.optimize import OptimizeConfig
+def _settings(recipe: Mapping[str, Any]) -> Settings:
+    """The settings in a recipe; those that say no more than the preset are left to it."""
+    found = {name: recipe[name] for name in OPTIONS if recipe.get(name) is not None}
+    found |= {name: _name(found[name]) for name in ("encoder", "network") if name in found}
+    blend = found.get("blend")
+    if isinstance(blend, list) and all(weight == blend[0] for weight in blend):
+        found.pop("blend")
+    if found.get("device") == "cpu":
+        found.pop("device")
+    settings = Settings(**found)
+    return settings.but(steps=None) if settings.steps == settings.but(steps=None).resolved().steps else settings
 
-    return defaults() | asdict(OptimizeConfig())
+
+def _typed(name: str, value: object) -> list[str]:
+    """An option as it is typed."""
+    if isinstance(value, bool):
+        return [OPTIONS[name].flag if value else f"--no-{name}"]
+    text = ",".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
+    return [OPTIONS[name].flag, text]
 
 
 def _name(part: object) -> str | None:
@@ -89,14 +96,6 @@ def _name(part: object) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _positional(name: str) -> str:
     """A name that no parser takes for an option."""
     return f"./{name}" if name.startswith("-") else name
-
-
-def _value(value: object) -> str:
-    return ",".join(str(each) for each in value) if isinstance(value, list) else str(value)

@@ -5,7 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -16,49 +16,53 @@ from impasto.apps.progress import Clock, Display, display, summary
 from impasto.apps.report import INTERRUPTED, emit, say
 from impasto.apps.tables import learned_styles
 from impasto.apps.trace import Trace, require_plot
-from impasto.compose.picture import Job, plan
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
 from impasto.image import check_output, save_notes, save_picture
-from impasto.plates import names
+from impasto.methods.base import METHODS, style_named
+from impasto.pipeline import Job, plan
+from impasto.settings import OPTIONS, Settings
 from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig
 
 __all__ = ["Outputs", "Request", "free_name", "render"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to make: `config` are keywords of `OptimizeConfig`, `options` those of `plan`."""
+    """What to make, of files and names as they were typed."""
 
     content: str
     styles: Sequence[str]
-    config: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings
+    start: str | None = None
+
+    @classmethod
+    def typed(cls, content: str, styles: Sequence[str], given: Mapping[str, Any]) -> Self:
+        """From the options of a command line; `OptionError` for a value that cannot be."""
+        # A word starts as it says, anything else is a picture to start from.
+        start = given.get("init")
+        if start in (None, *OPTIONS["init"].choices):
+            return cls(content, styles, Settings(**given))
+        return cls(content, styles, Settings(**{**given, "init": None}), start)
 
     @property
     def inputs(self) -> list[Path]:
         """The files it reads."""
-        named = (self.content, *self.styles, *(self.options.get(name) for name in ("start", "encoder", "network")))
+        named = (self.content, *self.styles, self.start, self.settings.encoder, self.settings.network)
         return [Path(name) for name in named if name is not None and Path(name).is_file()]
 
-    @property
-    def once(self) -> str:
-        """Why this picture is made in a single step without losses, or an empty text if it is not."""
-        method = self.options.get("method")
-        if method in ("arbitrary", "fast") and not self.options.get("refine"):
-            return f"--method {method}, which paints in one pass: add --refine N"
-        return "--strength 0, which gives the photo back: raise it" if self.config.get("strength") == 0 else ""
-
     def check(self) -> None:
-        """`ImpastoError` for no style at all, and for a learned style where only pictures will do."""
+        """`InputError` for no style at all, and for a learned style where only pictures will do."""
         if not self.styles:
-            raise ImpastoError("name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)")
-        if self.options.get("method") in ("fast", "arbitrary"):
-            return
+            raise InputError("name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)")
+        learned = {each.name for each in learned_styles()}
         for style in self.styles:
-            unknown = not os.path.exists(style) and style not in names()
-            if unknown and style in (learned.name for learned in learned_styles()):
-                raise ImpastoError(f"{style} is a learned style and no picture: add --method fast")
+            if style in learned and not METHODS.get(self.settings.method).takes(style_named(style), learned):
+                others = [name for name, each in METHODS.all().items() if each.takes(style_named(style), learned)]
+                raise InputError(f"{style} is a learned style and no picture: add --method {' or '.join(others)}")
+
+    def plan(self) -> Job:
+        """See `impasto.pipeline.plan`."""
+        return plan(self.content, self.styles, self.settings, start=self.start)
 
 
 @dataclass(frozen=True)
@@ -82,27 +86,33 @@ class Outputs:
         return self.picture.with_name(f"{self.picture.stem}-{step:05}.png")
 
     def check(self, request: Request) -> None:
-        """`ImpastoError` for what cannot be written, would be written over an input, or would hold nothing."""
+        """`OptionError` for what cannot be written, would be written over an input, or would hold nothing."""
         inputs = request.inputs
-        for option, asked in (("--trace", self.trace), ("--save-every", self.save_every)):
-            if asked and request.once:
-                raise ImpastoError(f"{option} has nothing to show of {request.once}, or leave {option} out")
         check_output(self.picture)
         targets = [self.picture]
         if self.trace is not None and self.plot is not None:
             if self.trace.suffix.lower() != ".csv" or self.trace.is_dir():
-                raise ImpastoError(f"--trace writes a table; {self.trace} should be a file ending in .csv")
+                raise OptionError(f"--trace writes a table; {self.trace} should be a file ending in .csv")
             check_output(self.plot)
             require_plot()
             targets += [self.trace, self.plot]
         for path in inputs:
             for target in targets:
                 if _same(path, target):
-                    raise ImpastoError(
+                    raise OptionError(
                         f"{target} is an input and would be written over; choose another name (-o, --trace)"
                     )
             if self.save_every and self._may_be_snapshot(path):
-                raise ImpastoError(f"{path} is an input and --save-every may write over it; choose another -o")
+                raise OptionError(f"{path} is an input and --save-every may write over it; choose another -o")
+
+    def check_steps(self, steps: int) -> None:
+        """`OptionError` where the steps of a rendering are to be kept and there is only one."""
+        for option, asked in (("--trace", self.trace), ("--save-every", self.save_every)):
+            if asked and steps == 1:
+                raise OptionError(
+                    f"{option} has nothing to show of a picture made in one step: add --refine N or raise --strength, "
+                    f"or leave {option} out"
+                )
 
     def _may_be_snapshot(self, path: Path) -> bool:
         pattern = re.escape(self.picture.stem) + r"-\d{5,}\.png"
@@ -137,7 +147,8 @@ def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
     with _OneInterrupt() as interrupt:
         try:
             with display(quiet) as show:
-                job = plan(request.content, request.styles, config=OptimizeConfig(**request.config), **request.options)
+                job = request.plan()
+                outputs.check_steps(job.renderer.steps)
                 for note in job.notes:
                     show.note(note)
                 run.follow(job, show, trace)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from impasto.apps.options import in_flags
 from impasto.errors import ImpastoError
 
 __all__ = ["INTERRUPTED", "emit", "one_line", "printable", "reporting", "say"]
@@ -64,7 +65,7 @@ def reporting(debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         message, code = _verdict(error)
-        say(f"error: {one_line(message)}")
+        say(f"error: {one_line(in_flags(message))}")
         raise typer.Exit(code) from None
 
 

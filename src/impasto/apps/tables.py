@@ -1,6 +1,5 @@
 """What there is to choose from: styles, presets, layers."""
 
-import json
 import sys
 from importlib import resources
 from pathlib import Path
@@ -9,21 +8,22 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from safetensors import SafetensorError, safe_open
 
 from impasto.apps.report import emit, printable, say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.plates import describe, draw, names
+from impasto.nets.header import Header, read_header
 from impasto.presets import PRESETS, Preset
-from impasto.samples import sample, sample_names
+from impasto.samples import STYLES, sample, sample_names, sample_style
+from impasto.settings import Settings
 
-__all__ = ["Learned", "layers", "learned_styles", "presets", "save_styles", "styles"]
+__all__ = ["EMBEDDED", "Learned", "layers", "learned_styles", "network_header", "presets", "save_styles", "styles"]
 
+EMBEDDED = Settings().network
+"""What the embedded network is called."""
 # Where stdout is no terminal, wide enough to wrap nothing.
 _WIDE = 400
-# How the default goes where nothing is said of its start or its steps. The number is `PASS_STEPS`, behind torch.
-_LEFT_ALONE = {"impasto": "; left alone, 90 from one pass"}
+_STARTS = {"content": "the photo", "noise": "noise", "pass": "a one-pass picture"}
 
 
 def _print(table: Table) -> None:
@@ -52,43 +52,50 @@ class Learned(NamedTuple):
     own: bool
 
 
-def learned_styles() -> list[Learned]:
-    """The styles of the embedded painter and, in place of one of the same name or beside, of the user's own bank.
+def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:
+    """The styles of a network and, in place of one of the same name or beside, of the user's own bank if it is for it.
 
-    Nothing is read but the files' headers, and torch is not loaded: a list should be there at once. Raises
-    `ImpastoError` for a bank that cannot be read.
+    Nothing is read but the files' headers and, for a fingerprint, their bytes; torch is not loaded. Raises
+    `WeightsError` for what cannot be read.
     """
-    found: dict[str, Learned] = {}
-    for path, own in ((_assets() / "painter.safetensors", False), (own_bank(), True)):
-        if path.is_file():
-            found |= {name: Learned(name, note, own) for name, note in _header(path).items()}
+    header = network_header(network)
+    found = {name: Learned(name, note, False) for name, note in header.styles.items()}
+    own = _own()
+    if own is not None and own.network == header.network:
+        found |= {name: Learned(name, note, True) for name, note in own.styles.items()}
     return [found[name] for name in sorted(found)]
+
+
+def network_header(network: str | Path = EMBEDDED) -> Header:
+    """What the embedded network, or a file, says of itself."""
+    return read_header(_assets() / "painter.safetensors" if network == EMBEDDED else Path(network))
+
+
+def _own() -> Header | None:
+    return read_header(own_bank()) if own_bank().is_file() else None
+
+
+def _foreign() -> tuple[str, ...]:
+    """The user's styles that were learned for another network than the embedded one."""
+    own = _own()
+    return () if own is None or own.network == network_header().network else tuple(own.styles)
 
 
 def _assets() -> Path:
     return Path(str(resources.files("impasto") / "assets"))
 
 
-def _header(path: Path) -> dict[str, str]:
-    """The names of the styles in a bank or a painter, and their notes."""
-    try:
-        with safe_open(str(path), framework="np") as file:
-            keys, header = list(file.keys()), file.metadata() or {}
-        notes = json.loads(header.get("notes", "{}"))
-        styles = [key.removeprefix("style.") for key in keys if key.startswith("style.")]
-        return {name: str(notes.get(name, "")) for name in styles}
-    except (SafetensorError, OSError, ValueError, AttributeError) as error:
-        raise ImpastoError(f"{path} is not a file of styles that can be read ({error}); move it away") from None
-
-
 def styles() -> None:
     """Print the sample styles with what they show, the names of the sample photos, and the learned styles."""
     table = _table("style", "what it is")
-    for name in names():
-        table.add_row(name, describe(name))
+    for name, note in STYLES.items():
+        table.add_row(name, note)
     _print(table)
     print(f"\nphotos: {', '.join(sample_names())}")
     found = learned_styles()
+    if foreign := _foreign():
+        where = printable(", ".join(foreign))
+        say(f"note: {where} in {own_bank()}: learned for another network, not usable with the embedded one")
     if found:
         print("\nlearned, for --method fast:")
         table = _table("style", "what it is")
@@ -100,19 +107,19 @@ def styles() -> None:
 
 
 def save_styles(folder: Path, size: int, photo: str) -> None:
-    """Draw every sample style as `FOLDER/NAME.png`, `size` pixels square, and print the paths.
+    """Save every sample style as `FOLDER/NAME.png`, `size` pixels square, and print the paths.
 
     And paint the sample `photo` in every learned style, as `FOLDER/NAME-painted.png`, `size` pixels on its long side.
     """
-    from impasto.image import check_output, open_picture, save_picture
+    from impasto.image import check_output, open_picture, resize, save_picture
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImpastoError(f"cannot make the folder {folder} ({error.strerror}); choose another") from error
-    paths = [check_output(folder / f"{name}.png") for name in names()]
-    for name, path in zip(names(), paths, strict=True):
-        emit(save_picture(path, open_picture(draw(name, size)).image))
+    paths = [check_output(folder / f"{name}.png") for name in STYLES]
+    for name, path in zip(STYLES, paths, strict=True):
+        emit(save_picture(path, resize(open_picture(sample_style(name)).image, (size, size))))
     _paint_learned(folder, size, photo)
 
 
@@ -138,18 +145,19 @@ def presets() -> None:
     """Print the presets: layers with their weights and scales, the start, the optimiser, the source."""
     table = _table("preset", "content", "style", "how", "source")
     for name, preset in PRESETS.items():
-        table.add_row(name, *_preset(name, preset))
+        table.add_row(name, *_preset(preset))
     table.leading = 1
     _print(table)
 
 
-def _preset(name: str, preset: Preset) -> tuple[str, str, str, str]:
+def _preset(preset: Preset) -> tuple[str, str, str, str]:
     sizes = ", coarse to fine" if preset.pyramid else ""
     variation = f", variation {preset.tv_weight:g} ({preset.tv_scale})" if preset.tv_weight else ""
+    afresh = f"; {preset.steps_afresh} from any other start" if preset.steps_afresh else ""
     return (
         f"{preset.content_weight:g} x {' '.join(preset.content_layers)} ({preset.content_scale})",
         f"{preset.style_weight:g} x {' '.join(preset.style_layers)} ({preset.style_scale})",
-        f"from {preset.init}, {preset.steps} steps of {preset.optimizer}{sizes}{variation}{_LEFT_ALONE.get(name, '')}",
+        f"from {_STARTS[preset.init]}, {preset.steps} steps of {preset.optimizer}{sizes}{variation}{afresh}",
         preset.source,
     )
 

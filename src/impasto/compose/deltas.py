@@ -15,8 +15,9 @@ from impasto.compose.sheets import Cell, Sheet, open_cell
 from impasto.errors import ImpastoError
 from impasto.image import Source, resize
 from impasto.nets.encoder import Encoder
+from impasto.settings import Settings
 from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+from impasto.stylizers.optimize import PixelOptimizer
 
 __all__ = ["Deltas", "delta_sheet", "deltas", "open_pair", "smoothed"]
 
@@ -115,6 +116,6 @@ def smoothed(out: Tensor, *, encoder: Encoder, tv_weight: float = 1.0, steps: in
     """
     if not 0 < tv_weight < float("inf"):
         raise ImpastoError(f"tv_weight must be above 0 to smooth anything, not {tv_weight}")
-    config = OptimizeConfig(tv_weight=tv_weight, steps=steps, init="content", pyramid=False)
-    optimizer = PixelOptimizer(encoder, config)
+    settings = Settings(tv_weight=tv_weight, steps=steps, init="content", pyramid=False)
+    optimizer = PixelOptimizer(encoder, settings)
     return optimizer.render(out, optimizer.prepare(out))

@@ -6,7 +6,6 @@ photo's content ever more, from texture to photo.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -19,7 +18,8 @@ from impasto.errors import ImpastoError
 from impasto.image import Source, resize
 from impasto.losses import relative_content_loss
 from impasto.nets.encoder import SMALLEST, Encoder
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+from impasto.settings import Settings
+from impasto.stylizers.optimize import PixelOptimizer
 
 __all__ = ["DIALS", "Value", "dial", "ratio_grid", "ratios", "read_values", "sweep"]
 
@@ -67,14 +67,14 @@ def read_values(over: str, text: str) -> tuple[Value, ...]:
     return found
 
 
-def ratios(config: OptimizeConfig) -> tuple[float, ...]:
+def ratios(settings: Settings) -> tuple[float, ...]:
     """Four content/style ratios around the preset's own, powers of ten: figure 3's 1e-5 to 1e-2 for `gatys2015`."""
-    middle: float = 10.0 ** round(math.log10(_own_ratio(config)))
+    middle: float = 10.0 ** round(math.log10(_own_ratio(settings)))
     return tuple(float(f"{middle * each:.6g}") for each in _AROUND)
 
 
-def _own_ratio(config: OptimizeConfig) -> float:
-    recipe = replace(config, content_weight=1.0).resolve()
+def _own_ratio(settings: Settings) -> float:
+    recipe = settings.but(content_weight=1.0).resolved(start=True)
     if recipe.style_weight == 0:
         raise ImpastoError("style_weight is 0; a ratio to it needs more")
     return recipe.content_weight / recipe.style_weight
@@ -88,26 +88,26 @@ def ratio_grid(
     *,
     encoder: Encoder,
     size: int = 192,
-    config: OptimizeConfig | None = None,
+    settings: Settings | None = None,
 ) -> Work:
     """Rows: growing sets of style `layers`. Columns: content/style ratios `values` (alpha/beta), by default `ratios`.
 
-    Gatys et al. 2015, figure 3. `config` holds for every cell but for its style layers and content weight. The
+    Gatys et al. 2015, figure 3. `settings` holds for every cell but for its style layers and content weight. The
     numbers of a cell: `content`, the mean of `||F - P||^2 / ||P||^2` over the content layers, and `style`, the mean
     of `||G - A||^2 / ||A||^2` over all of `layers`, whichever of them the cell was made with. Raises `ImpastoError`,
     long work not yet begun, for whatever does not fit.
     """
-    config = config or OptimizeConfig(init="content")
-    values = tuple(values) or ratios(config)
+    settings = settings or Settings(init="content")
+    values = tuple(values) or ratios(settings)
     if any(not 0 <= value < float("inf") for value in values):
         raise ImpastoError(f"ratios must be 0 or more, not {', '.join(f'{value:g}' for value in values)}")
-    own, names = _own_ratio(config), tuple(dict.fromkeys(encoder.canonical(layers)))
+    own, names = _own_ratio(settings), tuple(dict.fromkeys(encoder.canonical(layers)))
     if not names:
         raise ImpastoError("name at least one style layer (impasto layers lists them)")
     sets = growing(names)
-    cells = [[replace(config, style_layers=used, content_weight=value / own) for value in values] for _, used in sets]
+    cells = [[settings.but(style_layers=used, content_weight=value / own) for value in values] for _, used in sets]
     labels = tuple(f"content / style\n{value:g}" for value in values)
-    base = replace(config, style_layers=names)
+    base = settings.but(style_layers=names)
     return _work(photo, painting, tuple(label for label, _ in sets), labels, cells, base, encoder, size)
 
 
@@ -119,19 +119,19 @@ def sweep(
     *,
     encoder: Encoder,
     size: int = 192,
-    config: OptimizeConfig | None = None,
+    settings: Settings | None = None,
 ) -> Work:
-    """One row: the dial `over` (see `DIALS`) of `config` at each of `values`; numbers as in `ratio_grid`.
+    """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in `ratio_grid`.
 
     Raises `ImpastoError`, long work not yet begun, for whatever does not fit.
     """
-    config, name = config or OptimizeConfig(init="content"), dial(over)
+    settings, name = settings or Settings(init="content"), dial(over)
     values = tuple(values) or DIALS[name][1]
     if not values:
         raise ImpastoError(f"say which values of {over}: --values A,B,C")
-    cells = [[replace(config, **{name: value}) for value in values]]  # type: ignore[arg-type]
+    cells = [[settings.but(**{name: value}) for value in values]]
     labels = tuple(f"{name.replace('_', ' ')}\n{value if isinstance(value, str) else f'{value:g}'}" for value in values)
-    base = replace(config, style_layers=config.style_layers or FIRST)
+    base = settings.but(style_layers=settings.style_layers or FIRST)
     return _work(photo, painting, ("",), labels, cells, base, encoder, size)
 
 
@@ -140,23 +140,23 @@ def _work(
     painting: Source,
     rows: tuple[str, ...],
     columns: tuple[str, ...],
-    cells: Sequence[Sequence[OptimizeConfig]],
-    base: OptimizeConfig,
+    cells: Sequence[Sequence[Settings]],
+    base: Settings,
     encoder: Encoder,
     size: int,
 ) -> Work:
     """The photo and the painting stand at the right end. `base` says which layers are measured."""
     content = open_cell(photo, size)
-    scales = sorted({config.style_scale for row in cells for config in row} | {1.0})
+    scales = sorted({settings.style_scale for row in cells for settings in row} | {1.0})
     paintings = {scale: open_cell(painting, max(SMALLEST, round(size * scale))) for scale in scales}
     measure = _measure(content.image, paintings[1.0].image, PixelOptimizer(encoder, base))
 
-    def task(row: int, column: int, config: OptimizeConfig) -> Task:
-        optimizer = PixelOptimizer(encoder, config)
-        style = optimizer.prepare(paintings[config.style_scale].image)
+    def task(row: int, column: int, settings: Settings) -> Task:
+        optimizer = PixelOptimizer(encoder, settings)
+        style = optimizer.prepare(paintings[settings.style_scale].image)
         return Task(row, column, "", optimizer.recipe.steps, lambda: optimizer.render(content.image, style), measure)
 
-    tasks = tuple(task(r, c, config) for r, row in enumerate(cells) for c, config in enumerate(row))
+    tasks = tuple(task(r, c, settings) for r, row in enumerate(cells) for c, settings in enumerate(row))
     below = len(rows) > 1
     given = (
         Cell(0, len(columns), content.image, "photo"),
@@ -169,7 +169,7 @@ def _work(
         given,
         tasks,
         settings_of("grid", encoder, content.image, *(paintings[scale].image for scale in scales))
-        | {"cells": [[asdict(config) for config in row] for row in cells], "measured": asdict(base)},
+        | {"cells": [[settings.dump() for settings in row] for row in cells], "measured": base.dump()},
         tuple(dict.fromkeys(note for picture in (content, *paintings.values()) for note in picture.notes)),
     )
 

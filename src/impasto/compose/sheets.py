@@ -22,10 +22,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto.compose.picture import open_source
 from impasto.errors import ImpastoError
 from impasto.image import MAX_PIXELS, Picture, Source, check_output, open_picture, read_recipe, save_picture, to_pil
 from impasto.nets.encoder import SMALLEST, Encoder
+from impasto.sources import open_source
 from impasto.stylizers.core import Step
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import OptionError
 from impasto.image import resample, resize
 
 __all__ = ["Step", "Stylizer", "shares"]
@@ -49,8 +49,16 @@ class Stylizer(Protocol[S]):
         """A style picture, `(1, 3, H, W)` in [0, 1] -> what `render` needs to know of it."""
         ...
 
-    def render(self, content: Tensor, style: S) -> Iterator[Step]:
-        """The photo, `(1, 3, H, W)` in [0, 1], in that style, at the photo's size."""
+    @property
+    def steps(self) -> int:
+        """How many steps a rendering has, at most."""
+        ...
+
+    def render(self, content: Tensor, style: S, *, start: Tensor | None = None) -> Iterator[Step]:
+        """The photo, `(1, 3, H, W)` in [0, 1], in that style, at the photo's size.
+
+        `start`: a picture to start from, for those that start somewhere; `OptionError` from the others.
+        """
         ...
 
     def blend(self, styles: Sequence[S], weights: Sequence[float]) -> S:
@@ -61,11 +69,11 @@ class Stylizer(Protocol[S]):
 def shares(styles: Sequence[object], weights: Sequence[float]) -> list[float]:
     """What each style has in a blend: its weight, 0 or more, divided by the sum of all.
 
-    Raises `ImpastoError` unless every style has a weight, none is negative or infinite, and one is above 0.
+    Raises `OptionError` unless every style has a weight, none is negative or infinite, and one is above 0.
     """
     if len(styles) != len(weights) or not styles:
-        raise ImpastoError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")
+        raise OptionError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")
     if any(not 0 <= weight < float("inf") for weight in weights) or sum(weights) <= 0:
-        raise ImpastoError("blend weights must be 0 or more, and one of them above 0")
+        raise OptionError("blend weights must be 0 or more, and one of them above 0")
     total = sum(weights)
     return [weight / total for weight in weights]

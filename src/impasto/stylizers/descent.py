@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from impasto.errors import ImpastoError
+from impasto.errors import DivergedError
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.objective import Losses, Objective
 from impasto.presets import OptimizerName
@@ -55,7 +55,7 @@ def descend(
 
     `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the running mean of the
     late iterates, in [0, 1]. `grids`: on how many coarser grids the picture moves beside its pixels. A step whose
-    loss or gradient is not finite is undone and the rate halved, said in the note; `ImpastoError` when that does not
+    loss or gradient is not finite is undone and the rate halved, said in the note; `DivergedError` when that does not
     help five times in a row.
     """
     canvas = _Canvas(start, grids)
@@ -69,7 +69,7 @@ def descend(
         if losses is None or not canvas.finite():
             failures, scale = failures + 1, scale / 2
             if failures == 5:
-                raise ImpastoError("the loss overflows again and again; lower --style-weight or use another --preset")
+                raise DivergedError("the loss overflows again and again; lower `style_weight` or use another `preset`")
             canvas = _Canvas(mean, grids)
             descent = _optimizer(canvas, optimizer, rate)
             yield mean.clone(), {}, "a loss that was not finite was undone, and the steps made smaller"

@@ -1,21 +1,18 @@
 """A picture in one pass: a style vector, from a bank or predicted, and the image transformation network."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import OptionError
 from impasto.image import resize
 from impasto.nets.encoder import SMALLEST, STYLE_LAYERS, Encoder
 from impasto.nets.painter import Painter
 from impasto.nets.predictor import describe
 from impasto.stylizers.core import Step, shares
-from impasto.stylizers.optimize import PixelOptimizer, Style
 
-__all__ = ["Begun", "FeedForward", "Refined", "RefinedStyle"]
-
+__all__ = ["FeedForward"]
 
 # The shortest side, in pixels, that the transformer can pad.
 _LEAST = 16
@@ -27,7 +24,7 @@ class FeedForward:
     `encoder` is needed to read pictures (`prepare`), not for the styles of the bank (`named`). `strength`, 0 to 1,
     goes from the photo itself to the style (see `render`). `style_scale`, 0.1 to 4, is the size of the strokes: a
     network has learned them at one size in pixels, so the photo is painted that much smaller and the picture
-    enlarged. `ImpastoError` for a strength below 1 with a painter that cannot give a photo back: neither `own` nor a
+    enlarged. `OptionError` for a strength below 1 with a painter that cannot give a photo back: neither `own` nor a
     predictor, with its encoder, to ask.
     """
 
@@ -35,21 +32,21 @@ class FeedForward:
         self, painter: Painter, encoder: Encoder | None = None, *, strength: float = 1.0, style_scale: float = 1.0
     ) -> None:
         if not 0 <= strength <= 1:
-            raise ImpastoError(f"strength must be between 0 and 1, not {strength}")
+            raise OptionError(f"`strength` must be between 0 and 1, not {strength}")
         if not 0.1 <= style_scale <= 4:
-            raise ImpastoError(f"style_scale must be between 0.1 and 4, not {style_scale}")
+            raise OptionError(f"`style_scale` must be between 0.1 and 4, not {style_scale}")
         if strength < 1 and painter.own is None and (painter.predictor is None or encoder is None):
-            raise ImpastoError("this network was not taught to give a photo back; leave --strength at 1")
+            raise OptionError("this network was not taught to give a photo back; leave `strength` at 1")
         self.painter, self.encoder, self.strength, self.style_scale = painter, encoder, strength, style_scale
 
     @torch.no_grad()
     def prepare(self, style: Tensor) -> Tensor:
         """The predicted vector of a style picture, `(1, 3, H, W)` in [0, 1]; best near the size it will paint at.
 
-        Ghiasi et al. 2017. `ImpastoError` where the painter has no predictor.
+        Ghiasi et al. 2017. `OptionError` where the painter has no predictor.
         """
         if self.painter.predictor is None or self.encoder is None:
-            raise ImpastoError("this network cannot read a painting, it only knows styles by name; use --method fast")
+            raise OptionError("this network cannot read a painting, it only knows styles by name; use `method=fast`")
         # A strip is made wide enough to encode, as the optimiser does.
         style = resize(style, (max(style.shape[-2], SMALLEST), max(style.shape[-1], SMALLEST)))
         features = self.encoder.features(style.to(self.encoder.device), STYLE_LAYERS)
@@ -58,8 +55,13 @@ class FeedForward:
         vector: Tensor = self.painter.predictor(describe(means, seconds, STYLE_LAYERS).to(self.painter.device))
         return vector
 
+    @property
+    def steps(self) -> int:
+        """One."""
+        return 1
+
     def named(self, name: str) -> Tensor:
-        """The vector of a style of the bank; `ImpastoError`, with the names there are, for any other."""
+        """The vector of a style of the bank; `OptionError`, with the names there are, for any other."""
         return self.painter.bank.vector(name)[None].to(self.painter.device)
 
     def blend(self, styles: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -68,12 +70,15 @@ class FeedForward:
         return torch.stack([share * style for style, share in pairs if share > 0]).sum(0)
 
     @torch.no_grad()
-    def render(self, content: Tensor, style: Tensor) -> Iterator[Step]:
+    def render(self, content: Tensor, style: Tensor, *, start: Tensor | None = None) -> Iterator[Step]:
         """One `Step`. Below full strength the vector lies between the photo's own and the style's.
 
         With its own vector a photo comes back nearly as it was; what is missing is added back by as much as the
-        strength falls short of 1, so that strength 0 is the photo to the last bit of float32.
+        strength falls short of 1, so that strength 0 is the photo to the last bit of float32. `OptionError` for a
+        start: one pass begins at the photo.
         """
+        if start is not None:
+            raise OptionError("a network paints in one pass and cannot start from a picture; leave `start` out")
         photo = content.to(self.painter.device)
         if self.strength == 1:
             picture = self._paint(photo, style)
@@ -94,47 +99,3 @@ class FeedForward:
     def _own(self, photo: Tensor) -> Tensor:
         own = self.painter.own
         return self.prepare(photo) if own is None else own[None].to(self.painter.device)
-
-
-@dataclass(frozen=True)
-class RefinedStyle:
-    """A style as both ways of a `Refined` know it."""
-
-    quick: Tensor
-    slow: Style
-
-
-class Refined:
-    """A `Stylizer` that optimises pixels from where one pass got: `quick`, then `slow` as it is configured."""
-
-    def __init__(self, quick: FeedForward, slow: PixelOptimizer) -> None:
-        self.quick, self.slow = quick, slow
-
-    def prepare(self, style: Tensor) -> RefinedStyle:
-        """`(1, 3, H, W)` in [0, 1]."""
-        return RefinedStyle(self.quick.prepare(style), self.slow.prepare(style))
-
-    def blend(self, styles: Sequence[RefinedStyle], weights: Sequence[float]) -> RefinedStyle:
-        """Each way in its own terms."""
-        return RefinedStyle(
-            self.quick.blend([style.quick for style in styles], weights),
-            self.slow.blend([style.slow for style in styles], weights),
-        )
-
-    def render(self, content: Tensor, style: RefinedStyle) -> Iterator[Step]:
-        """The one-pass picture, then a `Step` for each of the optimiser's."""
-        (first,) = self.quick.render(content, style.quick)
-        of = self.slow.recipe.steps + 1
-        yield Step(first.image, 1, of)
-        slow = PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image)
-        for step in slow.render(content, style.slow):
-            yield replace(step, step=step.step + 1, of=step.of + 1)
-
-
-class Begun(Refined):
-    """The same whose steps are the optimiser's alone: the pass is only where it begins."""
-
-    def render(self, content: Tensor, style: RefinedStyle) -> Iterator[Step]:
-        """A `Step` for each of the optimiser's."""
-        (first,) = self.quick.render(content, style.quick)
-        yield from PixelOptimizer(self.slow.encoder, self.slow.config, start=first.image).render(content, style.slow)

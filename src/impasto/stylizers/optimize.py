@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, OptionError
 from impasto.image import resample, resize
 from impasto.losses import Moments, moments
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
-from impasto.presets import Init, OptimizerName, Preset, preset
+from impasto.settings import Settings
 from impasto.stylizers.core import Step, shares
 from impasto.stylizers.descent import descend, pyramid
 
-__all__ = ["OptimizeConfig", "PixelOptimizer", "Style"]
+__all__ = ["PixelOptimizer", "Style"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked at again at half
 # its size, no coarser.
@@ -32,84 +32,6 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked for in full they
 # are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
-
-
-@dataclass(frozen=True)
-class OptimizeConfig:
-    """How to optimise. `None` and empty mean: as the preset says.
-
-    `content_weight` and `style_weight` multiply the preset's balance, which suits itself to the pair: 1 is that
-    balance, 2 twice as much. `tv_weight` is absolute (see `variation_term`). `style_scale` is the style picture's
-    long side relative to the output's: larger is larger strokes. `steps` is the sum over all sizes.
-    `early_stop` ends a size when its loss fell by less than that fraction over the last twenty steps. `strength`
-    moves the style aimed at from the photo's own (0: the photo comes back) to the painting's (1). `pyramid`: coarse
-    to fine, or only at the picture's own size.
-    """
-
-    preset: str = "impasto"
-    content_layers: tuple[str, ...] = ()
-    style_layers: tuple[str, ...] = ()
-    content_weight: float = 1.0
-    style_weight: float = 1.0
-    tv_weight: float | None = None
-    style_scale: float = 1.0
-    steps: int | None = None
-    optimizer: OptimizerName | None = None
-    learning_rate: float | None = None
-    init: Init | None = None
-    early_stop: float = 0.0
-    strength: float = 1.0
-    pyramid: bool | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("content_weight", "style_weight", "early_stop"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ImpastoError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        if self.content_weight == 0 and self.style_weight == 0:
-            raise ImpastoError("content_weight and style_weight are both 0; there is nothing to optimise")
-        if not 0 <= self.strength <= 1:
-            raise ImpastoError(f"strength must be between 0 and 1, not {self.strength}")
-        if not 0.1 <= self.style_scale <= 4:
-            raise ImpastoError(f"style_scale must be between 0.1 and 4, not {self.style_scale}")
-        if self.steps is not None and not 1 <= self.steps <= 1_000_000:
-            raise ImpastoError(f"steps must be at least 1, not {self.steps}")
-        for name in ("optimizer", "init"):
-            allowed = {"optimizer": ("adam", "lbfgs"), "init": ("content", "noise")}[name]
-            if getattr(self, name) not in (None, *allowed):
-                raise ImpastoError(f"unknown {name} {getattr(self, name)!r}; choose {' or '.join(allowed)}")
-        for name in ("tv_weight", "learning_rate"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise ImpastoError(f"{name} must be 0 or more, not {value}")
-
-    def resolve(self) -> Preset:
-        """The preset with everything that was given here in its place."""
-        base = preset(self.preset)
-        given = {
-            name: getattr(self, name)
-            for name in (
-                "content_layers",
-                "style_layers",
-                "tv_weight",
-                "steps",
-                "optimizer",
-                "learning_rate",
-                "init",
-                "pyramid",
-            )
-            if getattr(self, name) not in (None, ())
-        }
-        if self.optimizer == "lbfgs" and base.optimizer != "lbfgs" and self.learning_rate is None:
-            given["learning_rate"] = 1.0
-        if self.optimizer == "adam" and base.optimizer != "adam" and self.learning_rate is None:
-            given["learning_rate"] = 0.02
-        return replace(
-            base,
-            content_weight=base.content_weight * self.content_weight,
-            style_weight=base.style_weight * self.style_weight,
-            **given,
-        )
 
 
 @dataclass(frozen=True)
@@ -123,14 +45,13 @@ class Style:
 class PixelOptimizer:
     """A `Stylizer` that optimises pixels under `encoder`'s features, on the encoder's device.
 
-    `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as needed. Its strokes are
-    kept: what is done at half its size is added to it as a correction.
-    Raises `ImpastoError` at once for a layer the encoder lacks.
+    Of `settings` it honours what is about balance, layers and descent. Raises `ImpastoError` at once for a layer the
+    encoder lacks.
     """
 
-    def __init__(self, encoder: Encoder, config: OptimizeConfig | None = None, *, start: Tensor | None = None) -> None:
-        self.encoder, self.config, self.start = encoder, config or OptimizeConfig(), start
-        recipe = self.config.resolve()
+    def __init__(self, encoder: Encoder, settings: Settings | None = None) -> None:
+        self.encoder, self.settings = encoder, settings or Settings()
+        recipe = self.settings.resolved(start=True)
         try:
             self.recipe = replace(
                 recipe,
@@ -138,9 +59,14 @@ class PixelOptimizer:
                 style_layers=tuple(dict.fromkeys(encoder.canonical(recipe.style_layers))),
             )
         except ImpastoError as error:
-            raise ImpastoError(
-                f"{error}. Choose other layers (--content-layers, --style-layers) or another encoder (--encoder vgg19)"
+            raise OptionError(
+                f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
             ) from None
+
+    @property
+    def steps(self) -> int:
+        """As many as were asked for; one where there is nothing to aim at."""
+        return self.recipe.steps if self.settings.strength > 0 else 1
 
     def prepare(self, style: Tensor) -> Style:
         """`(1, 3, H, W)` in [0, 1]. The statistics wait for `render`, which knows the sizes."""
@@ -156,53 +82,57 @@ class PixelOptimizer:
         kept = [(p, w) for p, w in pairs if w > 0]
         return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
 
-    def render(self, content: Tensor, style: Style) -> Iterator[Step]:
-        """Descend from the coarsest size to the photo's own; one `Step` an iteration."""
+    def render(self, content: Tensor, style: Style, *, start: Tensor | None = None) -> Iterator[Step]:
+        """Descend from the coarsest size to the photo's own; one `Step` an iteration.
+
+        `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as needed. Its strokes
+        are kept: what is done at half its size is added to it as a correction.
+        """
         recipe = self.recipe
-        if self.config.strength == 0:
+        if self.settings.strength == 0:
             # Nothing to aim at but what is there, whatever the start.
             yield Step(content.detach().cpu().float().clamp(0, 1), 1, 1)
             return
-        levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, self._sizes())
+        levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, self._sizes(start))
         # What every size works on is this picture made small, and what comes of it goes back as a correction: so the
         # fine detail of a start, its strokes or a photo's contours, is there when the size comes that can see it.
-        kept = self._first(content, levels[0][:2])
+        kept = self._first(content, levels[0][:2], start)
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(content, (height, width)).to(self.encoder.device)
             objective = self._objective(photo, style, last=0 < level == len(levels) - 1)
-            start = resize(kept, (height, width)).clamp(0, 1)
-            detail = kept - resize(start, (kept.shape[-2], kept.shape[-1])) if start.shape != kept.shape else None
-            picture, planned = start, done + steps
+            begun = resize(kept, (height, width)).clamp(0, 1)
+            detail = kept - resize(begun, (kept.shape[-2], kept.shape[-1])) if begun.shape != kept.shape else None
+            picture, planned = begun, done + steps
             for found, losses, note in descend(
                 self.encoder,
                 objective,
-                start.to(photo.device),
+                begun.to(photo.device),
                 steps,
                 recipe.optimizer,
                 recipe.learning_rate,
-                self.config.early_stop,
+                self.settings.early_stop,
                 recipe.grids,
             ):
                 picture, done = found.cpu(), done + 1
                 yield Step(picture, done, of, losses, note, detail)
-            kept = kept + resample(picture - start, (kept.shape[-2], kept.shape[-1]))
+            kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
 
-    def _sizes(self) -> int:
+    def _sizes(self, start: Tensor | None) -> int:
         if not self.recipe.pyramid:
             return 1
-        return SIZES if self.start is None else RESTART
+        return SIZES if start is None else RESTART
 
-    def _first(self, photo: Tensor, coarsest: tuple[int, int]) -> Tensor:
+    def _first(self, photo: Tensor, coarsest: tuple[int, int], start: Tensor | None) -> Tensor:
         """Where to begin, at the photo's size, on the CPU."""
         size = (photo.shape[-2], photo.shape[-1])
-        if self.start is not None:
-            return resize(self.start.cpu(), size)
+        if start is not None:
+            return resize(start.cpu(), size)
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
-            noise = torch.rand((1, 3, *coarsest), generator=torch.Generator().manual_seed(self.config.seed))
+            noise = torch.rand((1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed))
             return resize(noise, size)
         return photo.detach().cpu().float()
 
@@ -211,10 +141,10 @@ class PixelOptimizer:
         """What one size of the pyramid aims at; `last`: after coarser ones."""
         recipe, encoder = self.recipe, self.encoder
         terms: list[Term] = []
-        mixed = self._style_moments(style, round(max(photo.shape[-2:]) * self.config.style_scale))
-        if self.config.strength < 1:
+        mixed = self._style_moments(style, round(max(photo.shape[-2:]) * self.settings.style_scale))
+        if self.settings.strength < 1:
             plain = encoder.features(photo, mixed)
-            shares = [1 - self.config.strength, self.config.strength]
+            shares = [1 - self.settings.strength, self.settings.strength]
             mixed = {layer: Moments.mix([moments(plain[layer]), aim], shares) for layer, aim in mixed.items()}
         if recipe.content_weight > 0:
             for layer, own in encoder.features(photo, recipe.content_layers).items():

@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from impasto.plates.fields import Array, Frame, blur, mix, noise, smoothstep, vectors, warp
-from impasto.plates.palette import colour, colours, jitter, ramp
-from impasto.plates.strokes import Brush, Canvas, Pass, Strokes, make_brush, paint
+from plates.fields import Array, Frame, blur, mix, noise, smoothstep, vectors, warp
+from plates.palette import colour, colours, jitter, ramp
+from plates.strokes import Brush, Canvas, Pass, Strokes, make_brush, paint
 
 __all__ = ["picture"]
 

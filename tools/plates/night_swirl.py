@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from impasto.plates.fields import Array, Frame, blur, curl, mix, noise, smoothstep, vectors
-from impasto.plates.palette import colour, colours, ramp
-from impasto.plates.strokes import Canvas, Pass, make_brush, paint
+from plates.fields import Array, Frame, blur, curl, mix, noise, smoothstep, vectors
+from plates.palette import colour, colours, ramp
+from plates.strokes import Canvas, Pass, make_brush, paint
 
 __all__ = ["picture"]
 

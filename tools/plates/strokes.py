@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from impasto.plates.fields import Array, Frame, blur, gradient, mix, resize, sample, scatter
-from impasto.plates.palette import jitter
+from plates.fields import Array, Frame, blur, gradient, mix, resize, sample, scatter
+from plates.palette import jitter
 
 __all__ = ["Brush", "Canvas", "Pass", "Strokes", "make_brush", "paint", "trace", "vary"]
 

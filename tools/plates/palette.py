@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from impasto.plates.fields import Array
+from plates.fields import Array
 
 __all__ = ["colour", "colours", "jitter", "ramp"]
 

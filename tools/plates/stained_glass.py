@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from impasto.plates.cells import cells
-from impasto.plates.fields import Array, Frame, blur, gradient, mix, noise, sample, smoothstep, vectors
-from impasto.plates.palette import colour, colours, jitter
+from plates.cells import cells
+from plates.fields import Array, Frame, blur, gradient, mix, noise, sample, smoothstep, vectors
+from plates.palette import colour, colours, jitter
 
 __all__ = ["picture"]
 

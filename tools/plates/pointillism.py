@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from impasto.plates.fields import Array, Frame, blur, mix, noise, sample, scatter, smoothstep
-from impasto.plates.palette import colour, colours, jitter, ramp
-from impasto.plates.strokes import Brush, Canvas, Strokes, make_brush, vary
+from plates.fields import Array, Frame, blur, mix, noise, sample, scatter, smoothstep
+from plates.palette import colour, colours, jitter, ramp
+from plates.strokes import Brush, Canvas, Strokes, make_brush, vary
 
 __all__ = ["picture"]
 

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import find_contours
 
-from impasto.plates.cells import cells, thin
-from impasto.plates.fields import Array, Frame, blur, gradient, mix, noise, sample, scatter, smoothstep
-from impasto.plates.palette import colour, colours, jitter, ramp
+from plates.cells import cells, thin
+from plates.fields import Array, Frame, blur, gradient, mix, noise, sample, scatter, smoothstep
+from plates.palette import colour, colours, jitter, ramp
 
 __all__ = ["picture"]
 

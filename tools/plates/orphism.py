@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from impasto.plates.fields import Array, Frame, blur, mix, noise, vectors
-from impasto.plates.palette import colours
-from impasto.plates.strokes import Canvas, Pass, make_brush, paint
+from plates.fields import Array, Frame, blur, mix, noise, vectors
+from plates.palette import colours
+from plates.strokes import Canvas, Pass, make_brush, paint
 
 __all__ = ["picture"]
 

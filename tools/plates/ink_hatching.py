@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from impasto.plates.fields import Array, Frame, blur, gradient, mix, noise, smoothstep
-from impasto.plates.needle import Scene, draw_contours, draw_grass, draw_leaves, hatch
-from impasto.plates.palette import colour
-from impasto.plates.strokes import Canvas
+from plates.fields import Array, Frame, blur, gradient, mix, noise, smoothstep
+from plates.needle import Scene, draw_contours, draw_grass, draw_leaves, hatch
+from plates.palette import colour
+from plates.strokes import Canvas
 
 __all__ = ["picture"]
 

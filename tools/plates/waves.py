@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from impasto.plates.fields import Array, Frame, blur, mix, noise, resize, smoothstep
-from impasto.plates.palette import colour
+from plates.fields import Array, Frame, blur, mix, noise, resize, smoothstep
+from plates.palette import colour
 
 __all__ = ["picture"]
 

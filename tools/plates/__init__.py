@@ -61,10 +61,10 @@ def draw(name: str, size: int | tuple[int, int] = 512, seed: int = 0) -> "npt.ND
         raise ImpastoError(f"a plate cannot be drawn from seed {seed}; give 0 or more")
     import numpy as np
 
-    from impasto.plates.fields import Frame, resize
+    from plates.fields import Frame, resize
 
     longest = max(width, height)
-    module = importlib.import_module(f"impasto.plates.{name.replace('-', '_')}")
+    module = importlib.import_module(f"plates.{name.replace('-', '_')}")
     # Painted twice as fine as asked for and reduced, which is all the antialiasing there is.
     canvas = min(max(2 * longest, _COARSEST), _FINEST)
     frame = Frame(width / longest, height / longest)

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from impasto.plates.fields import (
+from plates.fields import (
     Array,
     Frame,
     blur,
@@ -17,8 +17,8 @@ from impasto.plates.fields import (
     vectors,
     warp,
 )
-from impasto.plates.palette import colour, colours, ramp
-from impasto.plates.strokes import Canvas, Strokes, make_brush, trace, vary
+from plates.palette import colour, colours, ramp
+from plates.strokes import Canvas, Strokes, make_brush, trace, vary
 
 __all__ = ["picture"]
 

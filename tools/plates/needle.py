@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from impasto.plates.fields import Array, Frame, sample, scatter, vectors
-from impasto.plates.palette import colours, jitter
-from impasto.plates.strokes import Canvas, Strokes, make_brush, trace, vary
+from plates.fields import Array, Frame, sample, scatter, vectors
+from plates.palette import colours, jitter
+from plates.strokes import Canvas, Strokes, make_brush, trace, vary
 
 __all__ = ["Scene", "draw_contours", "draw_grass", "draw_leaves", "hatch"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from impasto.plates.fields import Array
+from plates.fields import Array
 
 __all__ = ["Cells", "cells", "thin"]
 
