@@ -16,7 +16,7 @@ SOURCE = ROOT / "src"
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
     "ground": ("errors", "registry", "image", "picturefile", "color", "samples", "sources", "home", "assets"),
-    "losses": ("losses", "objective", "presets"),
+    "losses": ("styleloss", "losses", "objective", "presets"),
     "settings": ("settings",),
     "nets": ("nets",),
     "stylizers": ("stylizers",),

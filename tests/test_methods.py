@@ -108,6 +108,7 @@ DESCENT: dict[str, Any] = {
     "content_weight": 2.0,
     "style_weight": 2.0,
     "tv_weight": 0.0,
+    "style_loss": "other",
     "steps": 9,
     "optimizer": "adam",
     "learning_rate": 0.1,

@@ -3,19 +3,20 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, OptionError
 from impasto.image import open_picture, resize
 from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term
 from impasto.samples import sample
 from impasto.settings import Settings
+from impasto.styleloss import STYLE_LOSSES, StyleLoss
 from impasto.stylizers import optimize
 from impasto.stylizers.descent import descend, pyramid
 from impasto.stylizers.optimize import PixelOptimizer, Style
@@ -292,3 +293,51 @@ def test_what_is_given_wins_over_the_preset() -> None:
     untouched = {"source", "content_layers", "style_layers", "content_scale", "style_scale", "init", "feature_scale"}
     assert all(getattr(recipe, name) == getattr(base, name) for name in untouched)
     assert dataclasses.is_dataclass(recipe)
+
+
+def test_terms_of_ones_own_are_minimised_too(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def dark(content: Tensor, encoder: Encoder) -> list[Term]:
+        assert encoder is compact
+        asked.append(tuple(content.shape))
+        return [Term("dark", 100.0, (), lambda _, image: image.mean())]
+
+    plain, darker = (PixelOptimizer(compact, Settings(steps=8), terms=terms) for terms in ((), (dark,)))
+    *_, step = darker.render(photo, darker.prepare(plate))
+    assert asked == [tuple(photo.shape)]
+    assert step.losses["dark"] == pytest.approx(100 * step.losses["raw/dark"])
+    assert step.image.mean() < 0.7 * last(plain, photo, plain.prepare(plate)).mean()
+
+
+class _MeanColor(StyleLoss):
+    """The mean of every channel, which a Gram matrix does not know."""
+
+    name = "mean-color"
+
+    def target(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        assert mask is None
+        return features.float().mean((2, 3))
+
+    def mix(self, targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        total = sum(weights)
+        return torch.stack([each * (weight / total) for each, weight in zip(targets, weights, strict=True)]).sum(0)
+
+    def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (self.target(features, mask) - target).square().sum() / target.square().sum()
+
+
+def test_another_style_loss_is_what_is_minimised(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    STYLE_LOSSES.add("mean-color", _MeanColor())
+    settings = Settings(steps=12, style_loss="mean-color", content_weight=0, style_layers="relu1_1")
+    optimizer = PixelOptimizer(compact, settings)
+    steps = list(optimizer.render(photo, optimizer.prepare(plate)))
+    assert steps[-1].losses["total"] < 0.5 * steps[0].losses["total"]
+    there = _MeanColor().target(compact.features(steps[-1].image, ["relu1_1"])["relu1_1"])
+    aim = _MeanColor().target(compact.features(resize(plate, (64, 64)), ["relu1_1"])["relu1_1"])
+    before = _MeanColor().target(compact.features(photo, ["relu1_1"])["relu1_1"])
+    assert (there - aim).norm() < 0.8 * (before - aim).norm()
+    with pytest.raises(OptionError, match="`style_loss=mean-color` has no scale 'gatys'"):
+        PixelOptimizer(compact, settings.but(preset="gatys2015"))
+    with pytest.raises(OptionError, match="unknown `style_loss` 'other'; choose gram"):
+        PixelOptimizer(compact, Settings(style_loss="other"))

@@ -49,6 +49,22 @@ class Tint(impasto.Method):
 
 
 TINT = Tint()
+
+
+class Mean(impasto.StyleLoss):
+    name = "mean"
+
+    def target(self, features, mask=None):
+        return features.float().mean((2, 3))
+
+    def mix(self, targets, weights):
+        return sum(w * t for w, t in zip(weights, targets)) / sum(weights)
+
+    def distance(self, features, target, mask=None):
+        return (self.target(features) - target).square().sum() / target.square().sum()
+
+
+MEAN = Mean()
 '''
 
 
@@ -60,7 +76,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = folder / "toy_tint-1.0.dist-info"
     said.mkdir()
     (said / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-tint\nVersion: 1.0\n")
-    (said / "entry_points.txt").write_text("[impasto.methods]\ntint = toy_tint:TINT\nbroken = toy_tint:NOTHING\n")
+    (said / "entry_points.txt").write_text(
+        "[impasto.methods]\ntint = toy_tint:TINT\nbroken = toy_tint:NOTHING\n"
+        "[impasto.style_losses]\nmean = toy_tint:MEAN\n"
+    )
     return folder
 
 
@@ -99,6 +118,11 @@ def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
         assert made.getpixel((5, 5)) == (178, 50, 50)
     assert "--method tint" in run("info", "out.png").stdout
     assert "tint" in run("stylize", "--help").stdout
+    done = run(
+        "stylize", "grey.png", "red.png", "--style-loss", "mean", "--size", "64", "--steps", "2", "-o", "mean.png"
+    )
+    assert (done.returncode, done.stdout) == (0, "mean.png\n"), done.stderr
+    assert "--style-loss mean" in run("info", "mean.png").stdout
 
 
 def test_names_of_this_package_are_not_taken() -> None:

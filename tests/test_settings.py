@@ -30,6 +30,7 @@ OTHER: dict[str, Any] = {
     "blend": (0.25, 0.75),
     "keep_color": "luminance",
     "preset": "gatys2015",
+    "style_loss": "other",
     "encoder": "vgg19",
     "pooling": "average",
     "content_layers": ("relu3_1", "relu4_2"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from impasto.objective import Objective
     from impasto.pipeline import Job, plan, stylize
     from impasto.settings import Settings
+    from impasto.styleloss import STYLE_LOSSES, StyleLoss
+    from impasto.stylizers.core import Step
     from impasto.stylizers.optimize import PixelOptimizer
 
 _HOMES = {
@@ -39,7 +41,10 @@ _HOMES = {
     "OptionError": "impasto.errors",
     "PixelOptimizer": "impasto.stylizers.optimize",
     "Renderer": "impasto.methods.base",
+    "STYLE_LOSSES": "impasto.styleloss",
     "Settings": "impasto.settings",
+    "Step": "impasto.stylizers.core",
+    "StyleLoss": "impasto.styleloss",
     "StyleInput": "impasto.methods.base",
     "TwoStage": "impasto.methods.two_stage",
     "WeightsError": "impasto.errors",
@@ -53,6 +58,7 @@ _HOMES = {
 
 __all__ = [
     "METHODS",
+    "STYLE_LOSSES",
     "DivergedError",
     "Encoder",
     "Frame",
@@ -66,7 +72,9 @@ __all__ = [
     "PixelOptimizer",
     "Renderer",
     "Settings",
+    "Step",
     "StyleInput",
+    "StyleLoss",
     "TwoStage",
     "WeightsError",
     "load_encoder",

@@ -1,26 +1,30 @@
 """What it means for two pictures to share content, or style: functions of features, and nothing else.
 
-One statistic carries a style: the raw second moments of a layer's features, divided by the number of positions,
-with their mean (`Moments`). Both are averages over pixels, so pictures, regions and tiles combine by adding.
+One statistic carries a style here: the raw second moments of a layer's features, divided by the number of positions.
+They are averages over pixels, so pictures, regions and tiles combine by adding.
 Every source's Gram matrix and every source's loss is that statistic, or a squared distance, times a factor that
 depends only on the layer's filters N and positions M; the factors have names here (`CONTENT_SCALES`,
 `STYLE_SCALES`), so that a published weight means the same thing here as it did there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from impasto.errors import OptionError
+from impasto.styleloss import StyleLoss
+
 __all__ = [
     "CONTENT_SCALES",
+    "GRAM",
     "STYLE_SCALES",
-    "Moments",
+    "GramLoss",
     "content_loss",
     "gram",
-    "moments",
     "relative_content_loss",
     "relative_style_loss",
     "style_loss",
@@ -83,13 +87,17 @@ class _BandedGram(torch.autograd.Function):
         return torch.bmm(flat, slope).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
-def gram(features: Tensor) -> Tensor:
+def gram(features: Tensor, mask: Tensor | None = None) -> Tensor:
     """Raw second moments `G_ij = 1/M sum_k F_ik F_jk`: `(B, C, H, W)` -> `(B, C, C)`, float32 (or float64).
 
     Gatys et al. 2015, eq. 3, divided by the M = H W positions so that pictures of different sizes compare.
-    Multiply by M for the sums of the paper.
+    Multiply by M for the sums of the paper. With a soft `mask` T, `(1, 1, H, W)`, it is guided (Gatys et al. 2017,
+    arXiv:1611.07865): `sum_k T_k^2 F_ik F_jk / sum_k T_k^2`; 0 for a mask that lets nothing through.
     """
     positions = features.shape[2] * features.shape[3]
+    if mask is not None:
+        share = _wide(mask).square().mean().clamp_min(1e-12)
+        return gram(features * mask.to(features.dtype)) / share
     if features.dtype == torch.bfloat16 and positions >= 64 * _BandedGram.BANDS:
         return _BandedGram.apply(features)  # type: ignore[no-any-return, no-untyped-call]
     flat = _wide(features).flatten(2)
@@ -103,43 +111,51 @@ def _wide(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Moments:
-    """A layer's style: `mean` `(B, C)` and `gram` `(B, C, C)`, averages over `positions` pixels.
+class GramLoss(StyleLoss):
+    """A style as Gram matrices (Gatys et al. 2015), compared by their squared differences.
 
-    `a + b` is the statistic of both sets of pixels together (tiles of one picture, regions, pictures side by
-    side); `mix` weighs pictures regardless of their size.
+    `scale`: `relative`, the differences divided by the target's squared norm, or one of `STYLE_SCALES`.
     """
 
-    mean: Tensor
-    gram: Tensor
-    positions: int
+    scale: str = "relative"
+    name: ClassVar[str] = "gram"
 
-    def __add__(self, other: "Moments") -> "Moments":
-        total = self.positions + other.positions
-        a, b = self.positions / total, other.positions / total
-        return Moments(a * self.mean + b * other.mean, a * self.gram + b * other.gram, total)
+    def target(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`gram`, `(B, C, C)`."""
+        return gram(features, mask)
 
-    @staticmethod
-    def mix(parts: list["Moments"], weights: list[float]) -> "Moments":
-        """The weighted mean of several styles; weights are divided by their sum."""
+    def mix(self, targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """The weighted mean: `sum_i w_i G_i`."""
         total = sum(weights)
-        return Moments(
-            torch.stack([w / total * p.mean for p, w in zip(parts, weights, strict=True)]).sum(0),
-            torch.stack([w / total * p.gram for p, w in zip(parts, weights, strict=True)]).sum(0),
-            sum(p.positions for p in parts),
-        )
+        return torch.stack([w / total * each for each, w in zip(targets, weights, strict=True)]).sum(0)
+
+    def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`relative_style_loss`, or `style_loss` with the scale; its M counts what a mask lets through."""
+        second = gram(features, mask)
+        if self.scale == "relative":
+            return relative_style_loss(second, target)
+        positions = features.shape[2] * features.shape[3]
+        seen = positions if mask is None else round(positions * float(mask.square().mean()))
+        return style_loss(second, target, seen, self.scale)
+
+    def scaled(self, scale: str) -> "GramLoss":
+        """In a source's convention; `OptionError` for one there is not."""
+        if scale not in ("relative", *STYLE_SCALES):
+            raise OptionError(f"unknown scale {scale!r}; choose one of {', '.join(('relative', *STYLE_SCALES))}")
+        return GramLoss(scale)
 
 
-def moments(features: Tensor) -> Moments:
-    """Mean and raw second moments of `(B, C, H, W)` over its H W positions."""
-    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-    return Moments(features.mean(dim=(2, 3), dtype=dtype), gram(features), features.shape[2] * features.shape[3])
+GRAM = GramLoss()
+"""The style loss `gram`, relative."""
 
 
-def content_loss(features: Tensor, target: Tensor, scale: str = "half-sum") -> Tensor:
-    """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015, eq. 1."""
+def content_loss(features: Tensor, target: Tensor, scale: str = "half-sum", mask: Tensor | None = None) -> Tensor:
+    """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015, eq. 1.
+
+    `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts; M counts them all.
+    """
     _, n, height, width = features.shape
-    return CONTENT_SCALES[scale](n, height * width) * (_wide(features) - _wide(target)).square().sum()
+    return CONTENT_SCALES[scale](n, height * width) * _counted((_wide(features) - _wide(target)).square(), mask).sum()
 
 
 def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gatys") -> Tensor:
@@ -150,10 +166,18 @@ def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gat
     return STYLE_SCALES[scale](second.shape[-1], positions) * (second - target).square().sum()
 
 
-def relative_content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the layer's scale."""
+def relative_content_loss(features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the layer's scale.
+
+    `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts, above and below the line.
+    """
     target = _wide(target)
-    return (_wide(features) - target).square().sum() / target.square().sum().clamp_min(1e-12)
+    apart, whole = _counted((_wide(features) - target).square(), mask), _counted(target.square(), mask)
+    return apart.sum() / whole.sum().clamp_min(1e-12)
+
+
+def _counted(squares: Tensor, mask: Tensor | None) -> Tensor:
+    return squares if mask is None else squares * mask
 
 
 def relative_style_loss(second: Tensor, target: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A loss for a picture, composed of named, weighted terms.
 
-    objective = Objective([content_term("relu4_2", target, 1.0), style_term("relu1_1", moments, 0.2)])
+    objective = Objective([content_term("relu4_2", target, 1.0), style_term("relu1_1", gram, 0.2)])
     losses = objective(encoder.features(image, objective.layers), image)
     losses.total.backward()
 
@@ -9,23 +9,17 @@ A reconstruction is an objective with one term; a ratio grid is a loop over obje
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from impasto.errors import ImpastoError
-from impasto.losses import (
-    CONTENT_SCALES,
-    STYLE_SCALES,
-    Moments,
-    content_loss,
-    gram,
-    relative_content_loss,
-    relative_style_loss,
-    style_loss,
-    total_variation,
-)
+from impasto.errors import OptionError
+from impasto.losses import CONTENT_SCALES, GRAM, content_loss, relative_content_loss, total_variation
+from impasto.styleloss import StyleLoss
 
-__all__ = ["Losses", "Objective", "Term", "content_term", "style_term", "variation_term"]
+__all__ = ["Losses", "Objective", "Term", "content_term", "mask_at", "style_term", "variation_term"]
 
 
 @dataclass(frozen=True)
@@ -83,29 +77,41 @@ class Objective:
         )
 
 
-def content_term(layer: str, target: Tensor, weight: float, scale: str = "relative") -> Term:
-    """Keep `layer` near `target` `(B, C, H, W)`; `scale` is `relative` or one of `losses.CONTENT_SCALES`."""
+def content_term(
+    layer: str, target: Tensor, weight: float, scale: str = "relative", mask: Tensor | None = None
+) -> Term:
+    """Keep `layer` near `target` `(B, C, H, W)`; `scale` is `relative` or one of `losses.CONTENT_SCALES`.
+
+    `mask`: a soft one of any size, `(1, 1, H, W)` in [0, 1]; what it leaves out counts nothing.
+    """
     _check_scale(scale, ("relative", *CONTENT_SCALES))
+    seen = None if mask is None else mask_at(mask, target)
 
     def loss(features: Mapping[str, Tensor], _: Tensor) -> Tensor:
         if scale == "relative":
-            return relative_content_loss(features[layer], target)
-        return content_loss(features[layer], target, scale)
+            return relative_content_loss(features[layer], target, seen)
+        return content_loss(features[layer], target, scale, seen)
 
     return Term(f"content/{layer}", weight, (layer,), loss)
 
 
-def style_term(layer: str, target: Moments, weight: float, scale: str = "relative") -> Term:
-    """Bring `layer`'s second moments to `target`'s; `scale` is `relative` or one of `losses.STYLE_SCALES`."""
-    _check_scale(scale, ("relative", *STYLE_SCALES))
+def style_term(layer: str, target: Any, weight: float, loss: StyleLoss = GRAM, mask: Tensor | None = None) -> Term:
+    """Bring `layer` to a style: `target` is what `loss.target` gave for it, or `loss.mix` of several.
 
-    def loss(features: Mapping[str, Tensor], _: Tensor) -> Tensor:
-        second, positions = gram(features[layer]), features[layer].shape[2] * features[layer].shape[3]
-        if scale == "relative":
-            return relative_style_loss(second, target.gram)
-        return style_loss(second, target.gram, positions, scale)
+    `mask`: the region that is to have this style, soft, of any size, `(1, 1, H, W)` in [0, 1].
+    """
 
-    return Term(f"style/{layer}", weight, (layer,), loss)
+    def distance(features: Mapping[str, Tensor], _: Tensor) -> Tensor:
+        found = features[layer]
+        return loss.distance(found, target, None if mask is None else mask_at(mask, found))
+
+    return Term(f"style/{layer}", weight, (layer,), distance)
+
+
+def mask_at(mask: Tensor, features: Tensor) -> Tensor:
+    """A soft mask, `(1, 1, H, W)`, as those features see it: averaged down to their size, on their device."""
+    kind = torch.float64 if features.dtype == torch.float64 else torch.float32
+    return interpolate(mask.to(features.device, kind), size=features.shape[-2:], mode="area")
 
 
 def variation_term(weight: float, scale: str = "sum") -> Term:
@@ -121,4 +127,4 @@ def variation_term(weight: float, scale: str = "sum") -> Term:
 
 def _check_scale(scale: str, known: tuple[str, ...]) -> None:
     if scale not in known:
-        raise ImpastoError(f"unknown scale {scale!r}; choose one of {', '.join(known)}")
+        raise OptionError(f"unknown scale {scale!r}; choose one of {', '.join(known)}")

@@ -116,6 +116,9 @@ class Settings(BaseModel):
             shown="NAME",
         ),
     ] = "impasto"
+    style_loss: Annotated[
+        str, _option("What a style is to the optimiser: the statistic it brings to the painting's.", _BALANCE)
+    ] = "gram"
     encoder: Annotated[
         str,
         _option(
@@ -323,6 +326,7 @@ class Options(TypedDict, total=False):
     blend: Any
     keep_color: KeepColor
     preset: str
+    style_loss: str
     encoder: Any
     pooling: Pooling
     content_layers: Any

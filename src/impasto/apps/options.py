@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 from impasto.errors import OptionError
 from impasto.methods.base import METHODS
 from impasto.settings import GROUPS, OPTIONS, Option
+from impasto.styleloss import STYLE_LOSSES
 
 __all__ = [
     "FILES",
@@ -88,8 +89,9 @@ class SettingsCommand(TyperCommand):
             value = known.get(parameter.name or "")
             if value is not None and value is not False and value != () and not parameter.default:
                 parameter.default = ", ".join(value) if isinstance(value, tuple) else value
-            if parameter.name == METHODS.kind:
-                parameter.metavar = "|".join(METHODS.names)
+            for registry in (METHODS, STYLE_LOSSES):
+                if parameter.name == registry.kind:
+                    parameter.metavar = "|".join(registry.names)
         super().format_help(ctx, formatter)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from impasto.compose.sheets import Cell, Task, Work, open_cell, settings_of, title_of
 from impasto.errors import ImpastoError
 from impasto.image import Source, resize
-from impasto.losses import gram, moments, relative_content_loss, relative_style_loss
+from impasto.losses import GRAM, gram, relative_content_loss, relative_style_loss
 from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.presets import preset
@@ -149,7 +149,7 @@ def growing(layers: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
 def style_terms(encoder: Encoder, picture: Tensor, layers: Sequence[str]) -> list[Term]:
     """Terms that ask for the Gram matrices of `picture`, each layer with an equal share of a weight of 1."""
     features = encoder.features(picture, layers)
-    return [style_term(layer, moments(features[layer]), 1 / len(layers)) for layer in layers]
+    return [style_term(layer, GRAM.target(features[layer]), 1 / len(layers)) for layer in layers]
 
 
 @torch.no_grad()

@@ -9,22 +9,24 @@ Where this leaves the paper, by default and why:
 Any of the sources' own conventions is a preset (`impasto.presets`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from impasto.errors import ImpastoError, OptionError
 from impasto.image import resample, resize
-from impasto.losses import Moments, moments
+from impasto.losses import GRAM
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.settings import Settings
+from impasto.styleloss import STYLE_LOSSES, StyleLoss
 from impasto.stylizers.core import Step, shares
 from impasto.stylizers.descent import descend, pyramid
 
-__all__ = ["PixelOptimizer", "Style"]
+__all__ = ["MakeTerms", "PixelOptimizer", "Style"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked at again at half
 # its size, no coarser.
@@ -32,6 +34,11 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked for in full they
 # are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
+
+
+Features: TypeAlias = Mapping[str, Tensor]
+MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
+"""Terms of one's own for a photo, at the size it is optimised at."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,15 @@ class Style:
 class PixelOptimizer:
     """A `Stylizer` that optimises pixels under `encoder`'s features, on the encoder's device.
 
-    Of `settings` it honours what is about balance, layers and descent. Raises `ImpastoError` at once for a layer the
-    encoder lacks.
+    Of `settings` it honours what is about balance, layers and descent. `terms`: more of them, asked for at every size
+    of the pyramid with the photo of that size, `(1, 3, H, W)`, and the encoder. Raises `ImpastoError` at once for a
+    layer the encoder lacks.
     """
 
-    def __init__(self, encoder: Encoder, settings: Settings | None = None) -> None:
-        self.encoder, self.settings = encoder, settings or Settings()
+    def __init__(self, encoder: Encoder, settings: Settings | None = None, *, terms: Sequence[MakeTerms] = ()) -> None:
+        self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
+        self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
         try:
             self.recipe = replace(
                 recipe,
@@ -139,47 +148,63 @@ class PixelOptimizer:
     @torch.no_grad()
     def _objective(self, photo: Tensor, style: Style, last: bool) -> Objective:
         """What one size of the pyramid aims at; `last`: after coarser ones."""
-        recipe, encoder = self.recipe, self.encoder
-        terms: list[Term] = []
-        mixed = self._style_moments(style, round(max(photo.shape[-2:]) * self.settings.style_scale))
-        if self.settings.strength < 1:
-            plain = encoder.features(photo, mixed)
-            shares = [1 - self.settings.strength, self.settings.strength]
-            mixed = {layer: Moments.mix([moments(plain[layer]), aim], shares) for layer, aim in mixed.items()}
-        if recipe.content_weight > 0:
-            for layer, own in encoder.features(photo, recipe.content_layers).items():
-                target, share = own, recipe.content_share
-                if recipe.content_scale == "relative":
-                    contrast = _contrast(own, mixed[layer])
-                    target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
-                terms.append(content_term(layer, target, share, recipe.content_scale))
+        recipe = self.recipe
+        long_side = round(max(photo.shape[-2:]) * self.settings.style_scale)
+        seen = [self._seen(picture, long_side) for picture in style.pictures]
+        terms = self._content_terms(photo, seen, style.weights)
         if recipe.style_weight > 0:
-            for layer in recipe.style_layers:
+            for layer, aim in self._aims(photo, seen, style.weights, recipe.style_layers, self.loss).items():
                 share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
-                terms.append(style_term(layer, mixed[layer], share, recipe.style_scale))
+                terms.append(style_term(layer, aim, share, self.loss))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
+        terms += [term for make in self.terms for term in make(photo, self.encoder)]
         return Objective(terms)
 
-    def _style_moments(self, style: Style, long_side: int) -> dict[str, Moments]:
+    def _content_terms(self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float]) -> list[Term]:
+        """What holds the photo's forms, made to suit a pale or a strong style where terms are relative."""
+        recipe = self.recipe
+        if recipe.content_weight == 0:
+            return []
+        relative = recipe.content_scale == "relative"
+        aims = self._aims(photo, seen, weights, recipe.content_layers, GRAM) if relative else {}
+        terms = []
+        for layer, own in self.encoder.features(photo, recipe.content_layers).items():
+            target, share = own, recipe.content_share
+            if relative:
+                contrast = _contrast(own, aims[layer])
+                target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
+            terms.append(content_term(layer, target, share, recipe.content_scale))
+        return terms
+
+    def _seen(self, picture: Tensor, long_side: int) -> Features:
+        """The features of a style picture at that size."""
         layers = dict.fromkeys((*self.recipe.style_layers, *self.recipe.content_layers))
-        found: list[dict[str, Moments]] = []
-        for picture in style.pictures:
-            scaled = resize(picture, _scaled(picture, long_side)).to(self.encoder.device)
-            features = self.encoder.features(scaled, layers)
-            found.append({layer: moments(features[layer]) for layer in layers})
-        return {layer: Moments.mix([each[layer] for each in found], list(style.weights)) for layer in layers}
+        return self.encoder.features(resize(picture, _scaled(picture, long_side)).to(self.encoder.device), layers)
+
+    def _aims(
+        self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float], layers: Iterable[str], loss: StyleLoss
+    ) -> dict[str, Any]:
+        """The target of each layer: of the styles by their weights, and of the photo by what strength leaves to it."""
+        strength = self.settings.strength
+        plain = self.encoder.features(photo, layers) if strength < 1 else {}
+        aims = {}
+        for layer in layers:
+            aims[layer] = loss.mix([loss.target(each[layer]) for each in seen], weights)
+            if plain:
+                aims[layer] = loss.mix([loss.target(plain[layer]), aims[layer]], [1 - strength, strength])
+        return aims
 
 
-def _contrast(photo: Tensor, style: Moments) -> float:
-    """The style's root mean square of a layer, in units of the photo's: what balances the terms for a pair.
+def _contrast(photo: Tensor, style: Tensor) -> float:
+    """The root mean square of a layer, by its Gram matrix `style`, in units of the photo's: it balances the terms.
 
     A pale style (below 1) leaves room for that share of the photo's contrast: asked for all of it, a picture that
     must also have the style's moments answers with the loudest of the photo's forms and loses the others. Under a
     strong style (above 1) the photo's features are small beside the picture's own; their distance, relative to
     themselves, would outweigh the style, and counts for less in that measure.
     """
-    energy = style.gram.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
+    energy = style.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
     return energy.clamp(1e-4, 1e4).sqrt().item()
 
 
