@@ -15,7 +15,19 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "registry", "image", "picturefile", "color", "samples", "sources", "home", "assets"),
+    "ground": (
+        "errors",
+        "registry",
+        "files",
+        "layers",
+        "image",
+        "picturefile",
+        "color",
+        "samples",
+        "sources",
+        "home",
+        "assets",
+    ),
     "losses": ("styleloss", "losses", "objective", "presets"),
     "settings": ("settings",),
     "nets": ("nets",),
@@ -188,8 +200,28 @@ def test_only_apps_talk_to_people(name: str) -> None:
     assert room(name) == "apps" or not {"typer", "rich", "click"} & outside(name)
 
 
+def raised(name: str) -> list[str]:
+    """The texts of the errors a module raises; what is filled in stands as `…`, commands to be typed are left out."""
+    found = []
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            parts = [each for arg in node.exc.args for each in ast.walk(arg)]
+            text = "".join(
+                each.value for each in parts if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            )
+            found.append(re.sub(r"\(impasto [^)]*\)", "", text))
+    return found
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_library_errors_name_parameters_and_no_flags(name: str) -> None:
+    if room(name) == "apps":
+        return
+    assert not [text for text in raised(name) if re.search(r"(?<![\w-])--?[a-z]", text)]
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    path = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); "
+    path = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
     return subprocess.run([sys.executable, "-c", path + code], capture_output=True, text=True, check=False)
 
 
@@ -199,6 +231,21 @@ def test_importing_the_package_is_quick() -> None:
     loaded = set(done.stdout.split())
     assert "impasto" in loaded
     assert not loaded & (REQUIRED | OPTIONAL)
+
+
+def test_a_picture_needs_little_of_scikit_image_and_leaves_the_process_as_it_is() -> None:
+    """Its sample photos are files; its algorithms take long to import. And no network changes how memory is kept."""
+    code = """
+import impasto
+impasto.stylize('cat', 'starry-night', method='fast', size=48, device='cpu')
+print(*sys.modules)
+"""
+    done = run(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = done.stdout.split()
+    assert "skimage" in loaded
+    assert not [name for name in loaded if name.startswith(("skimage.exposure", "scipy"))]
+    assert "impasto.nets.memory" not in loaded, "that is for applications"
 
 
 def test_imports_are_silent() -> None:

@@ -275,14 +275,14 @@ def test_too_little_memory_says_what_to_lower(capsys, allocate):
 # ------------------------------------------------------------------------------------------------- Ctrl-C
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_saves_the_picture_and_the_losses_so_far(run, times):
+@pytest.mark.parametrize(("times", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)])
+def test_ctrl_c_and_sigterm_save_the_picture_and_the_losses_so_far(run, times, sent):
     args = ["stylize", "photo.png", "waves.png", "-o", "out.png", "--size", "64", "--steps", "100000"]
     plotted = args + (["--trace", "losses.csv"] if times == 2 and pytest.importorskip("matplotlib") else [])
     with process(*plotted, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         first = child.stderr.readline()
         for _ in range(times):
-            child.send_signal(signal.SIGINT)
+            child.send_signal(sent)
         out, err = child.communicate(timeout=60)
     assert first.startswith("step 1/100000")
     assert (child.returncode, out) == (130, "out.png\n")

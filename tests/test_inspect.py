@@ -22,7 +22,7 @@ from impasto.compose.inspect import (
     strongest,
 )
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, resize, save_picture
+from impasto.image import open_picture, read_recipe, resize, save_picture
 from impasto.nets.encoder import Architecture, Encoder
 from impasto.samples import sample
 
@@ -296,6 +296,9 @@ def test_the_sheet_of_a_style(name: str, folder: Path) -> None:
     head = Path(name).read_bytes()[:4]
     assert head == (b"%PDF" if name.endswith("pdf") else b"\x89PNG")
     assert {each.name for each in folder.iterdir()} == {"photo.png", name}
+    recipe = read_recipe(name)
+    assert recipe is not None
+    assert (recipe["sheet"], recipe["gram"], recipe["picture"]) == ("inspect", True, {"name": "photo.png"})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from impasto.apps.recipe import command
 from impasto.color import luminance_transfer
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
@@ -472,3 +473,29 @@ def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.I
     assert step.image.shape == (1, 3, 40, 48)
     with pytest.raises(ImpastoError, match="my-own"):
         plan(photo, ["nothing-of-the-sort"], method="fast", **QUICK)
+
+
+def test_an_array_among_names_is_a_style_like_another(reader: str, speaks_to: str, photo: Image.Image) -> None:
+    learned(speaks_to).save(own_bank())
+    noise = np.asarray(PAINTING)
+    job = plan(photo, ["my-own", noise], method="arbitrary", network=reader, **QUICK)
+    assert torch.isfinite(style_of(job)).all()
+    assert job.recipe["styles"] == [{"name": "my-own"}, {"in memory": "ndarray"}]
+    learned("another network").save(own_bank())
+    with pytest.raises(ImpastoError, match=r"'my-own'.*another network"):
+        plan(photo, ["my-own", noise], method="arbitrary", network=reader, **QUICK)
+
+
+def test_a_style_learned_anew_is_not_what_a_recipe_meant(reader: str, speaks_to: str, photo: Image.Image) -> None:
+    bank = learned(speaks_to)
+    bank.save(own_bank())
+    options: dict[str, Any] = {"method": "fast", "network": reader, **QUICK}
+    job = plan(photo, ["my-own", "harbour"], **options)
+    digest = bank.digest("my-own")
+    assert job.recipe["vectors"] == {"my-own": digest}, "those of the network itself are known by its fingerprint"
+    line = command(json.loads(json.dumps(job.recipe | {"content": {"name": "cat"}})), "out.png")
+    assert f" my-own@{digest} harbour " in str(line)
+    assert torch.equal(style_of(plan(photo, [f"my-own@{digest}", "harbour"], **options)), style_of(job))
+    bank.learned("my-own", bank.vector("my-own") + 1).save(own_bank())
+    with pytest.raises(ImpastoError, match="'my-own' was learned anew"):
+        plan(photo, [f"my-own@{digest}"], **options)

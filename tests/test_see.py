@@ -136,7 +136,8 @@ def test_png_is_exact_and_carries_its_recipe() -> None:
 
 def test_pdf_holds_the_same_sheet() -> None:
     sheet = Sheet("t", ("r",), ("c",), (Cell(0, 0, torch.rand(1, 3, 1, 1).expand(1, 3, 64, 48)),))
-    save_sheet("sheet.pdf", sheet)
+    save_sheet("sheet.pdf", sheet, recipe={"steps": 3, "name": "絵"})
+    assert read_recipe("sheet.pdf") == {"steps": 3, "name": "絵"}
     data = Path("sheet.pdf").read_bytes()
     assert data.startswith(b"%PDF-")
     with Image.open(io.BytesIO(data[data.index(b"\xff\xd8\xff") :])) as page:
@@ -144,6 +145,14 @@ def test_pdf_holds_the_same_sheet() -> None:
     assert there.shape == here.shape
     assert np.abs(there - here).mean() < 1
     assert sorted(path.name for path in Path().iterdir()) == ["sheet.pdf"]
+
+
+def test_a_pdf_of_others_holds_no_recipe() -> None:
+    Image.new("RGB", (8, 8)).save("other.pdf", subject='{"impasto": 3}')
+    Path("broken.pdf").write_bytes(b"%PDF-1.4 and then nothing")
+    assert read_recipe("other.pdf") is read_recipe("broken.pdf") is None
+    with pytest.raises(ImpastoError, match="does not exist"):
+        read_recipe("none.pdf")
 
 
 def test_a_title_has_only_letters_that_can_be_drawn() -> None:
@@ -217,7 +226,7 @@ def test_a_folder_of_something_else_is_left_alone(text: str | None) -> None:
     if text is not None:
         (folder / "recipe.json").write_text(text)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(ImpastoError, match="another -o"):
+    with pytest.raises(ImpastoError, match="another name"):
         next(toy().make(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -359,7 +368,7 @@ def test_values_are_read_as_what_they_are() -> None:
     assert read_values("steps", "1,20") == (1, 20)
     assert read_values("init", "noise") == ("noise",)
     for over, text in [("steps", "1.5"), ("strength", "a"), ("strength", ""), ("strength", "nan"), ("preset", "a,")]:
-        with pytest.raises(ImpastoError, match="--values"):
+        with pytest.raises(ImpastoError, match="`values`"):
             read_values(over, text)
 
 
@@ -477,7 +486,7 @@ def test_help_has_examples_and_defaults(run, command) -> None:
         (("reconstruct", "photo.png", "--content", "--layers", ","), "--layers"),
         (("reconstruct", "photo.png", "--content", "--steps", "0"), "steps"),
         (("reconstruct", "photo.png", "--content", "--seed", "-1"), "seed"),
-        (("reconstruct", "photo.png", "--content", "--tv-weight", "-1"), "tv_weight"),
+        (("reconstruct", "photo.png", "--content", "--tv-weight", "-1"), "--tv-weight"),
         (("reconstruct", "photo.png", "--content", "--size", "40"), "--size"),
         (("reconstruct", "none.png", "--content"), "none.png"),
         (("reconstruct", "photo.png", "--content", "--encoder", "other"), "no encoder 'other'"),

@@ -320,6 +320,13 @@ def test_a_bomb_is_refused_from_its_header_in_little_memory(tmp_path: Path) -> N
     assert int(grown) < 10_000  # kB; decoded it would be 200 000
 
 
+@pytest.mark.parametrize("name", ["upload_bytes", "pixels", "size", "styles", "steps", "waiting"])
+def test_limits_that_count_are_whole_numbers(name: str) -> None:
+    with pytest.raises(ImpastoError, match=f"{name} must be a whole number, not 100.25"):
+        Limits(**{name: 100.25})  # type: ignore[arg-type]
+    assert getattr(Limits(**{name: 100}), name) == 100  # type: ignore[arg-type]
+
+
 def test_bytes_are_counted_while_they_are_read() -> None:
     class Endless(BytesIO):
         given = 0

@@ -4,14 +4,12 @@ After Gatys, Bethge, Hertzmann and Shechtman, "Preserving color in neural artist
 arXiv:1606.05897. Images are RGB in [0, 1], sRGB-coded, shape (B, 3, H, W).
 """
 
-import numpy as np
 import torch
-from skimage.exposure import match_histograms
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import InputError
 
-__all__ = ["luminance", "luminance_transfer", "match_histogram", "match_statistics", "statistics_map"]
+__all__ = ["luminance", "luminance_transfer", "match_statistics", "statistics_map"]
 
 # Linear sRGB -> CIE XYZ, D65, 2 degree observer (IEC 61966-2-1).
 _XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
@@ -38,7 +36,7 @@ def luminance_transfer(output: Tensor, content: Tensor) -> Tensor:
     """
     output, content = _rgb(output), _rgb(content)
     if content.shape[2:] != output.shape[2:] or content.shape[0] not in (1, output.shape[0]):
-        raise ImpastoError(f"content {tuple(content.shape)} does not fit {tuple(output.shape)}; resize it first")
+        raise InputError(f"content {tuple(content.shape)} does not fit {tuple(output.shape)}; resize it first")
     light, chroma = _to_lab(output)[:, :1], _to_lab(content)[:, 1:].expand(len(output), -1, -1, -1)
     rgb = _linear_from_lab(torch.cat([light, chroma], dim=1))
     outside = ((rgb < -1e-6) | (rgb > 1 + 1e-6)).any(dim=1)
@@ -71,7 +69,7 @@ def statistics_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     source, target = _rgb(source), _rgb(target)
     if target.shape[0] not in (1, source.shape[0]):
-        raise ImpastoError(f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each")
+        raise InputError(f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each")
     (mean_s, cov_s), (mean_t, cov_t) = _statistics(source), _statistics(target)
     values, vectors = torch.linalg.eigh(cov_s)
     values = torch.where(values < _ROUNDING_VARIANCE, 0.0, values)
@@ -91,22 +89,9 @@ def match_statistics(source: Tensor, target: Tensor) -> Tensor:
     return (torch.einsum("bij,bjhw->bihw", matrix, source) + offset[..., None, None]).clamp(0, 1)
 
 
-def match_histogram(source: Tensor, target: Tensor) -> Tensor:
-    """`source` (B, 3, H, W) with the histogram of `target` in each channel, by scikit-image.
-
-    The pictures may differ in size, and `target` may be a batch of one. Not differentiable.
-    """
-    source, target = _rgb(source), _rgb(target)
-    if target.shape[0] not in (1, source.shape[0]):
-        raise ImpastoError(f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each")
-    pairs = zip(source.detach(), target.detach().expand(len(source), -1, -1, -1), strict=True)
-    matched = [match_histograms(s.cpu().numpy(), t.cpu().numpy(), channel_axis=0) for s, t in pairs]
-    return torch.from_numpy(np.stack(matched)).to(source).clamp(0, 1)
-
-
 def _rgb(image: Tensor) -> Tensor:
     if image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
-        raise ImpastoError(f"a tensor of shape {tuple(image.shape)} is not RGB; give (B, 3, H, W)")
+        raise InputError(f"a tensor of shape {tuple(image.shape)} is not RGB; give (B, 3, H, W)")
     return image
 
 

@@ -2,8 +2,6 @@
 
 import math
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
+from impasto.files import FORMATS, whole
 from impasto.picturefile import MAX_PIXELS, Array, decode, decoding, opened, read_recipe, recipe_options
 
 __all__ = [
@@ -42,15 +41,6 @@ MIN_SIDE = 16
 """Shortest side of a picture, in pixels: below it the deeper layers of an encoder have nothing to see."""
 
 _ROUNDING = 1e-4  # how far outside [0, 1] a float may lie and still count as rounding; it is clamped
-_FORMATS = {
-    ".avif": "AVIF",
-    ".jpeg": "JPEG",
-    ".jpg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,16 +71,16 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
     than `MIN_SIDE` on a side (also after the reduction) or has more than `MAX_PIXELS` pixels.
     """
     if size is not None and (not isinstance(size, int) or size < MIN_SIDE):
-        raise ImpastoError(f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}")
+        raise OptionError(f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}")
     name, pixels, notes = _pixels(source)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
-        raise ImpastoError(f"{name} is {width} x {height} pixels; each side needs at least {MIN_SIDE}")
+        raise InputError(f"{name} is {width} x {height} pixels; each side needs at least {MIN_SIDE}")
     if height * width > MAX_PIXELS:
-        raise ImpastoError(f"{name} has {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
+        raise InputError(f"{name} has {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
     target = fit(height, width, size or max(height, width))
     if min(target) < MIN_SIDE:
-        raise ImpastoError(f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size")
+        raise InputError(f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size")
     image, alpha = _planes(pixels, target)
     return Picture(image, alpha, notes)
 
@@ -108,7 +98,7 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
         return "the tensor", _checked(_channels_last(source), "the tensor"), ()
     if isinstance(source, np.ndarray):
         return "the array", _checked(source[..., None] if source.ndim == 2 else source, "the array"), ()
-    raise ImpastoError(f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor")
+    raise InputError(f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor")
 
 
 def _channels_last(tensor: Tensor) -> Array:
@@ -116,7 +106,7 @@ def _channels_last(tensor: Tensor) -> Array:
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3:
-        raise ImpastoError(f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)")
+        raise InputError(f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)")
     if tensor.is_floating_point():
         tensor = tensor.float()  # numpy has no bfloat16
     return tensor.permute(1, 2, 0).numpy()
@@ -126,16 +116,16 @@ def _checked(pixels: Array, name: str) -> Array:
     """The same array, known to be (H, W, 1 | 3 | 4), not empty, of a known type and in its range."""
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.size == 0:
         shape = " x ".join(map(str, pixels.shape))
-        raise ImpastoError(f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels")
+        raise InputError(f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels")
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
     if pixels.dtype.kind != "f":
-        raise ImpastoError(f"{name} is of type {pixels.dtype}; give uint8, uint16 or floats in [0, 1]")
+        raise InputError(f"{name} is of type {pixels.dtype}; give uint8, uint16 or floats in [0, 1]")
     if not np.isfinite(pixels).all():
-        raise ImpastoError(f"{name} holds NaN or infinite values; replace them first")
+        raise InputError(f"{name} holds NaN or infinite values; replace them first")
     low, high = float(pixels.min()), float(pixels.max())
     if low < -_ROUNDING or high > 1 + _ROUNDING:
-        raise ImpastoError(f"{name} ranges from {low:g} to {high:g}; scale it into [0, 1] or give uint8")
+        raise InputError(f"{name} ranges from {low:g} to {high:g}; scale it into [0, 1] or give uint8")
     return pixels
 
 
@@ -202,7 +192,7 @@ def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     if image.ndim != 4 or min(size) < 1:
-        raise ImpastoError(f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)")
+        raise InputError(f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)")
     return functional.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
@@ -212,13 +202,13 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     Raises `ImpastoError` for another shape, for integers and for values that are not finite.
     """
     if image.ndim != 4 or tuple(image.shape[:2]) != (1, 3):
-        raise ImpastoError(f"one picture at a time: give (1, 3, H, W), not {tuple(image.shape)}")
+        raise InputError(f"one picture at a time: give (1, 3, H, W), not {tuple(image.shape)}")
     if alpha is not None and alpha.shape != (1, 1, *image.shape[2:]):
-        raise ImpastoError(f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it")
+        raise InputError(f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it")
     parts = (image,) if alpha is None else (image, alpha)
     for part in parts:
         if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
-            raise ImpastoError("the picture is not made of finite floats; lower the learning rate or the weights")
+            raise InputError("the picture is not made of finite floats; lower the learning rate or the weights")
     levels = [(part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts]
     return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
 
@@ -230,23 +220,23 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     missing or not writable, or the target is a folder or write-protected.
     """
     path = Path(path)
-    form = _FORMATS.get(path.suffix.lower())
+    form = FORMATS.get(path.suffix.lower())
     if form is None:
-        raise ImpastoError(f"{path} has no picture suffix; use one of {' '.join(sorted(_FORMATS))}")
+        raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")
     Image.init()
     if form not in Image.SAVE:
-        raise ImpastoError(f"this Pillow cannot write {form}; save as .png or install a Pillow that has it")
+        raise InputError(f"this Pillow cannot write {form}; save as .png or install a Pillow that has it")
     if path.is_dir():
-        raise ImpastoError(f"{path} is a folder; name a file in it")
+        raise InputError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
-        raise ImpastoError(f"the folder {path.parent} does not exist; make it first")
+        raise InputError(f"the folder {path.parent} does not exist; make it first")
     if path.exists() and not os.access(path, os.W_OK):
-        raise ImpastoError(f"{path} is write-protected; choose another name")
+        raise InputError(f"{path} is write-protected; choose another name")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as err:
-        raise ImpastoError(f"cannot write into {path.parent} ({err.strerror}); choose another folder") from err
+        raise InputError(f"cannot write into {path.parent} ({err.strerror}); choose another folder") from err
     return path
 
 
@@ -254,7 +244,7 @@ def save_notes(
     path: str | os.PathLike[str], image: Tensor | Image.Image, *, alpha: Tensor | None = None
 ) -> tuple[str, ...]:
     """What `save_picture` with the same arguments cannot keep, worth telling before or after it."""
-    if _FORMATS.get(Path(path).suffix.lower()) != "JPEG":
+    if FORMATS.get(Path(path).suffix.lower()) != "JPEG":
         return ()
     opaque = alpha is None or bool((alpha >= 1).all())
     if isinstance(image, Image.Image):
@@ -281,27 +271,19 @@ def save_picture(
     Raises `ImpastoError` for what `check_output` refuses and what cannot be encoded.
     """
     path = check_output(path)
-    form = _FORMATS[path.suffix.lower()]
+    form = FORMATS[path.suffix.lower()]
     if not 1 <= quality <= 100:
-        raise ImpastoError(f"quality {quality} is not between 1 and 100; 95 is a good choice")
+        raise OptionError(f"quality {quality} is not between 1 and 100; 95 is a good choice")
     picture = _eight_bit(image, alpha)
     if form == "JPEG" and picture.mode == "RGBA":
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture).convert("RGB")
     options = _options(form, quality) | recipe_options(form, recipe)
-    target = Path(os.path.realpath(path))  # through a link to the file it names, as open() would
-    # Not tempfile: its files are private to their owner, a picture follows the umask.
-    partial = target.with_name(f".impasto-{secrets.token_hex(8)}.partial")
     try:
-        with open(partial, "xb") as file:
+        with whole(path) as partial, open(partial, "xb") as file:
             picture.save(file, format=form, **options)
-        if target.exists():
-            shutil.copymode(target, partial)
-        os.replace(partial, target)
     except (OSError, ValueError) as err:
-        raise ImpastoError(f"cannot save {path} ({err}); check the disk or try .png") from err
-    finally:
-        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot save {path} ({err}); check the disk or try .png") from err
     return path
 
 
@@ -310,7 +292,7 @@ def _eight_bit(image: Tensor | Image.Image, alpha: Tensor | None) -> Image.Image
     if isinstance(image, Tensor):
         return to_pil(image, alpha)
     if alpha is not None:
-        raise ImpastoError("alpha goes with a tensor; a PIL image brings its own")
+        raise InputError("alpha goes with a tensor; a PIL image brings its own")
     with decoding("the picture"):
         pixels, _ = decode(image)
     if pixels.dtype != np.uint8:

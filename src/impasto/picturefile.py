@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageError
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, InputError, OptionError
 
-__all__ = ["MAX_PIXELS", "Array", "decode", "decoding", "opened", "read_recipe", "recipe_options"]
+__all__ = ["MAX_PIXELS", "Array", "decode", "decoding", "opened", "read_recipe", "recipe_options", "recipe_text"]
 
 Array = NDArray[Any]
 
@@ -66,10 +66,10 @@ def decoding(name: str) -> Iterator[None]:
     except ImpastoError:
         raise
     except MemoryError as err:
-        raise ImpastoError(f"{name} does not fit into memory; reduce it first") from err
+        raise InputError(f"{name} does not fit into memory; reduce it first") from err
     except Exception as err:
         reason = " ".join(str(err).split()) or type(err).__name__
-        raise ImpastoError(f"{name} is damaged or cut short ({reason}); fetch or export it again") from err
+        raise InputError(f"{name} is damaged or cut short ({reason}); fetch or export it again") from err
 
 
 @contextmanager
@@ -85,32 +85,32 @@ def opened(path: Path) -> Iterator[Image.Image]:
             with _only_our_limit():
                 image = Image.open(path)
         except UnidentifiedImageError as err:
-            raise ImpastoError(f"{path} is not a picture that can be read; save it as PNG or JPEG") from err
+            raise InputError(f"{path} is not a picture that can be read; save it as PNG or JPEG") from err
         except PermissionError as err:
-            raise ImpastoError(f"{path} may not be read; check its permissions") from err
+            raise InputError(f"{path} may not be read; check its permissions") from err
     with image, decoding(str(path)):
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise ImpastoError(f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
+            raise InputError(f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
         if image.format == "EPS":  # Pillow would run Ghostscript on it
-            raise ImpastoError(f"{path} is a PostScript program, not a picture; export it as PNG")
+            raise InputError(f"{path} is a PostScript program, not a picture; export it as PNG")
         yield image
 
 
 def _check_file(path: Path) -> None:
     try:
         if path.is_dir():
-            raise ImpastoError(f"{path} is a folder; name a picture in it")
+            raise InputError(f"{path} is a folder; name a picture in it")
         if not path.exists():
-            raise ImpastoError(f"{path} does not exist; check the spelling")
+            raise InputError(f"{path} does not exist; check the spelling")
         if not path.is_file():
-            raise ImpastoError(f"{path} is not a regular file; save the picture to a file first")
+            raise InputError(f"{path} is not a regular file; save the picture to a file first")
         if path.stat().st_size == 0:
-            raise ImpastoError(f"{path} is empty; fetch or export it again")
+            raise InputError(f"{path} is empty; fetch or export it again")
     except ImpastoError:
         raise
     except (OSError, ValueError) as err:  # ValueError: a NUL byte in the name
-        raise ImpastoError(f"{str(path)!r} cannot be opened ({err}); check the path") from err
+        raise InputError(f"{str(path)!r} cannot be opened ({err}); check the path") from err
 
 
 def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
@@ -183,7 +183,7 @@ def _deep_grey(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
 
 def _unit_range(values: Array) -> tuple[Array, tuple[str, ...]]:
     if not np.isfinite(values).all():
-        raise ImpastoError("the picture holds values that are not finite; export it again without them")
+        raise InputError("the picture holds values that are not finite; export it again without them")
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         return values.astype(np.float32), ()
@@ -239,46 +239,76 @@ def _through_profile(base: Image.Image, profile: bytes | None) -> tuple[Image.Im
     return converted, notes
 
 
+def recipe_text(recipe: Mapping[str, object]) -> str:
+    """A JSON-able `recipe` as a text for a place that is shared with others, such as EXIF ImageDescription.
+
+    `OptionError` for what cannot be written as JSON, or is too long.
+    """
+    return _json({_KEY: dict(recipe)})
+
+
 def recipe_options(form: str, recipe: Mapping[str, object] | None) -> dict[str, Any]:
     """Pillow's `save` options that embed a JSON-able `recipe`: PNG iTXt, otherwise EXIF ImageDescription."""
     if recipe is None:
         return {}
-    try:
-        # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of Unicode.
-        text = json.dumps(dict(recipe) if form == "PNG" else {_KEY: dict(recipe)}, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as err:
-        raise ImpastoError(f"the recipe cannot be written as JSON ({err}); use plain numbers and texts") from err
-    if len(text) > _MAX_RECIPE:
-        raise ImpastoError(f"the recipe is {len(text)} characters long; keep it below {_MAX_RECIPE}")
     if form == "PNG":
         info = PngImagePlugin.PngInfo()
-        info.add_itxt(_KEY, text)
+        info.add_itxt(_KEY, _json(dict(recipe)))
         return {"pnginfo": info}
     exif = Image.Exif()
-    exif[_IMAGE_DESCRIPTION] = text
+    exif[_IMAGE_DESCRIPTION] = recipe_text(recipe)
     return {"exif": exif}
 
 
-def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
-    """The recipe `impasto.image.save_picture` wrote into a file of any of its formats; None if there is none.
+def _json(value: Mapping[str, object]) -> str:
+    try:
+        # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of Unicode.
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as err:
+        raise OptionError(f"the recipe cannot be written as JSON ({err}); use plain numbers and texts") from err
+    if len(text) > _MAX_RECIPE:
+        raise OptionError(f"the recipe is {len(text)} characters long; keep it below {_MAX_RECIPE}")
+    return text
 
-    The file is anyone's: what is too long, not JSON or not ours counts as no recipe. The pixels are not
-    decoded. Raises `ImpastoError` if the file is not a picture.
+
+def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
+    """The recipe that is in a picture or a sheet of this package, in any of its formats; None if there is none.
+
+    The file is anyone's: what is too long, not JSON or not ours counts as no recipe. The pixels are not decoded.
+    Raises `InputError` if the file is neither a picture nor a PDF.
     """
-    with opened(Path(path)) as image:
+    path = Path(path)
+    if path.suffix.lower() == ".pdf":
+        _check_file(path)
+        return _parsed(_pdf_subject(path), ours=False)
+    with opened(path) as image:
         try:
             found = image.info.get(_KEY) if image.format == "PNG" else image.getexif().get(_IMAGE_DESCRIPTION)
         except Exception:  # metadata written by others may be broken in any way
             return None
-        if not isinstance(found, str) or len(found) > _MAX_RECIPE:
-            return None
-        try:
-            recipe = json.loads(found, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            return None
-        if image.format != "PNG" and isinstance(recipe, dict):
-            recipe = recipe.get(_KEY)
-        return recipe if isinstance(recipe, dict) else None
+        return _parsed(found, ours=image.format == "PNG")
+
+
+def _pdf_subject(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file, PdfParser.PdfParser(f=file) as pdf:
+            subject = pdf.info.Subject  # its bytes are decoded for attributes only
+        return subject if isinstance(subject, str) else None
+    except Exception:  # a PDF of others may be broken in any way, or none
+        return None
+
+
+def _parsed(found: object, *, ours: bool) -> dict[str, object] | None:
+    """`ours`: the text is a recipe alone, and not one of several things under the name of this package."""
+    if not isinstance(found, str) or len(found) > _MAX_RECIPE:
+        return None
+    try:
+        recipe = json.loads(found, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    if not ours and isinstance(recipe, dict):
+        recipe = recipe.get(_KEY)
+    return recipe if isinstance(recipe, dict) else None
 
 
 def _refuse(constant: str) -> float:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from impasto.errors import OptionError
+from impasto.layers import STYLE_LAYERS
 
 __all__ = ["PRESETS", "Init", "OptimizerName", "Preset", "Start", "VariationScale", "preset"]
 
@@ -20,8 +21,6 @@ Start = Literal["content", "noise", "pass"]
 """What a preset starts from: the photo, noise, or what the embedded network paints of the photo in one pass."""
 OptimizerName = Literal["adam", "lbfgs"]
 VariationScale = Literal["sum", "mean"]
-
-FIRST = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 # Caffe's and Keras' VGG-19 take pixels of 0...255 less the mean; weights trained on images divided by their standard
 # deviation see 255 x 0.226 (the mean of ImageNet's three) less. Layers are positively homogeneous but for their
@@ -77,7 +76,7 @@ PRESETS = MappingProxyType(
         "impasto": Preset(
             source="this package: relative terms, coarse to fine, on several grids, late iterates averaged",
             content_layers=("relu4_1",),
-            style_layers=FIRST,
+            style_layers=STYLE_LAYERS,
             content_scale="relative",
             style_scale="relative",
             content_weight=0.34,
@@ -94,7 +93,7 @@ PRESETS = MappingProxyType(
         "gatys2015": Preset(
             source="Gatys, Ecker and Bethge 2015, arXiv:1508.06576: alpha / beta = 1e-3, white noise, L-BFGS",
             content_layers=("relu4_2",),
-            style_layers=FIRST,
+            style_layers=STYLE_LAYERS,
             content_scale="half-sum",
             style_scale="gatys",
             content_weight=1e-3,
@@ -108,7 +107,7 @@ PRESETS = MappingProxyType(
         "deeplearning.ai": Preset(
             source="DeepLearning.AI's TensorFlow course: block5_conv2 and block1...5_conv1, pixels 0...255",
             content_layers=("relu5_2",),
-            style_layers=FIRST,
+            style_layers=STYLE_LAYERS,
             content_scale="half-sum",
             style_scale="mean",
             content_weight=1e4,
@@ -120,7 +119,7 @@ PRESETS = MappingProxyType(
         "coursera": Preset(
             source="the Coursera notes: both losses over 4 n; J = 10 content + 40 style is the usual choice there",
             content_layers=("relu4_2",),
-            style_layers=FIRST,
+            style_layers=STYLE_LAYERS,
             content_scale="quarter-mean",
             style_scale="gatys",
             content_weight=10.0,
@@ -131,7 +130,7 @@ PRESETS = MappingProxyType(
         "write-up": Preset(
             source="a student's write-up: content 100 on summed squares, style 1e8 on mean squared Gram differences",
             content_layers=("relu4_2",),
-            style_layers=FIRST,
+            style_layers=STYLE_LAYERS,
             content_scale="sum",
             style_scale="mean",
             content_weight=100.0,
@@ -140,7 +139,7 @@ PRESETS = MappingProxyType(
         "lecture": Preset(
             source="lecture slides: mean squared differences, the Gram matrix as M M^T",
             content_layers=("relu4_2",),
-            style_layers=FIRST,
+            style_layers=STYLE_LAYERS,
             content_scale="mean",
             style_scale="mean-of-sums",
             content_weight=1.0,

@@ -11,6 +11,7 @@ import typer
 from impasto.apps import cli_measure, cli_see, cli_serve, cli_train
 from impasto.apps.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
 from impasto.apps.report import one_line, reporting, say
+from impasto.nets.memory import keep_freed_memory
 from impasto.settings import OPTIONS, Settings
 
 __all__ = ["app", "main"]
@@ -20,7 +21,6 @@ DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
 
 app = typer.Typer(
     name="impasto",
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -212,6 +212,7 @@ cli_serve.register(app)
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line `args`, by default the process's own, and exit."""
+    keep_freed_memory()
     try:
         code = app(args=args, standalone_mode=False)
     except Exception as error:

@@ -11,14 +11,13 @@ import typer
 from impasto.apps.options import Debug, Quiet
 from impasto.apps.report import emit, one_line, printable, reporting, say
 from impasto.errors import ImpastoError
+from impasto.files import FORMATS
 
 if TYPE_CHECKING:
     from impasto.compose.sheets import Sheet
 
 __all__ = ["Scored", "inspect", "judge", "measure", "register", "score"]
 
-# What a folder of results may hold; see `impasto.image.save_picture`.
-_SUFFIXES = {".avif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _TOP = 9
 
 
@@ -188,7 +187,7 @@ def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
+        inside = sorted(each for each in path.iterdir() if each.suffix.lower() in FORMATS and each.is_file())
         inside = [each for each in inside if not any(each.samefile(other) for other in own)]
         if not inside:
             raise ImpastoError(f"the folder {path} holds no pictures to measure; name another")
@@ -278,18 +277,22 @@ def inspect(
         target = check_sheet(output or free_name(picture, [layer or "gram"]))
         if target.exists() and Path(picture).exists() and target.samefile(picture):
             raise ImpastoError(f"{target} is the input and would be written over; choose another name (-o)")
-        emit(save_sheet(target, _look(picture, layer, top or _TOP, size, encoder)))
+        sheet, recipe = _look(picture, layer, top or _TOP, size, encoder)
+        emit(save_sheet(target, sheet, recipe=recipe))
 
 
-def _look(picture: str, layer: str | None, top: int, size: int, encoder: str) -> "Sheet":
+def _look(picture: str, layer: str | None, top: int, size: int, encoder: str) -> tuple["Sheet", dict[str, object]]:
+    """The sheet, and how it was made."""
     import torch
 
     from impasto.compose.inspect import feature_sheet, gram_maps, gram_sheet, strongest
+    from impasto.compose.sheets import settings_of
     from impasto.nets.weights import load_encoder
     from impasto.sources import open_source
 
     image = open_source(picture, size).image
     net = load_encoder(encoder, dtype=torch.float32)
+    recipe = settings_of("inspect", net, image) | {"picture": {"name": Path(picture).name}, "size": size}
     if layer is None:
-        return gram_sheet(gram_maps(net, image))
-    return feature_sheet(strongest(net, image, layer, top=top))
+        return gram_sheet(gram_maps(net, image)), recipe | {"gram": True}
+    return feature_sheet(strongest(net, image, layer, top=top)), recipe | {"layer": layer, "top": top}

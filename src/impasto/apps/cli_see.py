@@ -5,7 +5,6 @@ Anything heavy is imported by the command that needs it.
 
 import inspect
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts
 from impasto.apps.options import FILES, Debug, Quiet, SettingsCommand, words
-from impasto.apps.report import INTERRUPTED, emit, reporting, say
+from impasto.apps.report import emit, reporting, say
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def deltas(
     with reporting(debug):
         from impasto.apps.progress import display
         from impasto.compose.deltas import delta_sheet, open_pair, smoothed
-        from impasto.compose.sheets import save_sheet, title_of
+        from impasto.compose.sheets import save_sheet, settings_of, title_of
 
         if options and not smooth:
             raise ImpastoError(f"--{next(iter(options)).replace('_', '-')} has a say with --smooth only; add it")
@@ -196,11 +196,16 @@ def deltas(
             for note in notes:
                 show.note(note)
             names, pictures = [title_of(photo), title_of(out)], [first, second]
+            recipe: dict[str, object] = {"smooth": smooth, **options}
             if smooth:
-                for step in smoothed(second, encoder=_encoder(encoder, "max", device), **options):
+                network = _encoder(encoder, "max", device)
+                recipe |= settings_of("deltas", network, first, second)
+                for step in smoothed(second, encoder=network, **options):
                     show.update(step.step, step.of, "", None)
                 names, pictures = [*names, "smoothed"], [*pictures, step.image]
-        emit(save_sheet(target, delta_sheet(names, pictures)))
+            else:
+                recipe |= settings_of("deltas", None, first, second)
+        emit(save_sheet(target, delta_sheet(names, pictures), recipe=recipe))
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -251,7 +256,7 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
                 cells.append(cell)
     except KeyboardInterrupt:
         # Saving what there is must not be stopped half-way.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        no_more_interrupts()
         if not cells:
             work.forget(folder)
             say("interrupted before the first picture was finished; nothing was written")

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import torch
 import typer
 from torch import Tensor
 
+from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts
 from impasto.apps.progress import Display, display
-from impasto.apps.report import INTERRUPTED, say
+from impasto.apps.report import say
 from impasto.apps.training import pictures, tell
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
@@ -70,7 +70,7 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
                 done = record.step
     except KeyboardInterrupt:
         # There is only the way out left, and what was learned is to be saved whole.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        no_more_interrupts()
         interrupted = True
         if done == 0:
             say("interrupted before the first step; nothing was learned")

@@ -9,8 +9,9 @@ from typing import Any
 import typer
 from PIL import Image
 
+from impasto.apps.interrupt import INTERRUPTED
 from impasto.apps.progress import Display, display
-from impasto.apps.report import INTERRUPTED, emit, say
+from impasto.apps.report import emit, say
 from impasto.errors import ImpastoError
 from impasto.image import check_output, read_recipe, save_picture
 from impasto.pipeline import Job, plan

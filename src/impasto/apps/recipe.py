@@ -54,6 +54,9 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     """
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
+    digests = recipe.get("vectors")
+    if isinstance(digests, Mapping):
+        names = [f"{name}@{digests[name]}" if name in digests else name for name in names]
     start = _name(recipe.get("start"))
     if str(recipe.get("method")) not in METHODS.names or content is None or not names or None in names:
         return None

@@ -2,18 +2,17 @@
 
 import os
 import re
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Self
 
 import typer
 
+from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Clock, Display, display, summary
-from impasto.apps.report import INTERRUPTED, emit, say
+from impasto.apps.report import emit, say
 from impasto.apps.tables import learned_styles
 from impasto.apps.trace import Trace, require_plot
 from impasto.errors import InputError, OptionError
@@ -138,13 +137,14 @@ def free_name(content: str, styles: Sequence[str]) -> Path:
 def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
     """Make the picture and print its path on stdout; everything else goes to stderr, and with `quiet` nowhere.
 
-    Ctrl-C saves the picture so far under the name asked for, and the losses, and raises `typer.Exit(130)`; before
-    the first step it writes nothing. Raises `ImpastoError`, long work not yet begun, for anything that does not fit.
+    Ctrl-C or SIGTERM saves the picture so far under the name asked for, and the losses, and raises
+    `typer.Exit(130)`; before the first step it writes nothing. Raises `ImpastoError`, long work not yet begun, for
+    anything that does not fit.
     """
     request.check()
     outputs.check(request)
     begun, trace, run = time.perf_counter(), Trace(), _Run(outputs)
-    with _OneInterrupt() as interrupt:
+    with OneInterrupt() as interrupt:
         try:
             with display(quiet) as show:
                 job = request.plan()
@@ -203,28 +203,3 @@ class _Run:
         recipe = self.job.recipe | {"steps_done": self.last.step} | ({"unfinished": True} if unfinished else {})
         save_picture(path, picture, recipe=recipe)
         return save_notes(path, picture)
-
-
-class _OneInterrupt:
-    """Lets the first Ctrl-C through and holds off the rest, so that what was made is saved whole."""
-
-    def __init__(self) -> None:
-        self.came = False
-
-    def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # After an interrupt there is only the way out left; it stays quiet.
-        if not self.came:
-            signal.signal(signal.SIGINT, self._before or signal.SIG_DFL)
-
-    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        self.hold()
-        self.came = True
-        raise KeyboardInterrupt
-
-    def hold(self) -> None:
-        """From here on, Ctrl-C does nothing."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)

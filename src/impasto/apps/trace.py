@@ -1,14 +1,14 @@
 """The history of a rendering's losses, kept: every value as CSV, the course of them as a plot."""
 
 import csv
-import os
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
+from impasto.files import whole
 from impasto.stylizers.core import Step
 
 __all__ = ["Trace", "require_plot"]
@@ -40,19 +40,16 @@ class Trace:
         return tuple(sorted(found, key=lambda name: (name != "total", name.startswith("raw/"))))
 
     def save(self, path: Path) -> None:
-        """Write `step,total,NAME…,raw/NAME…`, one row a step, numbers in full. `ImpastoError` where it cannot."""
+        """Write `step,total,NAME…,raw/NAME…`, one row a step, numbers in full. `InputError` where it cannot."""
 
-        def write(partial: Path) -> None:
-            with partial.open("x", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, ("step", *self.names), restval="", lineterminator="\n")
-                table.writeheader()
-                for step, losses in zip(self.steps, self.losses, strict=True):
-                    table.writerow({"step": step, **losses})
-
-        _whole(path, write)
+        with _written(path) as partial, partial.open("x", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ("step", *self.names), restval="", lineterminator="\n")
+            table.writeheader()
+            for step, losses in zip(self.steps, self.losses, strict=True):
+                table.writerow({"step": step, **losses})
 
     def plot(self, path: Path) -> None:
-        """Draw total and weighted losses over the steps as PNG, sizes marked. `ImpastoError` where it cannot."""
+        """Draw total and weighted losses over the steps as PNG, sizes marked. `InputError` where it cannot."""
         require_plot()
         # Not pyplot: it keeps global state and looks for a display.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -61,7 +58,8 @@ class Trace:
         figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
         self._draw(figure.add_subplot())
         canvas = FigureCanvasAgg(figure)
-        _whole(path, lambda partial: canvas.print_figure(str(partial), format="png"))
+        with _written(path) as partial:
+            canvas.print_figure(str(partial), format="png")
 
     def _draw(self, axes: Any) -> None:
         drawn = [name for name in self.names if not name.startswith("raw/")]
@@ -91,20 +89,18 @@ class Trace:
 
 
 def require_plot() -> None:
-    """`ImpastoError` where matplotlib is missing; call it before long work."""
+    """`OptionError` where matplotlib is missing; call it before long work."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ImpastoError('--trace draws its plot with matplotlib: pip install "impasto[plot]"') from None
+        raise OptionError('--trace draws its plot with matplotlib: pip install "impasto[plot]"') from None
 
 
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    """A file whole or not at all."""
-    partial = path.with_name(f".impasto-{secrets.token_hex(8)}.partial")
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """`whole`, in words where it fails."""
     try:
-        write(partial)
-        os.replace(partial, path)
+        with whole(path) as partial:
+            yield partial
     except OSError as error:
-        raise ImpastoError(f"cannot save {path} ({error.strerror}); check the disk") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot save {path} ({error.strerror}); check the disk") from error

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import torch
 import typer
 
+from impasto.apps.interrupt import INTERRUPTED
 from impasto.apps.progress import Display, display
-from impasto.apps.report import INTERRUPTED, emit, say
+from impasto.apps.report import emit, say
 from impasto.errors import ImpastoError
 from impasto.image import save_picture
 from impasto.nets.bank import check_name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from impasto.compose.sheets import Cell, Sheet, open_cell
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
 from impasto.image import Source, resize
 from impasto.nets.encoder import Encoder
 from impasto.settings import Settings
@@ -103,7 +103,7 @@ def open_pair(photo: Source, out: Source, size: int) -> tuple[Tensor, Tensor, tu
     painted, original = open_cell(out, size), open_cell(photo, 4 * size)
     height, width = painted.image.shape[-2:]
     if abs(math.log(original.image.shape[-1] / original.image.shape[-2] * height / width)) > 2 / min(height, width):
-        raise ImpastoError("photo and picture are not of one shape; give a picture with the photo it was made of")
+        raise InputError("photo and picture are not of one shape; give a picture with the photo it was made of")
     notes = dict.fromkeys((*original.notes, *painted.notes))
     return resize(original.image, (height, width)), painted.image, tuple(notes)
 
@@ -115,7 +115,7 @@ def smoothed(out: Tensor, *, encoder: Encoder, tv_weight: float = 1.0, steps: in
     `ImpastoError` for a weight that is not above 0.
     """
     if not 0 < tv_weight < float("inf"):
-        raise ImpastoError(f"tv_weight must be above 0 to smooth anything, not {tv_weight}")
+        raise OptionError(f"`tv_weight` must be above 0 to smooth anything, not {tv_weight}")
     settings = Settings(tv_weight=tv_weight, steps=steps, init="content", pyramid=False)
     optimizer = PixelOptimizer(encoder, settings)
     return optimizer.render(out, optimizer.prepare(out))

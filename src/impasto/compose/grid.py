@@ -12,10 +12,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from impasto.compose.reconstruct import FIRST, growing, style_distance
+from impasto.compose.reconstruct import growing, style_distance
 from impasto.compose.sheets import Cell, Task, Work, open_cell, settings_of, title_of
-from impasto.errors import ImpastoError
+from impasto.errors import OptionError
 from impasto.image import Source, resize
+from impasto.layers import STYLE_LAYERS
 from impasto.losses import relative_content_loss
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.settings import Settings
@@ -51,7 +52,7 @@ def dial(over: str) -> str:
     name = over.replace("-", "_")
     if name not in DIALS:
         known = ", ".join(each.replace("_", "-") for each in DIALS)
-        raise ImpastoError(f"a grid cannot go over {over!r}; choose one of {known}")
+        raise OptionError(f"a grid cannot go over {over!r}; choose one of {known}")
     return name
 
 
@@ -63,7 +64,7 @@ def read_values(over: str, text: str) -> tuple[Value, ...]:
     except ValueError:
         found = ("",)
     if any(value == "" or (isinstance(value, float) and not math.isfinite(value)) for value in found):
-        raise ImpastoError(f"--values of {over} takes {kind.__name__} values with commas between them, not {text!r}")
+        raise OptionError(f"`values` of {over} takes {kind.__name__} values with commas between them, not {text!r}")
     return found
 
 
@@ -76,7 +77,7 @@ def ratios(settings: Settings) -> tuple[float, ...]:
 def _own_ratio(settings: Settings) -> float:
     recipe = settings.but(content_weight=1.0).resolved(start=True)
     if recipe.style_weight == 0:
-        raise ImpastoError("style_weight is 0; a ratio to it needs more")
+        raise OptionError("`style_weight` is 0; a ratio to it needs more")
     return recipe.content_weight / recipe.style_weight
 
 
@@ -84,7 +85,7 @@ def ratio_grid(
     photo: Source,
     painting: Source,
     values: Sequence[float] = (),
-    layers: Sequence[str] = FIRST,
+    layers: Sequence[str] = STYLE_LAYERS,
     *,
     encoder: Encoder,
     size: int = 192,
@@ -100,10 +101,10 @@ def ratio_grid(
     settings = settings or Settings(init="content")
     values = tuple(values) or ratios(settings)
     if any(not 0 <= value < float("inf") for value in values):
-        raise ImpastoError(f"ratios must be 0 or more, not {', '.join(f'{value:g}' for value in values)}")
+        raise OptionError(f"ratios must be 0 or more, not {', '.join(f'{value:g}' for value in values)}")
     own, names = _own_ratio(settings), tuple(dict.fromkeys(encoder.canonical(layers)))
     if not names:
-        raise ImpastoError("name at least one style layer (impasto layers lists them)")
+        raise OptionError("name at least one style layer (impasto layers lists them)")
     sets = growing(names)
     cells = [[settings.but(style_layers=used, content_weight=value / own) for value in values] for _, used in sets]
     labels = tuple(f"content / style\n{value:g}" for value in values)
@@ -128,10 +129,10 @@ def sweep(
     settings, name = settings or Settings(init="content"), dial(over)
     values = tuple(values) or DIALS[name][1]
     if not values:
-        raise ImpastoError(f"say which values of {over}: --values A,B,C")
+        raise OptionError(f"say which `values` of {over}: A,B,C")
     cells = [[settings.but(**{name: value}) for value in values]]
     labels = tuple(f"{name.replace('_', ' ')}\n{value if isinstance(value, str) else f'{value:g}'}" for value in values)
-    base = settings.but(style_layers=settings.style_layers or FIRST)
+    base = settings.but(style_layers=settings.style_layers or STYLE_LAYERS)
     return _work(photo, painting, ("",), labels, cells, base, encoder, size)
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.compose.sheets import Cell, Sheet
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
 from impasto.losses import gram
 from impasto.nets.encoder import SMALLEST, STYLE_LAYERS, Encoder
 
@@ -63,9 +63,9 @@ def climb(encoder: Encoder, image: Tensor, layer: str) -> Ascent:
     """
     (layer,) = encoder.canonical([layer])
     if encoder.pooling != "max":
-        raise ImpastoError("a deconvnet needs the switches of max pooling; load the encoder with pooling max")
+        raise OptionError("a deconvnet needs the switches of max pooling; load the encoder with pooling max")
     if image.ndim != 4 or image.shape[0] != 1 or min(image.shape[-2:]) < SMALLEST:
-        raise ImpastoError(f"one picture of {SMALLEST} px or more a side is needed, not {tuple(image.shape)}")
+        raise InputError(f"one picture of {SMALLEST} px or more a side is needed, not {tuple(image.shape)}")
     with torch.no_grad():
         return _climb(encoder, image, layer)
 
@@ -97,7 +97,7 @@ def project(ascent: Ascent, signal: Tensor) -> Tensor:
     twice the activation, and zero outside the unit's receptive field.
     """
     if signal.shape != ascent.maps.shape:
-        raise ImpastoError(f"a signal of shape {tuple(signal.shape)} is not one of {tuple(ascent.maps.shape)}")
+        raise OptionError(f"a signal of shape {tuple(signal.shape)} is not one of {tuple(ascent.maps.shape)}")
     encoder, layer = ascent.encoder, ascent.layer
     x = signal.to(ascent.maps)
     with torch.no_grad():
@@ -191,7 +191,7 @@ def strongest(encoder: Encoder, image: Tensor, layer: str, *, top: int = 9, patc
     activation are left out. `ImpastoError` for an unknown layer, a small picture and numbers below 1.
     """
     if top < 1 or patches < 1:
-        raise ImpastoError(f"top {top} and patches {patches} count from 1")
+        raise OptionError(f"top {top} and patches {patches} count from 1")
     image = image.detach()
     ascent = climb(encoder, image, layer)
     maps = ascent.maps[0]
@@ -271,7 +271,7 @@ _STOPS = ((0, 0, 0), (0.45, 0.05, 0.2), (0.85, 0.25, 0.1), (0.99, 0.7, 0.2), (1,
 def feature_sheet(maps: tuple[FeatureMap, ...]) -> Sheet:
     """A row for each map: the map itself, then each unit's patch and projection (grey is zero; scaled to its peak)."""
     if not maps:
-        raise ImpastoError("no feature map of this layer is excited by the picture; take another layer")
+        raise OptionError("no feature map of this layer is excited by the picture; take another layer")
     cells = []
     for row, found in enumerate(maps):
         cells.append(Cell(row, 0, _sized(_heat(found.map / found.units[0].activation), _SIDE)))

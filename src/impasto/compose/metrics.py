@@ -22,7 +22,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from impasto.color import luminance
-from impasto.errors import ImpastoError
+from impasto.errors import OptionError
 from impasto.image import resize
 from impasto.losses import gram, relative_content_loss, relative_style_loss
 from impasto.nets.encoder import STYLE_LAYERS, Encoder
@@ -131,7 +131,7 @@ def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dic
     `output`: (1, 3, H, W) in [0, 1], of the size the reference was made for; `ImpastoError` otherwise.
     """
     if output.shape != against.photo.shape:
-        raise ImpastoError(
+        raise OptionError(
             f"a picture of shape {tuple(output.shape)} is measured against one of {tuple(against.photo.shape)}; "
             "make a reference of its size"
         )
@@ -170,7 +170,7 @@ def rank(scores: Sequence[Mapping[str, float]], by: str | None = None) -> list[i
     for name in names:
         if name not in directions or any(name not in values for values in scores):
             known = [each for each in directions if all(each in values for values in scores)]
-            raise ImpastoError(f"nothing here is measured as {name!r}; choose {', '.join(known)}")
+            raise OptionError(f"nothing here is measured as {name!r}; choose {', '.join(known)}")
     costs = [[directions[name] * values[name] for values in scores] for name in names]
 
     def key(index: int) -> tuple[int, float]:
@@ -283,7 +283,7 @@ def seam_energy(image: Tensor, tile: int) -> float:
     `ImpastoError` where no border lies inside the picture.
     """
     if tile < 2 or tile >= max(image.shape[-2:]):
-        raise ImpastoError(
+        raise OptionError(
             f"tiles of {tile} px have no borders in {image.shape[-1]}x{image.shape[-2]} px; name their own side"
         )
     across, elsewhere = _TINY, _TINY

@@ -12,17 +12,16 @@ import torch
 from torch import Tensor
 
 from impasto.compose.sheets import Cell, Task, Work, open_cell, settings_of, title_of
-from impasto.errors import ImpastoError
+from impasto.errors import OptionError
 from impasto.image import Source, resize
+from impasto.layers import STYLE_LAYERS
 from impasto.losses import GRAM, gram, relative_content_loss, relative_style_loss
 from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
-from impasto.presets import preset
 from impasto.stylizers.core import Step
 from impasto.stylizers.descent import descend, pyramid
 
 __all__ = [
-    "FIRST",
     "Descent",
     "content_reconstructions",
     "growing",
@@ -31,9 +30,6 @@ __all__ = [
     "style_reconstructions",
     "style_terms",
 ]
-
-FIRST = preset("gatys2015").style_layers
-"""The layers of the paper's figures: the first of every block."""
 
 # White noise would stay wherever a layer sees nothing, louder than what it sees; pale noise stays nearly grey there.
 PALE = 0.2
@@ -55,11 +51,11 @@ class Descent:
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 1_000_000:
-            raise ImpastoError(f"steps must be at least 1, not {self.steps}")
+            raise OptionError(f"`steps` must be at least 1, not {self.steps}")
         if not 0 <= self.seed < 2**63:
-            raise ImpastoError(f"seed must be a whole number from 0 to 2^63 - 1, not {self.seed}")
+            raise OptionError(f"`seed` must be a whole number from 0 to 2^63 - 1, not {self.seed}")
         if not (0 < self.rate < float("inf") and 0 <= self.tv_weight < float("inf")):
-            raise ImpastoError(f"rate must be above 0 and tv_weight 0 or more, not {self.rate} and {self.tv_weight}")
+            raise OptionError(f"`rate` must be above 0 and `tv_weight` 0 or more, not {self.rate} and {self.tv_weight}")
 
 
 def reconstruct(
@@ -87,7 +83,7 @@ def reconstruct(
 
 def content_reconstructions(
     photo: Source,
-    layers: Sequence[str] = FIRST,
+    layers: Sequence[str] = STYLE_LAYERS,
     *,
     encoder: Encoder,
     size: int = 256,
@@ -118,7 +114,7 @@ def content_reconstructions(
 
 def style_reconstructions(
     painting: Source,
-    layers: Sequence[str] = FIRST,
+    layers: Sequence[str] = STYLE_LAYERS,
     *,
     encoder: Encoder,
     size: int = 256,
@@ -206,5 +202,5 @@ def _work(
 def _distinct(encoder: Encoder, layers: Sequence[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(encoder.canonical(layers)))
     if not names:
-        raise ImpastoError("name at least one layer (impasto layers lists them)")
+        raise OptionError("name at least one layer (impasto layers lists them)")
     return names

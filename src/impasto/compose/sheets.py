@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError
+from impasto.files import whole
 from impasto.image import MAX_PIXELS, Picture, Source, check_output, open_picture, read_recipe, save_picture, to_pil
 from impasto.nets.encoder import SMALLEST, Encoder
+from impasto.picturefile import recipe_text
 from impasto.sources import open_source
 from impasto.stylizers.core import Step
 
@@ -202,15 +205,15 @@ def check_sheet(path: str | os.PathLike[str]) -> Path:
     if path.suffix.lower() == ".png":
         return check_output(path)
     if path.suffix.lower() != ".pdf":
-        raise ImpastoError(f"a sheet is saved as .png or .pdf, not {path.name}; choose another name")
+        raise InputError(f"a sheet is saved as .png or .pdf, not {path.name}; choose another name")
     check_output(path.with_name(f".impasto-{secrets.token_hex(8)}.png"))  # what is said of the folder holds here too
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
-        raise ImpastoError(f"{path} is a folder or write-protected; choose another name")
+        raise InputError(f"{path} is a folder or write-protected; choose another name")
     return path
 
 
 def save_sheet(path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[str, object] | None = None) -> Path:
-    """Write the sheet, whole or not at all: PNG exactly, with its recipe inside; PDF for print, as a JPEG at 95.
+    """Write the sheet with its recipe, whole or not at all: PNG exactly; PDF for print, as a JPEG at 95.
 
     `ImpastoError` where it cannot be written.
     """
@@ -218,15 +221,12 @@ def save_sheet(path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[st
     paper = draw_sheet(sheet)
     if path.suffix.lower() == ".png":
         return save_picture(path, paper, recipe=recipe)
-    partial = path.with_name(f".impasto-{secrets.token_hex(8)}.partial")
+    said: dict[str, Any] = {} if recipe is None else {"subject": recipe_text(recipe)}
     try:
-        with partial.open("xb") as file:
-            paper.save(file, format="PDF", resolution=150, quality=95, subsampling=0, title=sheet.title)
-        os.replace(partial, path)
+        with whole(path) as partial, partial.open("xb") as file:
+            paper.save(file, format="PDF", resolution=150, quality=95, subsampling=0, title=sheet.title, **said)
     except (OSError, ValueError) as error:
-        raise ImpastoError(f"cannot save {path} ({error}); check the disk or try .png") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot save {path} ({error}); check the disk or try .png") from error
     return path
 
 
@@ -282,7 +282,7 @@ class Work:
         height, width = self.given[0].picture.shape[-2:]
         cells = len(self.given) + len(self.tasks)
         if cells * height * width > MAX_PIXELS // 4:
-            raise ImpastoError(f"{cells} pictures of {width} x {height} px make too large a sheet; lower --size")
+            raise OptionError(f"{cells} pictures of {width} x {height} px make too large a sheet; lower `size`")
 
     def make(self, folder: Path | None = None) -> Iterator[Moment]:
         """One cell after the other, a `Moment` at each step and at each finished cell.
@@ -331,13 +331,13 @@ def _enter(folder: Path, settings: Mapping[str, object]) -> None:
             recipe.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
         found = json.loads(recipe.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ImpastoError(f"{folder} is in the way and holds no cells of this sheet; choose another -o") from error
+        raise InputError(f"{folder} is in the way and holds no cells of this sheet; choose another name") from error
     if found != wanted:
         names = wanted.keys() | found.keys() if isinstance(found, dict) else set()
         other = [name for name in sorted(names) if found.get(name) != wanted.get(name)]
-        raise ImpastoError(
+        raise OptionError(
             f"{folder} holds cells made with other {', '.join(other) or 'settings'} than now; "
-            "choose another -o, or delete it to begin anew"
+            "choose another name, or delete it to begin anew"
         )
 
 
@@ -359,8 +359,8 @@ def open_cell(source: Source, size: int) -> Picture:
     picture = open_source(source, size)
     height, width = picture.image.shape[-2:]
     if min(height, width) < SMALLEST:
-        raise ImpastoError(
-            f"{title_of(source)} is only {width} x {height} px at this size; each side needs {SMALLEST}: raise --size"
+        raise OptionError(
+            f"{title_of(source)} is only {width} x {height} px at this size; each side needs {SMALLEST}: raise `size`"
         )
     if picture.alpha is None:
         return picture
@@ -376,17 +376,18 @@ def title_of(source: Source) -> str:
     return "".join(c if c.isascii() else "?" for c in letters)[:40]
 
 
-def settings_of(sheet: str, encoder: Encoder, *pictures: Tensor) -> dict[str, object]:
-    """What every sheet's settings hold: its kind, the version, the encoder, and the pictures themselves."""
-    return {
-        "impasto": metadata.version("impasto"),
-        "sheet": sheet,
-        "encoder": {"name": encoder.name, "sha256": fingerprint(*encoder.parameters())},
-        "pooling": encoder.pooling,
-        "device": str(encoder.device),
-        "dtype": str(encoder.dtype).removeprefix("torch."),
-        "pictures": [fingerprint(picture) for picture in pictures],
-    }
+def settings_of(sheet: str, encoder: Encoder | None, *pictures: Tensor) -> dict[str, object]:
+    """What every sheet's settings hold: its kind, the version, the encoder if there is one, and the pictures."""
+    seen: dict[str, object] = {}
+    if encoder is not None:
+        seen = {
+            "encoder": {"name": encoder.name, "sha256": fingerprint(*encoder.parameters())},
+            "pooling": encoder.pooling,
+            "device": str(encoder.device),
+            "dtype": str(encoder.dtype).removeprefix("torch."),
+        }
+    drawn = {"impasto": metadata.version("impasto"), "sheet": sheet}
+    return {**drawn, **seen, "pictures": [fingerprint(picture) for picture in pictures]}
 
 
 def fingerprint(*tensors: Tensor) -> str:

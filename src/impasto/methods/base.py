@@ -90,8 +90,10 @@ class StyleInput:
 
     @property
     def name(self) -> str | None:
-        """The text that was given, if it can be the name of a style: it names no file."""
-        return self.source if isinstance(self.source, str) and not os.path.isfile(self.source) else None
+        """The text that was given, if it can be the name of a style: it names no file. Without a digest after `@`."""
+        if not isinstance(self.source, str) or os.path.isfile(self.source):
+            return None
+        return self.source.partition("@")[0]
 
     @property
     def pictured(self) -> bool:

@@ -120,10 +120,18 @@ def _pass(
         encoder = networks.encoder(painter.encoder, "max", settings.device)
     quick = FeedForward(painter, encoder, strength=settings.strength, style_scale=settings.style_scale)
     vectors = [
-        quick.named(str(style.name)) if picture is None else quick.prepare(picture)
+        quick.named(str(style.source)) if picture is None else quick.prepare(picture)
         for style, picture in zip(styles, pictures, strict=True)
     ]
-    recipe = {"network_fingerprint": painter.bank.network, **computed(painter.device, painter.transformer.dtype)}
+    own = networks.painter(settings.network, settings.device).bank.vectors
+    named = [str(style.name) for style, picture in zip(styles, pictures, strict=True) if picture is None]
+    # Of the user's own styles: what a name means changes when it is learned anew.
+    digests = {name: painter.bank.digest(name) for name in named if painter.bank.vectors[name] is not own.get(name)}
+    recipe: dict[str, object] = {
+        "network_fingerprint": painter.bank.network,
+        **computed(painter.device, painter.transformer.dtype),
+    }
+    recipe |= {"vectors": digests} if digests else {}
     return Prepared(quick, quick.blend(vectors, [style.weight for style in styles]), recipe)
 
 

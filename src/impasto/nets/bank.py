@@ -1,5 +1,6 @@
 """Named style vectors of one network (Dumoulin et al. 2017): what a bank of styles is, in memory and on disk."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,14 +10,15 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
+from impasto.files import FORMATS
 from impasto.nets.weights import write_weights
 
 __all__ = ["Bank", "check_name"]
 
 _KIND = "impasto bank"
 _PREFIX = "style."
-_PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_PICTURES = (*FORMATS, ".bmp", ".gif")
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,24 @@ class Bank:
         return tuple(sorted(self.vectors))
 
     def vector(self, name: str) -> Tensor:
-        """`(V,)` float32; `ImpastoError`, with the names there are, for one that is not."""
+        """`(V,)` float32 of a style, by its name or as `NAME@DIGEST`, which a recipe says (see `digest`).
+
+        `InputError`, with the names there are, for one that is not; `WeightsError` for one that was learned anew since.
+        """
+        name, _, known = name.partition("@")
         if name not in self.vectors:
             there = ", ".join(self.names) or "none yet"
-            raise ImpastoError(f"no learned style {name!r}; there are: {there} (impasto learn PAINTING --name NAME)")
+            raise InputError(f"no learned style {name!r}; there are: {there} (impasto learn PAINTING --name NAME)")
+        if known and known != self.digest(name):
+            raise WeightsError(
+                f"the style {name!r} was learned anew since, and paints another picture; leave out @{known}"
+            )
         return self.vectors[name]
+
+    def digest(self, name: str) -> str:
+        """Twelve hexadecimal digits that tell one vector from another."""
+        vector = self.vectors[name].detach().cpu().float().contiguous()
+        return hashlib.sha256(vector.numpy().tobytes()).hexdigest()[:12]
 
     def learned(self, name: str, vector: Tensor, note: str = "") -> "Bank":
         """This bank and one style more; a style of that name is replaced."""
@@ -52,7 +67,7 @@ class Bank:
     def joined(self, other: "Bank") -> "Bank":
         """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for different networks."""
         if other.vectors and other.network != self.network:
-            raise ImpastoError(
+            raise WeightsError(
                 "these styles were learned for another network and mean nothing to this one; learn them again"
             )
         return Bank(self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes})
@@ -69,7 +84,7 @@ class Bank:
             with safe_open(str(path), framework="pt") as file:
                 header = file.metadata() or {}
                 if header.get("kind") != _KIND:
-                    raise ImpastoError(f"{path} holds no bank of styles; give a file that impasto learn made")
+                    raise WeightsError(f"{path} holds no bank of styles; give a file that impasto learn made")
                 keys = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118
                 vectors = {key.removeprefix(_PREFIX): file.get_tensor(key).float() for key in keys}
             notes = {str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()}
@@ -78,7 +93,7 @@ class Bank:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise ImpastoError(f"{path} is not a bank of styles that can be read ({reason}); move it away") from None
+            raise WeightsError(f"{path} is not a bank of styles that can be read ({reason}); move it away") from None
 
 
 def check_name(name: str) -> str:
@@ -87,5 +102,5 @@ def check_name(name: str) -> str:
     It begins with a letter or a digit, so no option and no hidden file is called so. Raises `ImpastoError`.
     """
     if not re.fullmatch(r"[^\W_][\w.-]{0,63}", name) or name.lower().endswith(_PICTURES):
-        raise ImpastoError(f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour")
+        raise OptionError(f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour")
     return name

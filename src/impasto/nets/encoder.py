@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, OptionError, WeightsError
+from impasto.layers import STYLE_LAYERS
 
 __all__ = ["COMPACT", "SMALLEST", "STYLE_LAYERS", "VGG19", "Architecture", "Encoder", "Pooling", "canonical"]
 
@@ -26,9 +27,6 @@ Pooling = Literal["max", "average"]
 _ALIAS = re.compile(r"(?:relu|conv)([1-9])_([1-9])|block([1-9])_conv([1-9])")
 # Four poolings halve it to 2 px at block 5, and reflection padding needs two.
 SMALLEST = 32
-
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-"""Where style is read and compared: the first layer of every block (Gatys et al. 2016)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def canonical(name: str, known: Iterable[str]) -> str:
     layer = "relu{}_{}".format(*numbers) if numbers else name
     known = list(known)
     if layer not in known:
-        raise ImpastoError(f"unknown layer {name!r}; this encoder has {', '.join(known)}")
+        raise OptionError(f"unknown layer {name!r}; this encoder has {', '.join(known)}")
     return layer
 
 
@@ -97,7 +95,7 @@ class Encoder(nn.Module):
     def __init__(self, architecture: Architecture, *, name: str, pooling: Pooling = "max") -> None:
         super().__init__()
         if pooling not in ("max", "average"):
-            raise ImpastoError(f"unknown pooling {pooling!r}; choose max or average")
+            raise OptionError(f"unknown pooling {pooling!r}; choose max or average")
         self.architecture, self.name, self.pooling = architecture, name, pooling
         self.layers = tuple(architecture.widths)
         self.convs = nn.ModuleDict()
@@ -118,7 +116,7 @@ class Encoder(nn.Module):
             self.load_state_dict({f"{key[:4]}s.relu{key[4:]}": value for key, value in weights.items()})
         except RuntimeError as error:
             reason = " ".join(str(error).split())
-            raise ImpastoError(f"these weights do not fit the encoder {self.name}: {reason}") from None
+            raise WeightsError(f"these weights do not fit the encoder {self.name}: {reason}") from None
         return self.freeze()
 
     def freeze(self) -> "Encoder":
@@ -152,7 +150,7 @@ class Encoder(nn.Module):
         """
         wanted = set(self.canonical(layers))
         if min(image.shape[-2:]) < SMALLEST:
-            raise ImpastoError(
+            raise InputError(
                 f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small to encode; use {SMALLEST} px or more"
             )
         mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.architecture.mean, self.architecture.std))

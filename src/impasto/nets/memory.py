@@ -16,6 +16,9 @@ def keep_freed_memory() -> None:
     By default every block over 32 MB is mapped anew and zeroed page by page by the kernel; a feature map of
     512 x 512 px and 64 channels is just over that, and a step makes a dozen: a quarter of its time. Does nothing
     elsewhere than under glibc.
+
+    For applications, whose process is their own: the command line calls it. A library that loads a network leaves the
+    process as it is; who optimises pictures in one may call it first.
     """
     if platform.libc_ver()[0] != "glibc":
         return

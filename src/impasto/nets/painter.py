@@ -12,10 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, WeightsError
 from impasto.home import own_bank
 from impasto.nets.bank import Bank
-from impasto.nets.memory import keep_freed_memory
 from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig
 from impasto.nets.weights import best_dtype, pick_device, write_weights
@@ -83,21 +82,19 @@ def load_painter(source: str | Path = PAINTER, *, device: str = "auto", dtype: t
     for a file that cannot be read or is no painter.
     """
     where = pick_device(device)
-    if where.type == "cpu":
-        keep_freed_memory()
     path = _locate(str(source))
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
             if header.get("kind") != _KIND:
-                raise ImpastoError(f"{path.name} holds no painter; give a file that impasto train made")
+                raise WeightsError(f"{path.name} holds no painter; give a file that impasto train made")
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         painter = _assemble(header, tensors)
     except ImpastoError:
         raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ImpastoError(f"{path.name} is not a painter that can be read ({reason})") from None
+        raise WeightsError(f"{path.name} is not a painter that can be read ({reason})") from None
     painter.transformer.to(device=where, dtype=dtype or best_dtype(where))
     if painter.predictor is not None:
         painter.predictor.to(where)
@@ -112,7 +109,7 @@ def _locate(source: str) -> Path:
         return Path(str(resources.files("impasto") / "assets" / f"{PAINTER}.safetensors"))
     path = Path(source)
     if not path.is_file():
-        raise ImpastoError(f"no network {source!r}: leave --network out for the embedded one, or name a file")
+        raise WeightsError(f"no network {source!r}: leave `network` out for the embedded one, or name a file")
     return path
 
 

@@ -7,10 +7,8 @@ its shapes.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -20,15 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import OptionError, WeightsError
+from impasto.files import whole
 from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder, Pooling
-from impasto.nets.memory import keep_freed_memory
 
 __all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights", "write_weights"]
 
 EMBEDDED = "compact"
 HUB = "timm/vgg19.tv_in1k"
-WAY_OUT = "use the embedded one (--encoder compact) or a local file (--encoder FILE.safetensors)"
+WAY_OUT = "use the embedded one (`encoder=compact`) or a local file (`encoder=FILE.safetensors`)"
 
 
 def encoder_names() -> tuple[str, ...]:
@@ -50,8 +48,6 @@ def load_encoder(
     `ImpastoError` for anything that cannot be loaded, naming a way out.
     """
     where = pick_device(device)
-    if where.type == "cpu":
-        keep_freed_memory()
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
@@ -67,7 +63,7 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ImpastoError(f"device {device!r} is not available here; use --device auto or --device cpu") from None
+        raise OptionError(f"device {device!r} is not available here; use `device=auto` or `device=cpu`") from None
     return chosen
 
 
@@ -88,7 +84,7 @@ def _locate(source: str) -> tuple[Path, str]:
         return _from_hub(), source
     path = Path(source)
     if not path.is_file():
-        raise ImpastoError(
+        raise WeightsError(
             f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
         )
     return path, path.name
@@ -102,13 +98,13 @@ def _from_hub() -> Path:
     try:
         path = Path(hf_hub_download(HUB, "model.safetensors"))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
-        raise ImpastoError(f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}") from None
+        raise WeightsError(f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}") from None
     # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
     blob = path.resolve()
     if re.fullmatch(r"[0-9a-f]{64}", blob.name):
         with blob.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                raise ImpastoError(f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}")
+                raise WeightsError(f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}")
     return path
 
 
@@ -123,9 +119,9 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
             names = {key: _conv_name(key) for key in file.keys()}  # noqa: SIM118
             weights = {name: file.get_tensor(key).float() for key, name in names.items() if name}
     except (SafetensorError, OSError) as error:
-        raise ImpastoError(f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}") from None
+        raise WeightsError(f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}") from None
     if "conv1_1.weight" not in weights:
-        raise ImpastoError(f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}")
+        raise WeightsError(f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}")
     return _architecture(header, weights, torchvision="features.0.weight" in names), weights
 
 
@@ -134,16 +130,13 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
 
     Raises `ImpastoError` where it cannot be written; what was there is then there still.
     """
-    partial = path.with_name(path.name + ".part")
     # Copies: safetensors refuses tensors that share memory, as the rows of one do.
     own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     try:
-        partial.write_bytes(save(own, dict(header)))  # safetensors' own files are private to their owner
-        os.replace(partial, path)
+        with whole(path) as partial:
+            partial.write_bytes(save(own, dict(header)))  # safetensors' own files are private to their owner
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise ImpastoError(f"{path} cannot be written ({error}); choose another place") from error
+        raise WeightsError(f"{path} cannot be written ({error}); choose another place") from error
 
 
 # torchvision numbers every module of `features`: convolutions, ReLUs and poolings.
