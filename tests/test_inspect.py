@@ -33,7 +33,7 @@ DEEP = ("relu1_1", "relu1_2", "relu2_1", "relu3_2", "relu5_1")
 def encoder(padding: str = "reflect", *, positive: bool = False, head: bool = False, pooling: str = "max") -> Encoder:
     """Small, in float64; with `positive` weights every unit is excited and every path carries a signal."""
     generator = torch.Generator().manual_seed(0)
-    of = Architecture(BLOCKS, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2), padding, (("relu3_2", 6),) if head else ())
+    of = Architecture.vgg(BLOCKS, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2), padding, (("relu3_2", 6),) if head else ())
     net = Encoder(of, name="test", pooling=pooling).double()
     for parameter in net.parameters():
         values = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
@@ -173,7 +173,7 @@ def test_the_receptive_field_is_what_a_gradient_reaches(layer: str, height: int,
 
 def test_receptive_fields_of_vgg() -> None:
     """Far from the borders: 3, 5, 10, 14, 24, … as derived by hand, r + 2 s a convolution and r + s a pooling."""
-    of = Encoder(Architecture(((1, 1), (1, 1), (1,) * 4, (1,) * 4, (1,)), (0,) * 3, (1,) * 3), name="thin")
+    of = Encoder(Architecture.vgg(((1, 1), (1, 1), (1,) * 4, (1,) * 4, (1,)), (0,) * 3, (1,) * 3), name="thin")
     widths = [high - low for low, high in (receptive_field(layer, of, 4096, 1 << 20) for layer in of.layers)]
     assert widths == [3, 5, 10, 14, 24, 32, 40, 48, 68, 84, 100, 116, 156]
 
