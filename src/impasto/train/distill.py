@@ -64,7 +64,8 @@ _REVIVE_EVERY, _REVIVE_UNTIL = 200, 0.8  # steps; share of the run
 class DistillConfig(RunConfig):
     """How to distil.
 
-    `layers`: matched layer -> weight of its loss; the student's last layer must be among them. `crop`: side of the
+    `layers`: matched layer -> weight of its loss; the student's first layer, and those that no other reads, must be
+    among them. `crop`: side of the
     training pictures in px. `bias_rate`: Adam's learning rate, where `learning_rate` is Muon's; layers deeper than
     `relu3_1` take `deep_rate` of the latter (at the full rate their narrow units die). `adversarial`:
     share of a batch that is moved against the student. `forcing`: probability, at the start, that a block goes on
@@ -127,14 +128,15 @@ class Distillation(Task):
             raise ImpastoError("a student cannot have heads: its own layers are what is trained")
         self.student = Student(architecture, self._random(_WEIGHTS))
         layers = self.student.layers
-        self.balance = {canonical(name, layers): weight for name, weight in self.config.layers.items()}
-        if not {layers[0], layers[-1]} <= self.balance.keys():
-            raise ImpastoError(f"the student's {layers[0]} and {layers[-1]} must be among the matched layers")
+        self.balance = {canonical(name, architecture.widths): weight for name, weight in self.config.layers.items()}
+        ends = [layer for layer in layers if layer == layers[0] or not self.student.readers(layer)]
+        if not set(ends) <= self.balance.keys():
+            raise ImpastoError(f"the student's {' and '.join(ends)} must be among the matched layers")
         own = [_in_precision(teacher, self.config.precision) for teacher in teachers]
         self._teachers = _assign(own, self.balance, architecture)
         self._names = {"teachers": folder_names(each.name for each in teachers), "data": folder_names(data)}
         self._hold_out(pictures)
-        self._bounds = [name for name in layers[1:-1] if name.endswith("_1") and name in self.balance]
+        self._bounds = [name for name in layers if name.endswith("_1") and name in self.balance and name not in ends]
         self._narrow = [name for name in layers if name not in self.balance]
         self.register_buffer("variance", torch.ones(len(self.balance)))
         self._previous: Tensor | None = None  # the pictures of the step before, with their gradient
@@ -166,10 +168,11 @@ class Distillation(Task):
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         config, layers, weights = self.config, self.student.layers[1:], self.student.weights
+        shallow = layers.index(_SHALLOW) + 1 if _SHALLOW in layers else len(layers)
         deep_rate = config.learning_rate * config.deep_rate
         groups: list[dict[str, Any]] = [
-            {"params": [weights[layer] for layer in layers if layer <= _SHALLOW]},
-            {"params": [weights[layer] for layer in layers if layer > _SHALLOW], "lr": deep_rate},
+            {"params": [weights[layer] for layer in layers[:shallow]]},
+            {"params": [weights[layer] for layer in layers[shallow:]], "lr": deep_rate},
         ]
         return [
             torch.optim.Muon(
@@ -319,13 +322,15 @@ def _in_precision(teacher: Encoder, precision: str) -> Encoder:
 
 def like(architecture: Architecture, teachers: Sequence[Encoder], layers: Iterable[str]) -> Architecture:
     """`architecture`, as wide at `layers` as the teachers that will teach them."""
-    widths = architecture.widths
+    widths: dict[str, int] = {}
     for teacher, some in _lessons(teachers, layers):
         widths |= _widths(teacher, some)
-    blocks: dict[str, list[int]] = {}
-    for layer, width in widths.items():
-        blocks.setdefault(layer[4], []).append(width)
-    return dataclasses.replace(architecture, blocks=tuple(tuple(block) for block in blocks.values()))
+    return dataclasses.replace(
+        architecture,
+        layers=tuple(
+            dataclasses.replace(each, width=widths.get(each.name, each.width)) for each in architecture.layers
+        ),
+    )
 
 
 def _lessons(teachers: Sequence[Encoder], layers: Iterable[str]) -> list[tuple[Encoder, tuple[str, ...]]]:
