@@ -55,6 +55,7 @@ class ArbitraryConfig(PaintingConfig):
     """
 
     steps: int = 6500
+    decay: float = 0.2
     predictor_rate: float = 4.5e-4
     rounds: int = 2
     recolor: float = 0.35
