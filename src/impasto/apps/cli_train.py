@@ -18,8 +18,10 @@ train = typer.Typer()
 
 LEARN_STEPS, PAIR_SIZE = 150, 256
 # Options that are fields of a training's configuration.
-_FIELDS = ("steps", "batch", "accumulate", "crop", "content_weight", "learning_rate", "precision", "seed")
-_FIELDS += ("warmup", "decay", "coarse", "shifted", "even_weight")
+_FIELDS = (
+    *("steps", "batch", "accumulate", "crop", "content_weight", "coarse", "shifted", "even_weight"),
+    *("learning_rate", "warmup", "decay", "precision", "seed"),
+)
 
 COURSE = "Course of the training"
 
@@ -50,7 +52,7 @@ Critics = Annotated[
         "--critic",
         metavar="compact|vgg19|FILE",
         show_default=False,
-        help="Whose features the losses compare; several share the layers. The encoder that reads styles, if not given.",
+        help="Whose features the losses compare, several sharing the layers; else those of the encoder that reads styles.",
     ),
 ]
 Precision = Annotated[

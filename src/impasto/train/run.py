@@ -45,10 +45,10 @@ class RunConfig:
     """What any training needs to know, and what its outcome depends on.
 
     A step takes `accumulate` batches of `batch` pictures in each process, one after the other. `warmup` steps of a
-    rising learning rate, then the full one, and over the last share `decay` of the steps a cosine down to 2 % of it: 1
-    falls from the start, 0 holds to the end, for a leg that another is to go on from. Gradients longer than `clip` (over all parameters
-    together) are scaled to it. `precision` is that of convolutions and matrix products; weights and optimiser are
-    float32 in any case.
+    rising learning rate, then the full one, and over the last share `decay` of the steps a cosine down to 2 % of it:
+    1 falls from the start, 0 holds to the end, for a leg that another is to go on from. Gradients longer than `clip`
+    (over all parameters together) are scaled to it. `precision` is that of convolutions and matrix products; weights
+    and optimiser are float32 in any case.
     """
 
     steps: int = 15000
