@@ -52,7 +52,7 @@ Critics = Annotated[
         "--critic",
         metavar="compact|vgg19|FILE",
         show_default=False,
-        help="Whose features the losses compare, several sharing the layers; else those of the encoder that reads styles.",
+        help="Whose features the losses compare, several sharing the layers; else the encoder's that reads styles.",
     ),
 ]
 Precision = Annotated[

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.losses import gram
+from impasto.losses import cooccurrence, gram
 from impasto.nets.encoder import STYLE_LAYERS, Encoder
 
 __all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance"]
@@ -23,11 +23,7 @@ CONTENT_LAYER = "relu4_1"
 
 # Which layers are looked at in smaller copies, and how far beside themselves.
 _COARSE = {2: STYLE_LAYERS[:3], 4: STYLE_LAYERS[:2]}
-_SHIFTS = {
-    "relu1_1": ((2, 0), (0, 2), (4, 0), (0, 4)),
-    "relu2_1": ((2, 0), (0, 2), (4, 0), (0, 4)),
-    "relu3_1": ((2, 0), (0, 2)),
-}
+_SHIFTS = {"relu1_1": ((3, 0), (0, 3)), "relu2_1": ((2, 0), (0, 2))}
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ class Criterion:
                 found |= {_coarse(layer, by): gram(small[layer]) for layer in layers}
         if self._by_shift:
             for layer, shifts in _SHIFTS.items():
-                found |= {_shifted(layer, *by): _cooccurrence(features[layer], *by) for by in shifts}
+                found |= {_shifted(layer, *by): cooccurrence(features[layer], *by) for by in shifts}
         return features, found
 
     @torch.no_grad()
@@ -154,15 +150,6 @@ def _coarse(layer: str, by: int) -> str:
 
 def _shifted(layer: str, down: int, right: int) -> str:
     return f"{layer} by {down}, {right}"
-
-
-def _cooccurrence(features: Tensor, down: int, right: int) -> Tensor:
-    """`1/M sum_k F_ik F_jk'`, `k'` being `down` and `right` of `k`: `(B, C, H, W)` -> `(B, C, C)` float32."""
-    height, width = features.shape[-2:]
-    here = features[..., : height - down, : width - right].float().flatten(2)
-    there = features[..., down:, right:].float().flatten(2)
-    with torch.autocast(here.device.type, enabled=False):
-        return here @ there.mT / here.shape[-1]
 
 
 def relative_distance(x: Tensor, target: Tensor) -> Tensor:
