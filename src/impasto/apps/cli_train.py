@@ -103,12 +103,17 @@ def train_encoder(
     ],
     data: Annotated[list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")],
     output: Weights,
+    start: Annotated[
+        str, typer.Option("--from", metavar="compact|vgg19|FILE|nothing", help="The encoder to go on from.")
+    ] = "nothing",
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
     accumulate: Accumulate = None,
     crop: Crop = None,
     learning_rate: Rate = None,
+    warmup: Warmup = None,
+    decay: Decay = None,
     precision: Precision = None,
     seed: Seed = None,
     every: Every = 500,
@@ -129,7 +134,7 @@ def train_encoder(
         from impasto.apps import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_encoder(teacher, data, config, session)
+        training.train_encoder(teacher, data, start, config, session)
 
 
 @train.command("bank", cls=LazyTrainingDefaults)

@@ -120,15 +120,18 @@ class Session:
         emit(paths.weights)
 
 
-def train_encoder(teachers: Sequence[str], data: Sequence[str], config: Mapping[str, Any], session: Session) -> None:
+def train_encoder(
+    teachers: Sequence[str], data: Sequence[str], start: str, config: Mapping[str, Any], session: Session
+) -> None:
     """Distil `teachers` (names or files) on the images in the folders `data`; `config` is for `DistillConfig`.
 
-    Raises what `Session.run` does.
+    `start`: `nothing`, or the encoder to go on from. Raises what `Session.run` does.
     """
-    session.paths.check(teachers, session.resume)
+    session.paths.check((start, *teachers), session.resume)
     settings = DistillConfig(**config)
     encoders = [_encoder(name) for name in teachers]
-    session.run(lambda show: Distillation(encoders, pictures(data, show), settings, data=data))
+    begin = _encoder(start) if start != "nothing" else None
+    session.run(lambda show: Distillation(encoders, pictures(data, show), settings, start=begin, data=data))
 
 
 def train_bank(

@@ -209,6 +209,13 @@ class Encoder(nn.Module):
             raise ImpastoError(f"these weights do not fit the encoder {self.name}: {reason}") from None
         return self.freeze()
 
+    def weights(self) -> dict[str, Tensor]:
+        """What `load` takes, as float32 copies on the CPU."""
+        return {
+            key.replace("convs.relu", "conv").replace("heads.relu", "head").removeprefix("convs."): value.float().cpu()
+            for key, value in self.state_dict().items()
+        }
+
     def freeze(self) -> "Encoder":
         """Inference form: no gradient into the weights, channels-last memory."""
         for parameter in self.parameters():

@@ -102,8 +102,9 @@ class Distillation(Task):
     """Train an encoder of `architecture` to give the features of `teachers`; by default, `COMPACT` as wide as they are.
 
     A layer is taught by the first teacher that has it. `pictures` are uint8 `(3, H, W)` (`read_pictures`), of
-    which one in eight, at most `held_out`, is kept for validation. `data` names where they are from, for the
-    recipe.
+    which one in eight, at most `held_out`, is kept for validation. `start`: an encoder to go on from, whose
+    architecture is the student's; its blocks have found each other, so nothing is forced. `data` names where pictures
+    are from, for the recipe.
 
     Raises `ImpastoError` for fewer than two pictures, a layer that no teacher or not the student has, or one that
     is not of the same width in both.
@@ -119,10 +120,13 @@ class Distillation(Task):
         config: DistillConfig | None = None,
         *,
         architecture: Architecture | None = None,
+        start: Encoder | None = None,
         data: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.config: DistillConfig = config or DistillConfig()
+        if start is not None:
+            architecture, self.config = start.architecture, dataclasses.replace(self.config, forcing=0.0)
         architecture = architecture or like(COMPACT, teachers, self.config.layers)
         if architecture.heads:
             raise ImpastoError("a student cannot have heads: its own layers are what is trained")
@@ -134,7 +138,12 @@ class Distillation(Task):
             raise ImpastoError(f"the student's {' and '.join(ends)} must be among the matched layers")
         own = [_in_precision(teacher, self.config.precision) for teacher in teachers]
         self._teachers = _assign(own, self.balance, architecture)
-        self._names = {"teachers": folder_names(each.name for each in teachers), "data": folder_names(data)}
+        # Not the encoder: a module would be part of the checkpoint.
+        self._begin = (start.name, start.weights()) if start is not None else None
+        self._names: dict[str, Any] = {
+            "teachers": folder_names(each.name for each in teachers),
+            "data": folder_names(data),
+        }
         self._hold_out(pictures)
         self._bounds = [name for name in layers if name.endswith("_1") and name in self.balance and name not in ends]
         self._narrow = [name for name in layers if name not in self.balance]
@@ -162,6 +171,7 @@ class Distillation(Task):
         return {
             **dataclasses.asdict(self.config),
             **self._names,
+            "start": self._begin[0] if self._begin is not None else None,
             "pictures": len(self._pictures) + len(self._clean),
             "architecture": dataclasses.asdict(self.student.architecture),
         }
@@ -256,6 +266,8 @@ class Distillation(Task):
             self.variance[i] = targets[layer].float().var().clamp_min(1e-12)
         std = {name: _MATCHED_STD if name in self.balance else _NARROW_STD for name in self.student.layers}
         self.student.standardize(probe, {layer: targets[layer] for layer in self._bounds}, std)
+        if self._begin is not None:
+            self.student.take(self._begin[1])
         return (f"{len(self._pictures)} pictures to train on, {len(self._clean)} to validate with",)
 
     def _solve_first(self) -> None:

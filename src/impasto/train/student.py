@@ -112,6 +112,18 @@ class Student(nn.Module):
         return plain
 
     @torch.no_grad()
+    def take(self, weights: Mapping[str, Tensor]) -> None:
+        """Compute from now on what `weights`, as `folded` gives them, compute; centres stay as they are.
+
+        Raises `KeyError` or `RuntimeError` for the weights of another architecture.
+        """
+        for layer in self.layers:
+            name = layer.replace("relu", "conv")
+            kernel, bias = (weights[f"{name}.{part}"].to(self.biases[layer]) for part in ("weight", "bias"))
+            self.weights[layer].copy_(kernel.flatten(1))
+            self.biases[layer].copy_(bias + (kernel.sum((2, 3)) * self.centres[layer]).sum(1))
+
+    @torch.no_grad()
     def set_first(self, weight: Tensor, bias: Tensor) -> None:
         """Give the first layer its weights `(out, 27)` and biases `(out,)`."""
         self.weights[self.layers[0]].copy_(weight)
