@@ -35,12 +35,11 @@ def plain(size: int) -> Callable[[], None]:
     """The baseline's step."""
     torch.manual_seed(0)
     modules, channels = [], 3
-    for block in VGG19.blocks[:4]:
-        for width in block:
-            modules += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            channels = width
-        modules.append(nn.MaxPool2d(2))
-    modules += [nn.Conv2d(channels, 512, 3, padding=1), nn.ReLU()]
+    for layer in VGG19.path(["relu5_1"]):
+        if layer.pool:
+            modules.append(nn.MaxPool2d(2))
+        modules += [nn.Conv2d(channels, layer.width, 3, padding=1), nn.ReLU()]
+        channels = layer.width
     net = nn.Sequential(*modules).eval().requires_grad_(False)
     # relu1_1, 2_1, 3_1, 4_1 (style), 4_2 (content), 5_1 (style)
     taps, content_tap = (1, 6, 11, 20, 29), 22

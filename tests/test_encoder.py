@@ -1,12 +1,14 @@
 """The encoder: against a VGG of plain modules in float64, and the symmetries of convolution."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder, canonical
+from impasto.nets.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder, Layer, canonical
 
 BLOCKS = ((4, 3), (5, 4), (4, 3, 3, 4), (5, 3, 4, 4), (4,))
 PADDINGS, POOLINGS = ("reflect", "zeros"), ("max", "average")
@@ -14,7 +16,7 @@ PADDINGS, POOLINGS = ("reflect", "zeros"), ("max", "average")
 
 def architecture(padding: str = "reflect", heads: tuple[tuple[str, int], ...] = ()) -> Architecture:
     # Means and deviations that every precision holds exactly.
-    return Architecture(BLOCKS, mean=(0.5, 0.375, 0.25), std=(0.25, 0.5, 0.125), padding=padding, heads=heads)
+    return Architecture.vgg(BLOCKS, mean=(0.5, 0.375, 0.25), std=(0.25, 0.5, 0.125), padding=padding, heads=heads)
 
 
 def random_weights(of: Architecture, bias: float = 0.1) -> dict[str, Tensor]:
@@ -46,7 +48,7 @@ def picture(height: int = 48, width: int = 64, batch: int = 1) -> Tensor:
 def plain_vgg(of: Architecture, weights: dict[str, Tensor], pooling: str, image: Tensor) -> dict[str, Tensor]:
     """Every layer's features, from an `nn.Sequential` of torch's own modules."""
     net, names = nn.Sequential(), {}
-    for block, widths in enumerate(of.blocks, start=1):
+    for block, widths in enumerate(BLOCKS, start=1):
         if block > 1:
             net.append(nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2))
         for conv in range(1, len(widths) + 1):
@@ -79,7 +81,7 @@ def test_unknown_layers_are_refused_with_the_list(name: str) -> None:
     with pytest.raises(ImpastoError) as caught:
         encoder().features(picture(), ["relu1_1", name])
     assert repr(name) in str(caught.value)
-    assert all(layer in str(caught.value) for layer in COMPACT.widths)
+    assert all(layer in str(caught.value) for layer in architecture().widths)
 
 
 def test_names_keep_their_order() -> None:
@@ -93,7 +95,8 @@ def test_vgg19_is_the_papers_configuration_e() -> None:
 
 def test_compact_reads_style_in_the_channels_of_vgg19() -> None:
     for block in "12345":
-        assert COMPACT.widths[f"relu{block}_1"] == VGG19.widths[f"relu{block}_1"]
+        layer = f"relu{block}_1"
+        assert COMPACT.widths[layer] == COMPACT_1.widths[layer] == VGG19.widths[layer]
 
 
 # ---------------------------------------------------------------------------------------- features
@@ -189,6 +192,98 @@ def test_the_gradient_is_that_of_plain_layers(padding: str, pooling: str, size: 
     torch.testing.assert_close(given, expected, rtol=1e-9, atol=1e-9)
 
 
+# ------------------------------------------------------------------------------ strided convolutions
+
+
+def strided(padding: str = "reflect") -> Encoder:
+    """`COMPACT`, a sixteenth as wide, in float64 and with random weights."""
+    narrow = tuple(replace(layer, width=layer.width // 16) for layer in COMPACT.layers)
+    torch.manual_seed(0)
+    return Encoder(replace(COMPACT, layers=narrow, padding=padding), name="strided").double().freeze()
+
+
+def plain_strided(net: Encoder, image: Tensor) -> dict[str, Tensor]:
+    """Every layer's features, by hand and with torch's own gradient."""
+    mode = "reflect" if net.architecture.padding == "reflect" else "constant"
+    found: dict[str, Tensor] = {}
+
+    def after(x: Tensor, name: str, stride: int = 1) -> Tensor:
+        conv = net.convs[name]
+        found[name] = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), conv.weight, conv.bias, stride=stride))
+        return found[name]
+
+    x = after((image - 0.5) / 0.25, "relu1_1")
+    for block in range(1, 5):
+        x = after(after(x, f"down{block}", stride=2), f"relu{block + 1}_1")
+    after(found["relu4_1"], "relu4_2")
+    return {layer: found[layer] for layer in net.layers}
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (62, 35)])
+def test_strided_features_and_their_gradient_are_those_of_plain_layers(padding: str, size: tuple[int, int]) -> None:
+    net, image = strided(padding), picture(*size, batch=2).requires_grad_()
+    expected, found = plain_strided(net, image), net.features(image, net.layers)
+    assert found.keys() == expected.keys()
+    assert list(net.layers) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]
+    for layer, value in found.items():
+        block = int(layer[4]) - 1
+        assert value.shape == (2, net.architecture.widths[layer], size[0] >> block, size[1] >> block)
+        torch.testing.assert_close(value, expected[layer], rtol=1e-10, atol=1e-12)
+        direction = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).view_as(value)
+        gradients = (
+            torch.autograd.grad((x[layer] * direction).sum(), image, retain_graph=True)[0] for x in (found, expected)
+        )
+        torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_strided_features_in_less_precision_are_close(dtype: torch.dtype) -> None:
+    image, net, exact = picture(45, 70).float(), strided().to(dtype), strided()
+    with torch.enable_grad():
+        images = [image.clone().requires_grad_(), image.double().requires_grad_()]
+        found, wanted = (each.features(x, net.layers) for each, x in zip((net, exact), images, strict=True))
+        for features in (found, wanted):
+            sum(value.double().square().sum() for value in features.values()).backward()
+    tolerance = 1e-4 if dtype == torch.float32 else 0.05
+    for layer, value in found.items():
+        assert (value - wanted[layer]).norm() < tolerance * wanted[layer].norm()
+    assert (images[0].grad - images[1].grad).norm() < tolerance * images[1].grad.norm()
+
+
+@pytest.mark.parametrize("layer", ["relu1_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"])
+def test_nothing_is_computed_that_a_layer_does_not_depend_on(layer: str) -> None:
+    net, image = strided(), picture()
+    everything = net.features(image, net.layers)
+    needed = {each.name for each in net.architecture.path([layer])}
+    for name, conv in net.convs.items():
+        if name not in needed:
+            del conv.weight  # reading it would raise
+    assert torch.equal(net.features(image, [layer])[layer], everything[layer])
+
+
+def test_a_branch_is_no_part_of_the_way_down() -> None:
+    assert [layer.name for layer in COMPACT.path(["relu5_1"])] == [
+        *("relu1_1", "down1", "relu2_1", "down2", "relu3_1", "down3", "relu4_1", "down4", "relu5_1")
+    ]
+    assert [layer.name for layer in COMPACT.path(["relu4_2"])][-2:] == ["relu4_1", "relu4_2"]
+
+
+def test_internal_layers_cannot_be_asked_for() -> None:
+    with pytest.raises(ImpastoError, match="unknown layer 'down1'"):
+        strided().features(picture(), ["down1"])
+
+
+def test_strided_convolutions_have_no_average_pooling() -> None:
+    with pytest.raises(ImpastoError, match=r"strided convolutions in place of pooling.*vgg19"):
+        Encoder(COMPACT, name="compact", pooling="average")
+
+
+def test_layers_read_those_before_them() -> None:
+    with pytest.raises(ImpastoError, match="relu1_1 reads down1"):
+        Architecture((Layer("relu1_1", 4, reads="down1"), Layer("down1", 4)), COMPACT.mean, COMPACT.std)
+
+
 # -------------------------------------------------------------------------------------------- laws
 
 
@@ -238,7 +333,7 @@ def test_without_biases_contrast_is_a_factor(padding: str) -> None:
 
 def test_centring_happens_inside() -> None:
     of, image = architecture(), picture()
-    bare = Architecture(BLOCKS, mean=(0.0,) * 3, std=(1.0,) * 3)
+    bare = Architecture.vgg(BLOCKS, mean=(0.0,) * 3, std=(1.0,) * 3)
     outside = (image - torch.tensor(of.mean).view(3, 1, 1)) / torch.tensor(of.std).view(3, 1, 1)
     expected = Encoder(bare, name="bare").double().load(random_weights(of)).features(outside, of.widths)
     for layer, value in encoder().features(image, of.widths).items():
@@ -248,7 +343,7 @@ def test_centring_happens_inside() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_mean_colour_is_black_in_every_precision(dtype: torch.dtype) -> None:
     # 0.485, 0.456 and 0.406 are no numbers of bfloat16: rounded, they would tint every picture.
-    of = Architecture(BLOCKS, mean=VGG19.mean, std=VGG19.std, padding="zeros")
+    of = Architecture.vgg(BLOCKS, mean=VGG19.mean, std=VGG19.std, padding="zeros")
     net = Encoder(of, name="test").load(random_weights(of, bias=0)).to(dtype)
     image = torch.tensor(VGG19.mean).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     found = net.features(image, ["relu1_1"])["relu1_1"]

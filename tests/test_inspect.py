@@ -1,5 +1,6 @@
 """What an encoder sees: the deconvnet against plain modules with a ReLU of its own, and `impasto inspect`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,29 @@ from impasto.compose.inspect import (
 )
 from impasto.errors import ImpastoError
 from impasto.image import open_picture, read_recipe, resize, save_picture
-from impasto.nets.encoder import Architecture, Encoder
+from impasto.nets.encoder import COMPACT, Architecture, Encoder
 from impasto.samples import sample
 
 BLOCKS = ((4, 3), (5, 4), (4, 3, 3), (5, 3), (4,))
 DEEP = ("relu1_1", "relu1_2", "relu2_1", "relu3_2", "relu5_1")
 
 
-def encoder(padding: str = "reflect", *, positive: bool = False, head: bool = False, pooling: str = "max") -> Encoder:
-    """Small, in float64; with `positive` weights every unit is excited and every path carries a signal."""
+def encoder(
+    padding: str = "reflect",
+    *,
+    positive: bool = False,
+    head: bool = False,
+    pooling: str = "max",
+    strided: bool = False,
+) -> Encoder:
+    """Small, in float64; with `positive` weights every unit is excited and every path carries a signal.
+
+    With strided convolutions in place of pooling if `strided`.
+    """
     generator = torch.Generator().manual_seed(0)
-    of = Architecture(BLOCKS, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2), padding, (("relu3_2", 6),) if head else ())
+    of = Architecture.vgg(BLOCKS, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2), padding, (("relu3_2", 6),) if head else ())
+    if strided:
+        of = replace(of, layers=tuple(replace(layer, width=4) for layer in COMPACT.layers))
     net = Encoder(of, name="test", pooling=pooling).double()
     for parameter in net.parameters():
         values = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
@@ -67,13 +80,11 @@ def oracle(net: Encoder, image: Tensor, layer: str, signal: Tensor) -> Tensor:
     architecture = net.architecture
     mean, std = (torch.tensor(v, dtype=image.dtype).view(1, 3, 1, 1) for v in (architecture.mean, architecture.std))
     x = start = ((image - mean) / std).requires_grad_()
-    for name, conv in net.convs.items():
-        if name.endswith("_1") and name != "relu1_1":
-            x = F.max_pool2d(x, 2)
+    for each in architecture.path([layer]):
+        conv = net.convs[each.name]
+        x = F.max_pool2d(x, 2) if each.pool else x
         x = F.pad(x, (1, 1, 1, 1), mode="reflect" if architecture.padding == "reflect" else "constant")
-        x = SignalReLU.apply(F.conv2d(x, conv.weight, conv.bias))
-        if name == layer:
-            break
+        x = SignalReLU.apply(F.conv2d(x, conv.weight, conv.bias, stride=each.stride))
     if layer in net.heads:
         x = SignalReLU.apply(F.conv2d(x, net.heads[layer].weight, net.heads[layer].bias))
     return torch.autograd.grad(x, start, signal)[0] * std
@@ -122,6 +133,18 @@ def test_the_way_down_is_a_gradient_with_the_other_relu(padding: str, layer: str
         torch.testing.assert_close(project(ascent, signal), expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+@pytest.mark.parametrize("layer", ["relu2_1", "relu4_2", "relu5_1"])
+@pytest.mark.parametrize("size", [(50, 67), (32, 33)])
+def test_strided_convolutions_are_gone_up_and_down(padding: str, layer: str, size: tuple[int, int]) -> None:
+    net, image = encoder(padding, strided=True), picture(*size)
+    ascent = climb(net, image, layer)
+    torch.testing.assert_close(ascent.maps, net.features(image, [layer])[layer], rtol=1e-12, atol=1e-12)
+    for signal in (ascent.maps, ascent.maps - ascent.maps.mean()):
+        expected = oracle(net, image, layer, signal)
+        torch.testing.assert_close(project(ascent, signal), expected, rtol=1e-10, atol=1e-12)
+
+
 def test_nothing_comes_of_nothing_and_twice_of_twice() -> None:
     net, image = encoder(), picture()
     ascent = climb(net, image, "relu3_2")
@@ -158,11 +181,15 @@ def test_a_projection_stays_in_the_receptive_field(padding: str, layer: str, pla
         assert not found.any()
 
 
-@pytest.mark.parametrize("layer", ["relu1_1", "relu2_1", "relu3_2", "relu5_1"])
+@pytest.mark.parametrize(
+    ("layer", "strided"),
+    [(n, False) for n in ("relu1_1", "relu2_1", "relu3_2", "relu5_1")]
+    + [(n, True) for n in ("relu2_1", "relu4_2", "relu5_1")],
+)
 @pytest.mark.parametrize(("height", "place"), [(50, 0), (50, 2), (67, 3), (66, 1)])
-def test_the_receptive_field_is_what_a_gradient_reaches(layer: str, height: int, place: int) -> None:
+def test_the_receptive_field_is_what_a_gradient_reaches(layer: str, strided: bool, height: int, place: int) -> None:
     """With average pooling and positive weights, a gradient reaches every pixel that a unit sees, and no other."""
-    net = encoder(positive=True, pooling="average")
+    net = encoder(positive=True, strided=strided, pooling="max" if strided else "average")
     image = (1 + picture(height, 50)).requires_grad_()
     (maps,) = net.features(image, [layer]).values()
     (grad,) = torch.autograd.grad(maps[0, 0, min(place, maps.shape[2] - 1), 0], image)
@@ -173,7 +200,7 @@ def test_the_receptive_field_is_what_a_gradient_reaches(layer: str, height: int,
 
 def test_receptive_fields_of_vgg() -> None:
     """Far from the borders: 3, 5, 10, 14, 24, … as derived by hand, r + 2 s a convolution and r + s a pooling."""
-    of = Encoder(Architecture(((1, 1), (1, 1), (1,) * 4, (1,) * 4, (1,)), (0,) * 3, (1,) * 3), name="thin")
+    of = Encoder(Architecture.vgg(((1, 1), (1, 1), (1,) * 4, (1,) * 4, (1,)), (0,) * 3, (1,) * 3), name="thin")
     widths = [high - low for low, high in (receptive_field(layer, of, 4096, 1 << 20) for layer in of.layers)]
     assert widths == [3, 5, 10, 14, 24, 32, 40, 48, 68, 84, 100, 116, 156]
 
@@ -182,9 +209,13 @@ def test_receptive_fields_of_vgg() -> None:
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
-@pytest.mark.parametrize("layer", ["relu1_2", "relu2_1", "relu3_2", "relu4_1", "relu5_1"])
-def test_a_part_of_the_picture_gives_the_projection_of_the_whole(padding: str, layer: str) -> None:
-    net, image = encoder(padding), picture(101, 131)
+@pytest.mark.parametrize(
+    ("layer", "strided"),
+    [(n, False) for n in ("relu1_2", "relu2_1", "relu3_2", "relu4_1", "relu5_1")]
+    + [("relu3_1", True), ("relu4_2", True)],
+)
+def test_a_part_of_the_picture_gives_the_projection_of_the_whole(padding: str, layer: str, strided: bool) -> None:
+    net, image = encoder(padding, strided=strided), picture(101, 131)
     ascent = climb(net, image, layer)
     for found in strongest(net, image, layer, top=3, patches=4):
         assert torch.equal(found.map, ascent.maps[0, found.channel])

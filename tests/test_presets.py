@@ -20,9 +20,8 @@ from impasto.stylizers.core import Step
 from impasto.stylizers.optimize import PixelOptimizer
 
 MEAN, STD = 0.5, 0.226  # one deviation for all channels, so that undivided pixels are a factor away
-TINY = Architecture(
-    blocks=((8, 8), (9, 8), (10, 8, 8, 8), (10, 9, 8, 8), (10, 9)), mean=(MEAN,) * 3, std=(STD,) * 3, padding="zeros"
-)
+BLOCKS = ((8, 8), (9, 8), (10, 8, 8, 8), (10, 9, 8, 8), (10, 9))
+TINY = Architecture.vgg(blocks=BLOCKS, mean=(MEAN,) * 3, std=(STD,) * 3, padding="zeros")
 FIRST = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 Features = Mapping[str, Tensor]
 
@@ -224,7 +223,7 @@ def test_presets_cannot_be_changed() -> None:
 
 
 def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out() -> None:
-    shallow = Architecture(blocks=(*TINY.blocks[:4], (6,)), mean=TINY.mean, std=TINY.std)
+    shallow = Architecture.vgg(blocks=(*BLOCKS[:4], (6,)), mean=TINY.mean, std=TINY.std)
     with pytest.raises(ImpastoError, match="relu5_2") as caught:
         PixelOptimizer(Encoder(shallow, name="shallow"), Settings(preset="deeplearning.ai"))
     message = str(caught.value)

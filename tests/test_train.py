@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import Architecture, Encoder
+from impasto.nets.encoder import COMPACT, Architecture, Encoder
+from impasto.nets.weights import load_encoder
 from impasto.samples import sample, sample_names
 from impasto.train.data import augment, crop, randomness, read_pictures
 from impasto.train.distill import Distillation, DistillConfig, like, unexplained
@@ -32,8 +33,12 @@ from impasto.train.run import Record, RunConfig, Task, train
 from impasto.train.student import Student
 
 GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
-LARGE = Architecture(((8, 8), (8, 8), (8, 8), (8, 6), (8,)), **GREY)
-SMALL = Architecture(((8, 6), (8, 6), (8, 6), (8, 6), (8,)), **GREY)
+LARGE = Architecture.vgg(((8, 8), (8, 8), (8, 8), (8, 6), (8,)), **GREY)
+SMALL = Architecture.vgg(((8, 6), (8, 6), (8, 6), (8, 6), (8,)), **GREY)
+SHALLOW = Architecture.vgg(((8, 8), (8, 8)), **GREY)
+STRIDED = replace(
+    COMPACT, layers=tuple(replace(each, width=8 if each.name.endswith("_1") else 6) for each in COMPACT.layers)
+)
 BOUNDS = ("relu2_1", "relu3_1", "relu4_1")
 TINY = DistillConfig(steps=6, batch=4, crop=32, warmup=2, precision="float32")
 
@@ -136,13 +141,14 @@ def test_regression_leaves_no_gradient_where_the_target_is_out_of_reach() -> Non
 # ------------------------------------------------------------------------------------ the student
 
 
+@pytest.mark.parametrize("of", [SMALL, STRIDED])
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
-def test_a_student_computes_what_the_encoder_does(padding: Any, pictures: list[Tensor]) -> None:
-    architecture = replace(SMALL, padding=padding)
+def test_a_student_computes_what_the_encoder_does(padding: Any, of: Architecture, pictures: list[Tensor]) -> None:
+    architecture = replace(of, padding=padding)
     student, images = Student(architecture, randomness(1)), photo_batch(pictures)
     plain = Encoder(architecture, name="student").load(student.folded())
     with torch.no_grad():
-        ours = {layer: z.relu() for layer, z in student.preactivations(images)}
+        ours = {layer: z.relu() for layer, z in student.preactivations(images) if layer in plain.layers}
         theirs = plain.features(images, plain.layers)
     assert ours.keys() == theirs.keys() == architecture.widths.keys()
     assert all(torch.equal(ours[layer], theirs[layer]) for layer in ours)
@@ -216,6 +222,23 @@ def test_a_revived_unit_fires_and_changes_nothing_yet(pictures: list[Tensor]) ->
     for layer in student.layers[student.layers.index("relu2_2") + 1 :]:
         torch.testing.assert_close(after[layer], before[layer], rtol=1e-4, atol=1e-4)
     assert student.revive(images, {}, ["relu2_2"], randomness(0)) == {}
+
+
+def test_a_revived_unit_is_silent_to_all_that_read_it(pictures: list[Tensor]) -> None:
+    images, student = photo_batch(pictures), Student(STRIDED, randomness(1))
+    student.standardize(images, {}, dict.fromkeys(student.layers, 1.0))
+    assert student.readers("relu4_1") == ("relu4_2", "down4")
+    with torch.no_grad():
+        for layer in ("down3", "relu4_1"):
+            student.biases[layer][:2] = -1e3
+        before = dict(student.preactivations(images))
+        revived = student.revive(images, {}, ["down3", "relu4_1"], randomness(0))
+        after = dict(student.preactivations(images))
+    assert revived.keys() == {"down3", "relu4_1"}
+    assert (after["relu4_1"][:, :2] > 0).any()
+    torch.testing.assert_close(after["relu4_1"][:, 2:], before["relu4_1"][:, 2:], rtol=1e-4, atol=1e-4)
+    for layer in ("relu4_2", "down4", "relu5_1"):
+        torch.testing.assert_close(after[layer], before[layer], rtol=1e-4, atol=1e-4)
 
 
 # ------------------------------------------------------------------------------------ pictures
@@ -352,7 +375,7 @@ def test_an_export_is_the_trained_student(pictures: list[Tensor], tmp_path: Path
         header = file.metadata()
     architecture, recipe = json.loads(header["architecture"]), json.loads(header["recipe"])
     assert header["licence"] == "CC0-1.0"
-    assert architecture["blocks"] == [list(block) for block in SMALL.blocks]
+    assert architecture["layers"] == [asdict(layer) for layer in SMALL.layers]
     assert recipe["teachers"] == ["teacher.safetensors"]
     assert recipe["data"] == ["photos", "paintings"]
     assert recipe["steps"] == TINY.steps
@@ -368,6 +391,30 @@ def test_an_export_is_the_trained_student(pictures: list[Tensor], tmp_path: Path
         assert validation[name] == pytest.approx(share, rel=0.02, abs=1e-5)
 
 
+def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path: Path) -> None:
+    config = replace(TINY, steps=40, learning_rate=0.03, bias_rate=0.1, warmup=5)
+    task = Distillation([encoder(LARGE)], pictures, config)  # the default's layers, as wide as the teacher's
+    assert task.student.architecture == like(COMPACT, [encoder(LARGE)], config.layers)
+    task = Distillation([encoder(LARGE)], pictures, config, architecture=STRIDED)
+    shallow, deep = task.optimizers()[0].param_groups
+    names = {id(matrix): layer for layer, matrix in task.student.weights.items()}
+    assert [names[id(each)] for each in shallow["params"]] == ["down1", "relu2_1", "down2", "relu3_1"]
+    assert [names[id(each)] for each in deep["params"]] == ["down3", "relu4_1", "relu4_2", "down4", "relu5_1"]
+    records = list(train(task, checkpoint=tmp_path / "run.ckpt", device="cpu", every=40))
+    start, *_, end = (record.validation for record in records if record.validation)
+    assert {name.split()[1] for name in end} == set(task.balance)
+    assert all(end[f"clean {layer}"] < 0.7 * start[f"clean {layer}"] for layer in list(task.balance)[1:])
+    path = tmp_path / "student.safetensors"
+    validation = task.export(path, licence="CC0-1.0")
+    exported = load_encoder(path, device="cpu", dtype=torch.float32)
+    assert exported.architecture == STRIDED
+    assert {"conv1_1.weight", "down1.weight", "down4.bias"} <= load_file(path).keys()
+    for name, share in task.validate().items():
+        assert validation[name] == pytest.approx(share, rel=0.02, abs=1e-5)
+    with pytest.raises(ImpastoError, match="relu1_1 and relu4_2 and relu5_1 must be among"):
+        Distillation([encoder(LARGE)], pictures, replace(TINY, layers={"relu1_1": 1.0}), architecture=STRIDED)
+
+
 def test_mixed_precision_trains_too(pictures: list[Tensor], tmp_path: Path) -> None:
     teacher = encoder(LARGE)
     task = Distillation([teacher], pictures, replace(TINY, steps=2, precision="bfloat16"), architecture=SMALL)
@@ -380,7 +427,7 @@ def test_mixed_precision_trains_too(pictures: list[Tensor], tmp_path: Path) -> N
 
 
 def test_each_layer_has_the_first_teacher_that_knows_it(pictures: list[Tensor], tmp_path: Path) -> None:
-    shallow = encoder(Architecture(LARGE.blocks[:2], **GREY), seed=7, name="shallow")
+    shallow = encoder(SHALLOW, seed=7, name="shallow")
     deep, images = encoder(LARGE), photo_batch(pictures, size=32)
     task = Distillation([shallow, deep], pictures, TINY, architecture=SMALL)
     task.start()
@@ -396,11 +443,11 @@ def test_each_layer_has_the_first_teacher_that_knows_it(pictures: list[Tensor], 
 
 
 def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor]) -> None:
-    wide = replace(SMALL, blocks=(*SMALL.blocks[:3], (8, 7), (8,)))
+    wide = Architecture.vgg(((8, 6), (8, 6), (8, 6), (8, 7), (8,)), **GREY)
     with pytest.raises(ImpastoError, match=r"relu4_2 has 6 channels in teacher\.safetensors and 7 in the student"):
         Distillation([encoder(LARGE)], pictures, TINY, architecture=wide)
     with pytest.raises(ImpastoError, match="no teacher has the layer relu3_1"):
-        Distillation([encoder(Architecture(LARGE.blocks[:2], **GREY))], pictures, TINY, architecture=SMALL)
+        Distillation([encoder(SHALLOW)], pictures, TINY, architecture=SMALL)
     with pytest.raises(ImpastoError, match="unknown layer 'relu5_4'"):
         distillation(pictures, replace(TINY, layers={"relu5_4": 1.0}))
     with pytest.raises(ImpastoError, match="relu1_1 and relu5_1 must be among"):
@@ -630,7 +677,11 @@ def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_student_is_as_wide_as_whoever_teaches_it() -> None:
     heads = (("relu2_1", 24),)
-    low = Encoder(Architecture(((8, 8), (12,)), (0.5,) * 3, (0.25,) * 3, heads=heads), name="low")
-    deep = Encoder(Architecture(((4,), (4,), (20, 28)), (0.5,) * 3, (0.25,) * 3), name="deep")
-    student = like(Architecture(((1, 2), (3, 4), (5, 6)), (0.5,) * 3, (0.25,) * 3), [low, deep], ["relu2_1", "relu3_2"])
-    assert student.blocks == ((1, 2), (24, 4), (5, 28))
+    low = Encoder(Architecture.vgg(((8, 8), (12,)), (0.5,) * 3, (0.25,) * 3, heads=heads), name="low")
+    deep = Encoder(Architecture.vgg(((4,), (4,), (20, 28)), (0.5,) * 3, (0.25,) * 3), name="deep")
+    plain = Architecture.vgg(((1, 2), (3, 4), (5, 6)), (0.5,) * 3, (0.25,) * 3)
+    student = like(plain, [low, deep], ["relu2_1", "relu3_2"])
+    assert student == Architecture.vgg(((1, 2), (24, 4), (5, 28)), (0.5,) * 3, (0.25,) * 3)
+    strided = like(COMPACT, [low, deep], ["relu2_1", "relu3_1"])
+    assert strided.widths == COMPACT.widths | {"relu2_1": 24, "relu3_1": 20}
+    assert [layer.reads for layer in strided.layers] == [layer.reads for layer in COMPACT.layers]

@@ -15,17 +15,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder
+from impasto.nets.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
 from impasto.nets.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
 
-TINY = Architecture(((4, 6), (8,), (10, 4)), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+BLOCKS = ((4, 6), (8,), (10, 4))
+TINY = Architecture.vgg(BLOCKS, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 
 
 def weights_of(architecture: Architecture) -> dict[str, Tensor]:
     torch.manual_seed(5)
     net = Encoder(architecture, name="random")
     return {
-        key.replace("convs.relu", "conv").replace("heads.relu", "head"): value.clone()
+        key.replace("convs.relu", "conv").replace("heads.relu", "head").removeprefix("convs."): value.clone()
         for key, value in net.state_dict().items()
     }
 
@@ -39,26 +40,35 @@ def test_the_embedded_encoder_is_what_its_card_says() -> None:
     assert path.stat().st_size <= 8_000_000
     with safe_open(str(path), framework="pt") as file:
         header = file.metadata()
-    assert Architecture(**{k: _tuples(v) for k, v in json.loads(header["architecture"]).items()}) == COMPACT
+    assert read_weights(path)[0] == COMPACT_1
     assert "CC BY 4.0" in header["licence"]
     assert {"teachers", "data", "validation"} <= json.loads(header["recipe"]).keys()
     widths = load_encoder(dtype=torch.float32, device="cpu").architecture.widths
     assert all(widths[layer] == VGG19.widths[layer] for layer in widths if layer.endswith("_1"))
 
 
-def _tuples(value: object) -> object:
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+STRIDED = dataclasses.replace(
+    COMPACT, layers=tuple(dataclasses.replace(layer, width=layer.width // 16) for layer in COMPACT.layers)
+)
 
 
-def test_a_file_with_a_header_is_rebuilt_from_it(tmp_path: Path) -> None:
-    weights = weights_of(TINY)
-    header = {"architecture": json.dumps(dataclasses.asdict(TINY))}
+@pytest.mark.parametrize("of", [TINY, STRIDED, dataclasses.replace(STRIDED, heads=(("relu4_2", 7),))])
+def test_a_file_with_a_header_is_rebuilt_from_it(tmp_path: Path, of: Architecture) -> None:
+    weights = weights_of(of)
+    header = {"architecture": json.dumps(dataclasses.asdict(of))}
     save_file(weights, tmp_path / "mine.safetensors", metadata=header)
     loaded = load_encoder(tmp_path / "mine.safetensors", device="cpu", dtype=torch.float32)
-    assert loaded.architecture == TINY
+    assert loaded.architecture == of
     assert loaded.name == "mine.safetensors"
-    expected = Encoder(TINY, name="").load(weights).features(image(), ["relu3_2"])["relu3_2"]
-    assert torch.equal(loaded.features(image(), ["relu3_2"])["relu3_2"], expected)
+    expected = Encoder(of, name="").load(weights).features(image(), of.widths)
+    found = loaded.features(image(), of.widths)
+    assert all(torch.equal(found[layer], expected[layer]) for layer in of.widths)
+
+
+def test_a_header_of_the_time_when_all_encoders_were_vggs_is_read(tmp_path: Path) -> None:
+    header = {"blocks": BLOCKS, "mean": TINY.mean, "std": TINY.std, "padding": "reflect"}
+    save_file(weights_of(TINY), tmp_path / "old.safetensors", metadata={"architecture": json.dumps(header)})
+    assert load_encoder(tmp_path / "old.safetensors", device="cpu").architecture == TINY
 
 
 def test_a_bare_vgg_is_understood_by_its_shapes_and_heads(tmp_path: Path) -> None:

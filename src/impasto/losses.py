@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import OptionError
@@ -24,11 +25,13 @@ __all__ = [
     "STYLE_SCALES",
     "GramLoss",
     "content_loss",
+    "cooccurrence",
     "gram",
     "relative_content_loss",
     "relative_style_loss",
     "style_loss",
     "total_variation",
+    "unevenness",
 ]
 
 Scale = Callable[[int, int], float]
@@ -54,37 +57,49 @@ STYLE_SCALES: Mapping[str, Scale] = MappingProxyType(
 )
 
 
-class _BandedGram(torch.autograd.Function):
-    """F F^T / M of large bfloat16 features, to a few parts in 10^4, without a float32 copy of them.
+class _BandedProducts(torch.autograd.Function):
+    """F F'^T / M of large bfloat16 features, F' those `shift` positions on, to a few parts in 10^4.
 
-    A bfloat16 product keeps 8 bits of its sum. Summed by bands of positions and the bands added in float32, the
-    roundings average out (but for a flat picture, whose bands all round alike: 2^-8).
+    There is no float32 copy of the features: a bfloat16 product keeps 8 bits of its sum; summed by bands of positions
+    and the bands added in float32, the roundings average out (but for a flat picture, whose bands all round alike:
+    2^-8).
     """
 
     BANDS = 32
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, features: Tensor) -> Tensor:
+    def forward(ctx: torch.autograd.function.FunctionCtx, features: Tensor, shift: int) -> Tensor:
         batch, channels, height, width = features.shape
         ctx.save_for_backward(features)
+        ctx.shift = shift  # type: ignore[attr-defined]
         flat = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        here, there = flat[:, : height * width - shift], flat[:, shift:]
         # No more bands than keep their matrices smaller than the features themselves.
-        bands = max(1, min(_BandedGram.BANDS, height * width // channels))
-        rows = height * width // bands
-        body = flat[:, : bands * rows].reshape(batch * bands, rows, channels)
-        total = torch.bmm(body.mT, body).float().view(batch, bands, channels, channels).sum(1)
-        rest = flat[:, bands * rows :]
-        if rest.shape[1]:
-            total = total + torch.bmm(rest.mT, rest).float()
-        return total / (height * width)
+        bands = max(1, min(_BandedProducts.BANDS, here.shape[1] // channels))
+        rows = here.shape[1] // bands
+        total = features.new_zeros(batch, channels, channels, dtype=torch.float32)
+        for one in range(batch):  # rows of a picture are evenly spaced in memory, those of a batch are not
+            a, b = (x[one, : bands * rows].reshape(bands, rows, channels) for x in (here, there))
+            total[one] = torch.bmm(a.mT, b).float().sum(0)
+        rest = bands * rows
+        if rest < here.shape[1]:
+            total += torch.bmm(here[:, rest:].mT, there[:, rest:]).float()
+        return total / here.shape[1]
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
         (features,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        shift: int = ctx.shift  # type: ignore[attr-defined]
         batch, channels, height, width = features.shape
         flat = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        slope = ((grads[0] + grads[0].mT) / (height * width)).to(features.dtype)
-        return torch.bmm(flat, slope).view(batch, height, width, channels).permute(0, 3, 1, 2)
+        slope = (grads[0] / (height * width - shift)).to(features.dtype)
+        if shift:
+            of_features = torch.zeros_like(flat)
+            of_features[:, : height * width - shift] = torch.bmm(flat[:, shift:], slope.mT)
+            of_features[:, shift:] += torch.bmm(flat[:, : height * width - shift], slope)
+        else:
+            of_features = torch.bmm(flat, (grads[0] + grads[0].mT).div(height * width).to(features.dtype))
+        return of_features.view(batch, height, width, channels).permute(0, 3, 1, 2), None
 
 
 def gram(features: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -94,15 +109,25 @@ def gram(features: Tensor, mask: Tensor | None = None) -> Tensor:
     Multiply by M for the sums of the paper. With a soft `mask` T, `(1, 1, H, W)`, it is guided (Gatys et al. 2017,
     arXiv:1611.07865): `sum_k T_k^2 F_ik F_jk / sum_k T_k^2`; 0 for a mask that lets nothing through.
     """
-    positions = features.shape[2] * features.shape[3]
     if mask is not None:
         share = _wide(mask).square().mean().clamp_min(1e-12)
         return gram(features * mask.to(features.dtype)) / share
-    if features.dtype == torch.bfloat16 and positions >= 64 * _BandedGram.BANDS:
-        return _BandedGram.apply(features)  # type: ignore[no-any-return, no-untyped-call]
+    return cooccurrence(features, 0, 0)
+
+
+def cooccurrence(features: Tensor, down: int, right: int) -> Tensor:
+    """`1/M sum_k F_ik F_jk'`, `k'` lying `down` rows and `right` columns on: `(B, C, H, W)` -> `(B, C, C)`.
+
+    Berger and Memisevic 2017 (arXiv:1606.01286). Positions are counted line by line, as if each line went on in the
+    next: at the right border `k'` is of the line below. float32 (or float64); `down`, `right`: 0 or more.
+    """
+    shift = down * features.shape[3] + right
+    positions = features.shape[2] * features.shape[3] - shift
+    if features.dtype == torch.bfloat16 and positions >= 64 * _BandedProducts.BANDS:
+        return _BandedProducts.apply(features, shift)  # type: ignore[no-any-return, no-untyped-call]
     flat = _wide(features).flatten(2)
     with torch.autocast(flat.device.type, enabled=False):
-        return flat @ flat.mT / positions
+        return flat[..., :positions] @ flat[..., shift:].mT / positions
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -193,3 +218,21 @@ def total_variation(image: Tensor) -> Tensor:
     across = (image[..., :, 1:] - image[..., :, :-1]).abs().sum()
     down = (image[..., 1:, :] - image[..., :-1, :]).abs().sum()
     return across + down
+
+
+def unevenness(photo: Tensor, picture: Tensor, cell: int = 16, sigma: float = 0.03) -> Tensor:
+    """How far apart a picture's large areas are in colour where the photo's are alike; `(B,)`, 0 is even.
+
+    Both `(B, 3, H, W)` in [0, 1] and averaged over cells of `cell` x `cell` px, `c_i` and `o_i`. With
+    `w_ij = exp(-|c_i - c_j|^2 / (2 sigma^2))` it is `sum w_ij |o_i - o_j| / sum w_ij`: halos, vignettes and bars are
+    above the scale of a stroke and follow a contour or the frame, not the photo's colours. Differentiable in `picture`.
+    (Self-similarity as in Kolkin et al. 2019, arXiv:1904.12785, of low-pass colour.)
+    """
+    cells, painted = (F.avg_pool2d(_wide(image), cell).flatten(2).mT for image in (photo, picture))
+    weights = torch.exp(-_distances(cells).square() / (2 * sigma**2))
+    return (weights * _distances(painted)).sum((1, 2)) / weights.sum((1, 2))
+
+
+def _distances(points: Tensor) -> Tensor:
+    """`(B, N, D)` -> `(B, N, N)`; by differences, since products would cancel in float32."""
+    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")

@@ -18,7 +18,10 @@ train = typer.Typer()
 
 LEARN_STEPS, PAIR_SIZE = 150, 256
 # Options that are fields of a training's configuration.
-_FIELDS = ("steps", "batch", "accumulate", "crop", "content_weight", "learning_rate", "precision", "seed")
+_FIELDS = (
+    *("steps", "batch", "accumulate", "crop", "content_weight", "coarse", "shifted", "even_weight"),
+    *("learning_rate", "warmup", "decay", "precision", "seed"),
+)
 
 COURSE = "Course of the training"
 
@@ -31,6 +34,27 @@ Accumulate = Annotated[
 Crop = Annotated[int | None, typer.Option(help="Side of a training picture in pixels.", rich_help_panel=COURSE)]
 Rate = Annotated[float | None, typer.Option(help="The largest of the run.", rich_help_panel=COURSE)]
 Balance = Annotated[float | None, typer.Option(help="More keeps more of the photo's forms.", rich_help_panel=COURSE)]
+Warmup = Annotated[int | None, typer.Option(help="Steps of a rising rate.", rich_help_panel=COURSE)]
+Decay = Annotated[
+    float | None,
+    typer.Option(
+        help="Last share of the steps in which the rate falls; 0 if another leg follows.", rich_help_panel=COURSE
+    ),
+]
+Coarse = Annotated[float | None, typer.Option(help="Weight of the style in smaller copies.", rich_help_panel=COURSE)]
+Shifted = Annotated[
+    float | None, typer.Option(help="Weight of products with shifted features.", rich_help_panel=COURSE)
+]
+Even = Annotated[float | None, typer.Option(help="Against halos and bars in plain areas.", rich_help_panel=COURSE)]
+Critics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--critic",
+        metavar="compact|vgg19|FILE",
+        show_default=False,
+        help="Whose features the losses compare, several sharing the layers; else the encoder's that reads styles.",
+    ),
+]
 Precision = Annotated[
     str | None, typer.Option(metavar="bfloat16|float32", help="Of convolutions.", rich_help_panel=COURSE)
 ]
@@ -79,12 +103,17 @@ def train_encoder(
     ],
     data: Annotated[list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")],
     output: Weights,
+    start: Annotated[
+        str, typer.Option("--from", metavar="compact|vgg19|FILE|nothing", help="The encoder to go on from.")
+    ] = "nothing",
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
     accumulate: Accumulate = None,
     crop: Crop = None,
     learning_rate: Rate = None,
+    warmup: Warmup = None,
+    decay: Decay = None,
     precision: Precision = None,
     seed: Seed = None,
     every: Every = 500,
@@ -105,7 +134,7 @@ def train_encoder(
         from impasto.apps import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_encoder(teacher, data, config, session)
+        training.train_encoder(teacher, data, start, config, session)
 
 
 @train.command("bank", cls=TrainingCommand)
@@ -149,13 +178,20 @@ def train_arbitrary(
     styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")],
     content: Content,
     output: Weights,
+    start: Start = "nothing",
+    critic: Critics = None,
     resume: Resume = False,
     steps: Steps = None,
     batch: Batch = None,
     accumulate: Accumulate = None,
     crop: Crop = None,
     content_weight: Balance = None,
+    coarse: Coarse = None,
+    shifted: Shifted = None,
+    even_weight: Even = None,
     learning_rate: Rate = None,
+    warmup: Warmup = None,
+    decay: Decay = None,
     precision: Precision = None,
     seed: Seed = None,
     every: Every = 500,
@@ -166,17 +202,19 @@ def train_arbitrary(
 ) -> None:
     """Train a network that paints in the style of any picture, also of one it has never seen, in one pass.
 
-    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights. Where only
+    weights are left, the next leg goes --from them.
 
     impasto train arbitrary --styles paintings --content photos -o mine.safetensors
-    impasto stylize photo.jpg painting.jpg --method arbitrary --network mine.safetensors
+    impasto train arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
+    impasto stylize photo.jpg painting.jpg --method arbitrary --network more.safetensors
     """
     config = _config(locals())
     with reporting(debug):
         from impasto.apps import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_arbitrary(styles, content, config, session)
+        training.train_arbitrary(styles, content, start, critic or (), config, session)
 
 
 @train.command("pairs", cls=TrainingCommand)

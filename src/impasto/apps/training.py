@@ -121,15 +121,18 @@ class Session:
         emit(paths.weights)
 
 
-def train_encoder(teachers: Sequence[str], data: Sequence[str], config: Mapping[str, Any], session: Session) -> None:
+def train_encoder(
+    teachers: Sequence[str], data: Sequence[str], start: str, config: Mapping[str, Any], session: Session
+) -> None:
     """Distil `teachers` (names or files) on the images in the folders `data`; `config` is for `DistillConfig`.
 
-    Raises what `Session.run` does.
+    `start`: `nothing`, or the encoder to go on from. Raises what `Session.run` does.
     """
-    session.paths.check(teachers, session.resume)
+    session.paths.check((start, *teachers), session.resume)
     settings = DistillConfig(**config)
     encoders = [_encoder(name) for name in teachers]
-    session.run(lambda show: Distillation(encoders, pictures(data, show), settings, data=data))
+    begin = _encoder(start) if start != "nothing" else None
+    session.run(lambda show: Distillation(encoders, pictures(data, show), settings, start=begin, data=data))
 
 
 def train_bank(
@@ -151,17 +154,28 @@ def train_bank(
     session.run(begin)
 
 
-def train_arbitrary(styles: Sequence[str], content: Sequence[str], config: Mapping[str, Any], session: Session) -> None:
+def train_arbitrary(
+    styles: Sequence[str],
+    content: Sequence[str],
+    start: str,
+    critics: Sequence[str],
+    config: Mapping[str, Any],
+    session: Session,
+) -> None:
     """A network for any style, on the folders `styles` and `content`; `config` is for `ArbitraryConfig`.
 
-    Raises what `Session.run` does.
+    `start`: `embedded`, `nothing` or a file. `critics`: encoders by name or file, for the losses; the one that reads
+    styles if there are none. Raises what `Session.run` does.
     """
-    session.paths.check((), session.resume)
-    settings, encoder = ArbitraryConfig(**config), _encoder(EMBEDDED)
+    session.paths.check((start, *critics), session.resume)
+    settings, painter = ArbitraryConfig(**config), _beginning(start)
+    encoder = _encoder(painter.encoder if painter is not None else EMBEDDED)
+    judges = [_encoder(name) for name in critics]
 
     def begin(show: Display) -> ArbitraryTask:
         paintings, photos = pictures(styles, show), pictures(content, show)
-        return ArbitraryTask(encoder, photos, paintings, settings, data=[*content, *styles])
+        data = [*content, *styles]
+        return ArbitraryTask(encoder, photos, paintings, settings, critics=judges, start=painter, data=data)
 
     session.run(begin)
 

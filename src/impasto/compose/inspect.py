@@ -44,15 +44,16 @@ __all__ = [
 class Ascent:
     """A picture's way up to a layer, as far as the way down needs it.
 
-    `maps`: (1, C, H', W') after ReLU, as `Encoder.features` has them. `switches`: block -> where in each 2x2 the
-    maximum was, as `max_pool2d` gives it; `sizes`: block -> (height, width) before that pooling.
+    `maps`: (1, C, H', W') after ReLU, as `Encoder.features` has them. `sizes`: name of a layer on the way -> (height,
+    width) of what it reads; `switches`: of a layer that pools this first -> where in each 2x2 the maximum was, as
+    `max_pool2d` gives it.
     """
 
     encoder: Encoder
     layer: str
     maps: Tensor
-    switches: dict[int, Tensor] = field(repr=False)
-    sizes: dict[int, tuple[int, int]]
+    switches: dict[str, Tensor] = field(repr=False)
+    sizes: dict[str, tuple[int, int]]
 
 
 def climb(encoder: Encoder, image: Tensor, layer: str) -> Ascent:
@@ -74,16 +75,15 @@ def _climb(encoder: Encoder, image: Tensor, layer: str) -> Ascent:
     wide = torch.promote_types(encoder.dtype, torch.float32)
     mean, std = (_per_channel(values, image) for values in (encoder.architecture.mean, encoder.architecture.std))
     x = ((image - mean) / std).to(encoder.device, wide)
-    switches: dict[int, Tensor] = {}
-    sizes: dict[int, tuple[int, int]] = {}
+    switches: dict[str, Tensor] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     reflected = encoder.architecture.padding == "reflect"
-    for name, conv in _path(encoder, layer):
-        block = int(name[4])
-        if _is_pooled(name):
-            sizes[block] = (x.shape[2], x.shape[3])
-            x, switches[block] = F.max_pool2d(x, 2, return_indices=True)
+    for each in encoder.architecture.path([layer]):
+        sizes[each.name] = (x.shape[2], x.shape[3])
+        if each.pool:
+            x, switches[each.name] = F.max_pool2d(x, 2, return_indices=True)
         x = F.pad(x, (1, 1, 1, 1), mode="reflect") if reflected else F.pad(x, (1, 1, 1, 1))
-        x = F.relu(F.conv2d(x, *_weights(conv, wide)))
+        x = F.relu(F.conv2d(x, *_weights(encoder.convs[each.name], wide), stride=each.stride))
     if layer in encoder.heads:
         x = F.relu(F.conv2d(x, *_weights(encoder.heads[layer], wide)))
     return Ascent(encoder, layer, x, switches, sizes)
@@ -103,23 +103,16 @@ def project(ascent: Ascent, signal: Tensor) -> Tensor:
     with torch.no_grad():
         if layer in encoder.heads:
             x = F.conv_transpose2d(F.relu(x), _weights(encoder.heads[layer], x.dtype)[0])
-        for name, conv in reversed(_path(encoder, layer)):
-            x = F.conv_transpose2d(F.relu(x), _weights(conv, x.dtype)[0])
+        for each in reversed(encoder.architecture.path([layer])):
+            size = ascent.sizes[each.name]
+            # A stride of two leaves the last row or column of an odd size unread.
+            unread = [length % each.stride for length in size]
+            weight, _ = _weights(encoder.convs[each.name], x.dtype)
+            x = F.conv_transpose2d(F.relu(x), weight, stride=each.stride, output_padding=unread)
             x = _fold(x, reflected=encoder.architecture.padding == "reflect")
-            if _is_pooled(name):
-                block = int(name[4])
-                x = F.max_unpool2d(x, ascent.switches[block], [2, 2], output_size=list(ascent.sizes[block]))
+            if each.pool:
+                x = F.max_unpool2d(x, ascent.switches[each.name], [2, 2], output_size=list(size))
         return x * _per_channel(encoder.architecture.std, x)
-
-
-def _path(encoder: Encoder, layer: str) -> list[tuple[str, nn.Module]]:
-    """The convolutions up to `layer`, in order of computation."""
-    return list(encoder.convs.items())[: encoder.layers.index(layer) + 1]
-
-
-def _is_pooled(layer: str) -> bool:
-    """Whether what this layer reads was pooled first."""
-    return layer.endswith("_1") and layer != "relu1_1"
 
 
 def _weights(conv: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -146,10 +139,14 @@ def receptive_field(layer: str, encoder: Encoder, place: int, length: int) -> tu
     """
     (layer,) = encoder.canonical([layer])
     low = high = place
-    for name, _ in reversed(_path(encoder, layer)):
-        depth = int(name[4]) - 1
-        low, high = max(low - 1, 0), min(high + 1, (length >> depth) - 1)
-        if _is_pooled(name):
+    path = encoder.architecture.path([layer])
+    halvings = sum(each.pool + each.stride // 2 for each in path)
+    for each in reversed(path):
+        halvings -= each.stride // 2
+        low, high = each.stride * low - 1, each.stride * high + each.side - 2
+        low, high = max(low, 0), min(high, (length >> halvings) - 1)
+        if each.pool:
+            halvings -= 1
             low, high = 2 * low, 2 * high + 1
     return low, high + 1
 

@@ -48,7 +48,9 @@ def _names(keys: list[str]) -> list[str]:
 
 def _fingerprint(file: safe_open, keys: list[str], header: Mapping[str, str]) -> str:
     """As `impasto.nets.painter.fingerprint`, of the weights as they are stored."""
-    digest = hashlib.sha256(json.dumps(json.loads(header["config"])["transformer"]).encode())
+    stored = json.loads(header["config"])["transformer"]
+    config = {name: value for name, value in stored.items() if name != "noise" or value}
+    digest = hashlib.sha256(json.dumps(config).encode())
     for key in sorted(key for key in keys if key.startswith(_NET)):
         digest.update(key.removeprefix(_NET).encode())
         digest.update(file.get_tensor(key).tobytes())  # type: ignore[no-untyped-call]

@@ -68,7 +68,9 @@ class Painter:
 
 def fingerprint(transformer: Transformer) -> str:
     """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style vector belongs to."""
-    digest = hashlib.sha256(json.dumps(asdict(transformer.config)).encode())
+    # Without noise it is a network of version 0.1, and has the fingerprint that its styles were learned for.
+    config = {name: value for name, value in asdict(transformer.config).items() if name != "noise" or value}
+    digest = hashlib.sha256(json.dumps(config).encode())
     for name, value in sorted(transformer.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
@@ -116,10 +118,11 @@ def _locate(source: str) -> Path:
 def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Painter:
     config = json.loads(header["config"])
     shape: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()}
+    shape.setdefault("noise", 0)  # what files of version 0.1 do not say, here and of the predictor
     transformer = _loaded(Transformer(TransformerConfig(**shape)), "transformer.", tensors)
     predictor = None
     if config.get("predictor"):
-        predictor = _loaded(Predictor(PredictorConfig(**config["predictor"])), "predictor.", tensors)
+        predictor = _loaded(Predictor(PredictorConfig(**{"layers": 1, **config["predictor"]})), "predictor.", tensors)
     vectors = {key.removeprefix(_STYLE): value for key, value in tensors.items() if key.startswith(_STYLE)}
     own = tensors.get(_OWN)
     spoken = {len(vector) for vector in vectors.values()}

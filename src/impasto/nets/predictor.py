@@ -19,14 +19,16 @@ __all__ = ["Predictor", "PredictorConfig", "describe"]
 class PredictorConfig:
     """How many numbers there are at each stage, from `describe` to the style vector.
 
-    `description` -> principal `components` -> `hidden` units -> `embedding` (Ghiasi et al.'s 100) -> `vector`.
+    `description` -> principal `components` -> `hidden` units, in `layers` layers -> `embedding` (Ghiasi et al. have
+    100) -> `vector`.
     """
 
     description: int
     vector: int
-    components: int = 128
-    hidden: int = 256
-    embedding: int = 100
+    components: int = 256
+    hidden: int = 512
+    embedding: int = 128
+    layers: int = 2
 
 
 class Predictor(nn.Module):
@@ -45,6 +47,7 @@ class Predictor(nn.Module):
         self.register_buffer("center", torch.zeros(config.description))
         self.register_buffer("axes", torch.zeros(config.components, config.description))
         self.read = nn.Linear(config.components, config.hidden)
+        self.think = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in range(config.layers - 1))
         self.embed = nn.Linear(config.hidden, config.embedding)
         self.speak = nn.Linear(config.embedding, config.vector)
         nn.init.normal_(self.speak.weight, std=0.01)
@@ -75,7 +78,11 @@ class Predictor(nn.Module):
         """The style as `(B, embedding)` numbers."""
         x = F.linear(description.float() - self.center.float(), self.axes.float())
         # A style unlike all that were seen must not speak louder than they did.
-        return _linear(self.embed, F.silu(_linear(self.read, 4 * torch.tanh(x / 4))))
+        x = F.silu(_linear(self.read, 4 * torch.tanh(x / 4)))
+        for layer in self.think:
+            assert isinstance(layer, nn.Linear)
+            x = x + F.silu(_linear(layer, x))
+        return _linear(self.embed, x)
 
     def forward(self, description: Tensor) -> Tensor:
         """See the class."""

@@ -6,6 +6,10 @@ every one of them conditional on the style (Dumoulin et al. 2017). What was chan
 - there is a second, coarser level, where large forms cost a quarter;
 - "enlarge, then convolve" (which knows no checkerboards) runs folded: the same numbers from one convolution at the
   small size, whose kernel is that of the large size with the taps that meet the same pixel added up.
+
+And one thing was added. A convolutional network can only answer a plain area with a plain area, a lattice, or a
+function of the distance to the nearest contour: halos, vignettes, bars. A fixed field of Gaussian noise, by position
+(Karras et al. 2019, arXiv:1812.04948, section 3.2, has it random), gives strokes something to begin at.
 """
 
 import math
@@ -20,9 +24,10 @@ from torch import Tensor, nn
 
 from impasto.nets.norm import conditional_instance_norm
 
-__all__ = ["Transformer", "TransformerConfig"]
+__all__ = ["Transformer", "TransformerConfig", "noise_field"]
 
 _STRIDE = 8  # between pixels and positions of the coarsest level
+_PERIOD = 512  # positions of a level after which the noise repeats
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,15 @@ class TransformerConfig:
     """Channels at a half, a quarter and an eighth of the picture's size, and how many residual blocks where.
 
     `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it. `entry`, `leave`:
-    side of the first and last kernel; the latter counts pixels of the full size.
+    side of the first and last kernel; the latter counts pixels of the full size. `noise`: channels of the noise
+    field; 0 is none.
     """
 
     channels: tuple[int, int, int] = (64, 128, 128)
     blocks: tuple[int, int, int] = (1, 4, 2)
     entry: int = 5
     leave: int = 9
+    noise: int = 4
 
 
 class Transformer(nn.Module):
@@ -44,7 +51,8 @@ class Transformer(nn.Module):
 
     A style vector holds, for every norm in the order of computation, the scales less one and then the shifts; the
     zero vector is plain instance normalisation. Any size of 16 px or more a side; computed in the weights' type,
-    float32 or bfloat16, and given back in float32.
+    float32 or bfloat16, and given back in float32. `offset`: where the photo's upper left corner lies in the noise
+    field, rows and columns of 8 px; a tile of a larger picture has the strokes of the whole if it says where it is.
     """
 
     def __init__(self, config: TransformerConfig | None = None) -> None:
@@ -61,6 +69,9 @@ class Transformer(nn.Module):
         self.after = nn.ModuleList(_Residual(quarter) for _ in range(after))
         self.up = _Enlarging(quarter, half, 3)
         self.leave = _Enlarging(half, 3, config.leave)
+        # Of the noise field into the maps at an eighth, a quarter and a half; at first, nothing.
+        sizes = (eighth, quarter, half) if config.noise else ()
+        self.noise = nn.ParameterList(nn.Parameter(torch.zeros(size, config.noise)) for size in sizes)
         self.norms = tuple(
             [half, quarter]
             + [quarter] * 2 * before
@@ -82,7 +93,7 @@ class Transformer(nn.Module):
         kind = self.entry.weight.device.type
         return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.entry.weight.dtype
 
-    def forward(self, photo: Tensor, vector: Tensor) -> Tensor:
+    def forward(self, photo: Tensor, vector: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
         """See the class. Vectors of one row serve every photo of the batch."""
         height, width = photo.shape[-2:]
         norm = _norms(vector.float().expand(len(photo), -1), self.norms)
@@ -90,22 +101,29 @@ class Transformer(nn.Module):
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         # Types are chosen here; autocast would take borders and norms to float32 and back.
         with torch.autocast(photo.device.type, enabled=False):
-            return self._paint(x, norm)[..., :height, :width]
+            return self._paint(x, norm, offset)[..., :height, :width]
 
-    def _paint(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+    def _paint(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]], offset: tuple[int, int]) -> Tensor:
         x = _normed(self.entry(x), next(norm))
         fine = _normed(self.down(x), next(norm))
         for block in self.before:
             fine = block(fine, norm)
-        x = _normed(self.deeper(fine), next(norm))
+        x = _normed(self._noisy(self.deeper(fine), 0, offset), next(norm))
         for block in self.middle:
             x = block(x, norm)
-        x = fine + _normed(self.rise(x), next(norm), relu=False)
+        x = fine + _normed(self._noisy(self.rise(x), 1, offset), next(norm), relu=False)
         for block in self.after:
             x = block(x, norm)
-        x = _normed(self.up(x), next(norm))
+        x = _normed(self._noisy(self.up(x), 2, offset), next(norm))
         x = self.leave(x).float().contiguous()
         return _normed(x, next(norm), relu=False).sigmoid()
+
+    def _noisy(self, x: Tensor, level: int, offset: tuple[int, int]) -> Tensor:
+        """`x`, at an eighth (`level` 0), a quarter (1) or a half (2) of the picture's size, and the noise there."""
+        if not self.config.noise:
+            return x
+        field = noise_field(self.config.noise, level, offset, (x.shape[-2], x.shape[-1])).to(x)
+        return x + F.conv2d(field, self.noise[level].to(x.dtype)[..., None, None])
 
 
 class _Convolution(nn.Module):
@@ -205,6 +223,25 @@ def _whole(image: Tensor, stride: int) -> Tensor:
     """Continued to the right and below by its mirror image until both sides are multiples of `stride`."""
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % stride, 0, -height % stride), mode="reflect")
+
+
+def noise_field(channels: int, level: int, offset: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Standard normal noise `(1, channels, *size)`, the same wherever and whenever it is asked for.
+
+    `level` 0, 1, 2: positions of 8, 4, 2 px; `offset` in positions of 8 px. It repeats after 512 positions.
+    """
+    field = _field(channels)
+    # Each level begins elsewhere in the field, so that their noises have nothing to do with one another.
+    rows, columns = (
+        (torch.arange(count) + (start << level) + 171 * level) % _PERIOD
+        for count, start in zip(size, offset, strict=True)
+    )
+    return field[:, rows][:, :, columns][None].contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _field(channels: int) -> Tensor:
+    return torch.randn(channels, _PERIOD, _PERIOD, generator=torch.Generator().manual_seed(0))
 
 
 @cache

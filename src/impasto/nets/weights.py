@@ -9,9 +9,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from impasto.errors import OptionError, WeightsError
 from impasto.files import whole
-from impasto.nets.encoder import COMPACT, VGG19, Architecture, Encoder, Pooling
+from impasto.nets.encoder import VGG19, Architecture, Encoder, Layer, Pooling
 
 __all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights", "write_weights"]
 
@@ -151,7 +151,7 @@ _TORCHVISION = dict(
 
 def _conv_name(key: str) -> str | None:
     """The name under which an `Encoder` knows a stored tensor; None for what is no part of one (classifiers)."""
-    if re.fullmatch(r"(conv|head)\d_\d\.(weight|bias)", key):
+    if re.fullmatch(r"((conv|head)\d_\d|down\d)\.(weight|bias)", key):
         return key
     match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
     if match and int(match[1]) in _TORCHVISION:
@@ -161,14 +161,7 @@ def _conv_name(key: str) -> str | None:
 
 def _architecture(header: dict[str, str], weights: dict[str, Tensor], torchvision: bool) -> Architecture:
     if "architecture" in header:
-        stored = json.loads(header["architecture"])
-        return Architecture(
-            blocks=tuple(tuple(block) for block in stored["blocks"]),
-            mean=tuple(stored["mean"]),
-            std=tuple(stored["std"]),
-            padding=stored["padding"],
-            heads=tuple((layer, width) for layer, width in stored.get("heads", ())),
-        )
+        return _stored(json.loads(header["architecture"]))
     if torchvision:
         return VGG19
     convs = sorted(key[4:7] for key in weights if re.fullmatch(r"conv\d_\d\.weight", key))
@@ -182,4 +175,12 @@ def _architecture(header: dict[str, str], weights: dict[str, Tensor], torchvisio
         if re.fullmatch(r"head.*weight", key)
     )
     # Bare files of this kind have their centring folded into conv1_1.
-    return replace(COMPACT, blocks=blocks, mean=(0.0,) * 3, std=(1.0,) * 3, heads=heads)
+    return Architecture.vgg(blocks, mean=(0.0,) * 3, std=(1.0,) * 3, heads=heads)
+
+
+def _stored(header: dict[str, Any]) -> Architecture:
+    mean, std, padding = tuple(header["mean"]), tuple(header["std"]), header["padding"]
+    heads = tuple((layer, width) for layer, width in header.get("heads", ()))
+    if "blocks" in header:  # written when every encoder was a VGG
+        return Architecture.vgg(header["blocks"], mean, std, padding, heads)
+    return Architecture(tuple(Layer(**layer) for layer in header["layers"]), mean, std, padding, heads)

@@ -157,12 +157,12 @@ class BankTask(PaintingTask):
 
     def forward(self, batch: Tensor, step: int) -> dict[str, Tensor]:
         rows = self.rows(step)
-        pictures = self.transformer(batch, self.vectors[rows.to(batch.device)])
+        pictures = self.transformer(batch, self.vectors[rows.to(batch.device)], self.noise_offset(step))
         own = int((rows == len(self.names)).sum())
         styles = [self._targets.rows(rows[: len(rows) - own]).to(batch.device)]
         if own:
             styles.append(self.criterion.style(batch[-own:]))
-        return self.losses(pictures, self.criterion.content(batch), Style.cat(styles))
+        return self.losses(batch, pictures, self.criterion.content(batch), Style.cat(styles))
 
     # ------------------------------------------------------------------------------------ the outcome
 
@@ -201,6 +201,4 @@ class BankTask(PaintingTask):
             return replace(
                 kept, bank=kept.bank.joined(self.bank()), own=kept.own if own is None else own, recipe=recipe
             )
-        return Painter(
-            frozen(self.transformer), self.bank(), own=own, encoder=self.criterion.encoder.name, recipe=self.recipe
-        )
+        return Painter(frozen(self.transformer), self.bank(), own=own, encoder=self.encoder_name, recipe=self.recipe)

@@ -25,6 +25,7 @@ __all__ = [
     "Reading",
     "augment",
     "crop",
+    "flat",
     "folder_names",
     "log_uniform",
     "middles",
@@ -226,6 +227,37 @@ def recolored(image: Tensor, random: np.random.Generator) -> Tensor:
     mean = image.mean((1, 2), keepdim=True)
     image = mean + (image - mean) * random.uniform(0.5, 1.4)
     return (image + 0.1 * torch.from_numpy(random.standard_normal((3, 1, 1))).float()).clamp(0, 1)
+
+
+def flat(photo: Tensor, random: np.random.Generator) -> Tensor:
+    """A plain or graded area the size of `photo`, float32 `(3, S, S)` in [0, 1], half of the time around a piece of it.
+
+    Skies, walls, paper, products on white: what a network is never shown it paints with a dot grid. Colours are those
+    of the photo, white, black or grey.
+    """
+    size = photo.shape[-1]
+    ends = [_plain_color(photo, random) for _ in range(2)]
+    angle = random.uniform(0, 2 * math.pi)
+    ramp = torch.linspace(-0.5, 0.5, size)
+    way = 0.5 + (math.cos(angle) * ramp[:, None] + math.sin(angle) * ramp) / (
+        abs(math.cos(angle)) + abs(math.sin(angle))
+    )
+    image = ends[0] + (ends[1] - ends[0]) * way * (random.random() < 0.6)
+    if random.random() < 0.5:
+        image = image.clone()
+        side = int(random.integers(size // 5, size // 2))
+        top, left = (int(x) for x in random.integers(size - side + 1, size=2))
+        image[:, top : top + side, left : left + side] = photo[:, top : top + side, left : left + side]
+    return (image + float(random.uniform(0, 0.006)) * normals(random, *photo.shape)).clamp(0, 1)
+
+
+def _plain_color(photo: Tensor, random: np.random.Generator) -> Tensor:
+    kind = random.random()
+    if kind < 0.5:
+        y, x = random.integers(photo.shape[-1], size=2)
+        return photo[:, y, x].view(3, 1, 1)
+    grey = float(random.choice((0.0, 1.0))) if kind < 0.8 else random.random()
+    return torch.full((3, 1, 1), grey)
 
 
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:

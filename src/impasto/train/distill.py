@@ -64,7 +64,8 @@ _REVIVE_EVERY, _REVIVE_UNTIL = 200, 0.8  # steps; share of the run
 class DistillConfig(RunConfig):
     """How to distil.
 
-    `layers`: matched layer -> weight of its loss; the student's last layer must be among them. `crop`: side of the
+    `layers`: matched layer -> weight of its loss; the student's first layer, and those that no other reads, must be
+    among them. `crop`: side of the
     training pictures in px. `bias_rate`: Adam's learning rate, where `learning_rate` is Muon's; layers deeper than
     `relu3_1` take `deep_rate` of the latter (at the full rate their narrow units die). `adversarial`:
     share of a batch that is moved against the student. `forcing`: probability, at the start, that a block goes on
@@ -101,8 +102,9 @@ class Distillation(Task):
     """Train an encoder of `architecture` to give the features of `teachers`; by default, `COMPACT` as wide as they are.
 
     A layer is taught by the first teacher that has it. `pictures` are uint8 `(3, H, W)` (`read_pictures`), of
-    which one in eight, at most `held_out`, is kept for validation. `data` names where they are from, for the
-    recipe.
+    which one in eight, at most `held_out`, is kept for validation. `start`: an encoder to go on from, whose
+    architecture is the student's; its blocks have found each other, so nothing is forced. `data` names where pictures
+    are from, for the recipe.
 
     Raises `ImpastoError` for fewer than two pictures, a layer that no teacher or not the student has, or one that
     is not of the same width in both.
@@ -118,23 +120,32 @@ class Distillation(Task):
         config: DistillConfig | None = None,
         *,
         architecture: Architecture | None = None,
+        start: Encoder | None = None,
         data: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.config: DistillConfig = config or DistillConfig()
+        if start is not None:
+            architecture, self.config = start.architecture, dataclasses.replace(self.config, forcing=0.0)
         architecture = architecture or like(COMPACT, teachers, self.config.layers)
         if architecture.heads:
             raise ImpastoError("a student cannot have heads: its own layers are what is trained")
         self.student = Student(architecture, self._random(_WEIGHTS))
         layers = self.student.layers
-        self.balance = {canonical(name, layers): weight for name, weight in self.config.layers.items()}
-        if not {layers[0], layers[-1]} <= self.balance.keys():
-            raise ImpastoError(f"the student's {layers[0]} and {layers[-1]} must be among the matched layers")
+        self.balance = {canonical(name, architecture.widths): weight for name, weight in self.config.layers.items()}
+        ends = [layer for layer in layers if layer == layers[0] or not self.student.readers(layer)]
+        if not set(ends) <= self.balance.keys():
+            raise ImpastoError(f"the student's {' and '.join(ends)} must be among the matched layers")
         own = [_in_precision(teacher, self.config.precision) for teacher in teachers]
         self._teachers = _assign(own, self.balance, architecture)
-        self._names = {"teachers": folder_names(each.name for each in teachers), "data": folder_names(data)}
+        # Not the encoder: a module would be part of the checkpoint.
+        self._begin = (start.name, start.weights()) if start is not None else None
+        self._names: dict[str, Any] = {
+            "teachers": folder_names(each.name for each in teachers),
+            "data": folder_names(data),
+        }
         self._hold_out(pictures)
-        self._bounds = [name for name in layers[1:-1] if name.endswith("_1") and name in self.balance]
+        self._bounds = [name for name in layers if name.endswith("_1") and name in self.balance and name not in ends]
         self._narrow = [name for name in layers if name not in self.balance]
         self.register_buffer("variance", torch.ones(len(self.balance)))
         self._previous: Tensor | None = None  # the pictures of the step before, with their gradient
@@ -160,16 +171,18 @@ class Distillation(Task):
         return {
             **dataclasses.asdict(self.config),
             **self._names,
+            "start": self._begin[0] if self._begin is not None else None,
             "pictures": len(self._pictures) + len(self._clean),
             "architecture": dataclasses.asdict(self.student.architecture),
         }
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         config, layers, weights = self.config, self.student.layers[1:], self.student.weights
+        shallow = layers.index(_SHALLOW) + 1 if _SHALLOW in layers else len(layers)
         deep_rate = config.learning_rate * config.deep_rate
         groups: list[dict[str, Any]] = [
-            {"params": [weights[layer] for layer in layers if layer <= _SHALLOW]},
-            {"params": [weights[layer] for layer in layers if layer > _SHALLOW], "lr": deep_rate},
+            {"params": [weights[layer] for layer in layers[:shallow]]},
+            {"params": [weights[layer] for layer in layers[shallow:]], "lr": deep_rate},
         ]
         return [
             torch.optim.Muon(
@@ -253,6 +266,8 @@ class Distillation(Task):
             self.variance[i] = targets[layer].float().var().clamp_min(1e-12)
         std = {name: _MATCHED_STD if name in self.balance else _NARROW_STD for name in self.student.layers}
         self.student.standardize(probe, {layer: targets[layer] for layer in self._bounds}, std)
+        if self._begin is not None:
+            self.student.take(self._begin[1])
         return (f"{len(self._pictures)} pictures to train on, {len(self._clean)} to validate with",)
 
     def _solve_first(self) -> None:
@@ -319,13 +334,15 @@ def _in_precision(teacher: Encoder, precision: str) -> Encoder:
 
 def like(architecture: Architecture, teachers: Sequence[Encoder], layers: Iterable[str]) -> Architecture:
     """`architecture`, as wide at `layers` as the teachers that will teach them."""
-    widths = architecture.widths
+    widths: dict[str, int] = {}
     for teacher, some in _lessons(teachers, layers):
         widths |= _widths(teacher, some)
-    blocks: dict[str, list[int]] = {}
-    for layer, width in widths.items():
-        blocks.setdefault(layer[4], []).append(width)
-    return dataclasses.replace(architecture, blocks=tuple(tuple(block) for block in blocks.values()))
+    return dataclasses.replace(
+        architecture,
+        layers=tuple(
+            dataclasses.replace(each, width=widths.get(each.name, each.width)) for each in architecture.layers
+        ),
+    )
 
 
 def _lessons(teachers: Sequence[Encoder], layers: Iterable[str]) -> list[tuple[Encoder, tuple[str, ...]]]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.losses import unevenness
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.nets.painter import Painter, save_painter
 from impasto.nets.predictor import describe
@@ -37,6 +38,7 @@ __all__ = [
     "frozen",
     "guess",
     "hold_out",
+    "in_precision",
     "optimizers",
     "seeded",
     "sheet",
@@ -58,6 +60,7 @@ class Stream(IntEnum):
     MIX = 2
     ORDER = 3
     OWN = 4
+    NOISE = 5
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class NetworkConfig(RunConfig):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ImpastoError(f"{name} must be above 0, not {getattr(self, name)}")
 
+    def _check_weights(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ImpastoError(f"{name} must be 0 or more, not {getattr(self, name)}")
+
     def _check_shares(self, *names: str) -> None:
         for name in names:
             if not 0 <= getattr(self, name) <= 1:
@@ -100,25 +108,34 @@ class NetworkConfig(RunConfig):
 class PaintingConfig(NetworkConfig):
     """And what one needs that learns from photos and styles.
 
-    `content_weight` and `style_weight` balance the two losses. `own`: probability that a photo is to be painted in
-    its own style, that is, given back.
+    `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are the style's parts
+    (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes halos, vignettes and bars away.
+    `own`: probability that a photo is to be painted in its own style, that is, given back. `flats`: that it is a
+    plain or graded area (`flat`), which photographs have too few of.
     """
 
     content_weight: float = 0.1
     style_weight: float = 1.0
+    deep: float = 0.2
+    coarse: float = 0.0
+    shifted: float = 0.0
+    even_weight: float = 0.3
+    even_sigma: float = 0.03
     own: float = 0.06
+    flats: float = 0.12
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_positive("content_weight", "style_weight")
-        self._check_shares("own")
+        self._check_positive("content_weight", "style_weight", "even_sigma")
+        self._check_weights("deep", "coarse", "shifted", "even_weight")
+        self._check_shares("own", "flats")
 
 
 class NetworkTask(Task):
     """Training a `transformer`, and whatever else is needed to speak to it.
 
-    `encoder` judges; the task works with a copy of its own, in the run's precision, which is no part of a
-    checkpoint. `data` names the folders of the pictures, for the recipe.
+    `encoder` reads styles, and judges; the task works with a copy of its own, in the run's precision, which is no part
+    of a checkpoint. `data` names the folders of the pictures, for the recipe.
     """
 
     config: NetworkConfig
@@ -129,9 +146,8 @@ class NetworkTask(Task):
         self, encoder: Encoder, transformer: Transformer, config: NetworkConfig, *, data: Sequence[str] = ()
     ) -> None:
         super().__init__()
-        # A copy: a run must not depend on how the encoder was loaded, nor move it elsewhere.
-        own = copy.deepcopy(encoder).to(torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
-        self.criterion = Criterion(own)
+        self.reader = Criterion(in_precision(encoder, config))
+        self.criterion = self.reader
         self.config = replace(config, transformer=transformer.config)
         self.transformer = transformer
         self._data = folder_names(data)
@@ -154,9 +170,14 @@ class NetworkTask(Task):
         return {
             **asdict(self.config),
             "task": self.kind,
-            "encoder": self.criterion.encoder.name,
+            "encoder": self.encoder_name,
             "data": self._data,
         }
+
+    @property
+    def encoder_name(self) -> str:
+        """Of the encoder that reads styles."""
+        return self.reader.critics[0].name
 
     def export(self, path: Path, *, licence: str) -> dict[str, float]:
         """Write the painter as float16 safetensors, atomically; returns the validation of what was written.
@@ -184,7 +205,8 @@ class NetworkTask(Task):
 class PaintingTask(NetworkTask):
     """Training on `photos`, uint8 `(3, H, W)` (`read_pictures`), to paint them in styles.
 
-    Raises `ImpastoError` for fewer than two photos.
+    `critics`: encoders whose features the losses compare, a layer by the first that has it; `encoder` if none are
+    given. Raises `ImpastoError` for fewer than two photos.
     """
 
     config: PaintingConfig
@@ -196,29 +218,43 @@ class PaintingTask(NetworkTask):
         photos: Sequence[Tensor],
         config: PaintingConfig,
         *,
+        critics: Sequence[Encoder] = (),
         data: Sequence[str] = (),
     ) -> None:
         super().__init__(encoder, transformer, config, data=data)
-        self.balance = {"style": config.style_weight, "content": config.content_weight}
+        own = [in_precision(critic, config) for critic in critics] or self.reader.critics
+        self.criterion = Criterion(*own, deep=config.deep, coarse=config.coarse, shifted=config.shifted)
+        self.balance = {
+            "style": config.style_weight,
+            "content": config.content_weight,
+            "evenness": config.even_weight,
+        }
         held, self._photos = hold_out(photos, randomness(config.seed, Stream.HELD_OUT, 0), config.held_out)
         self._held_photos = middles(held, config.crop)
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return {**super().recipe, "photos": len(self._photos) + len(self._held_photos)}
+        critics = folder_names(critic.name for critic in self.criterion.critics)
+        return {**super().recipe, "critics": critics, "photos": len(self._photos) + len(self._held_photos)}
 
     @abstractmethod
     def examples(self) -> tuple[Tensor, Tensor]:
         """A few style pictures `(N, 3, crop, crop)` and their style vectors `(N, V)`, for a sheet."""
 
-    def losses(self, pictures: Tensor, content: Tensor, style: Style) -> dict[str, Tensor]:
-        """What training lowers. Of content, the mean distance; of style, the mean of `log(1 + distance)`.
+    def losses(self, photos: Tensor, pictures: Tensor, content: Tensor, style: Style) -> dict[str, Tensor]:
+        """What training lowers: mean distances, but of style the mean of `log(1 + distance)`.
 
-        The latter's slope, `1 / (1 + d)`, keeps pale, flat styles, whose relative distance begins at 10 or more, from
-        ruling the batch.
+        Its slope, `1 / (1 + d)`, keeps pale, flat styles, whose relative distance begins at 10 or more, from ruling
+        the batch.
         """
         of_style, of_content = self.criterion(pictures, content, style)
-        return {"style": of_style.log1p().mean(), "content": of_content.mean()}
+        uneven = unevenness(photos, pictures, sigma=self.config.even_sigma)
+        return {"style": of_style.log1p().mean(), "content": of_content.mean(), "evenness": uneven.mean()}
+
+    def noise_offset(self, step: int) -> tuple[int, int]:
+        """Where in its noise field the network paints at `step`: it must not learn one piece of it by heart."""
+        down, right = randomness(self.config.seed, Stream.NOISE, step).integers(4096, size=2)
+        return int(down), int(right)
 
     @torch.no_grad()
     def judge(self, photos: Tensor, vectors: Tensor, style: Style) -> Tensor:
@@ -299,6 +335,11 @@ def guess(start: Painter, style: Style) -> Tensor:
         return torch.zeros(len(description), start.transformer.vector_size)
     vectors: Tensor = start.predictor(description.to(start.predictor.center.device))
     return vectors.cpu()
+
+
+def in_precision(encoder: Encoder, config: NetworkConfig) -> Encoder:
+    """A copy for a run, which must not depend on how the encoder was loaded, nor move it elsewhere."""
+    return copy.deepcopy(encoder).to(torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
 
 
 def frozen(net: Net) -> Net:

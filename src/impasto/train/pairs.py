@@ -153,6 +153,6 @@ class PairsTask(NetworkTask):
         return Painter(
             transformer,
             Bank(fingerprint(transformer)).learned(self.name, self.vector[0]),
-            encoder=self.criterion.encoder.name,
+            encoder=self.encoder_name,
             recipe=self.recipe,
         )

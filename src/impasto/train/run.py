@@ -45,9 +45,10 @@ class RunConfig:
     """What any training needs to know, and what its outcome depends on.
 
     A step takes `accumulate` batches of `batch` pictures in each process, one after the other. `warmup` steps of a
-    rising learning rate, then a cosine down to 2 % of it at the end. Gradients longer than `clip` (over all parameters
-    together) are scaled to it. `precision` is that of convolutions and matrix products; weights and optimiser are
-    float32 in any case.
+    rising learning rate, then the full one, and over the last share `decay` of the steps a cosine down to 2 % of it:
+    1 falls from the start, 0 holds to the end, for a leg that another is to go on from. Gradients longer than `clip`
+    (over all parameters together) are scaled to it. `precision` is that of convolutions and matrix products; weights
+    and optimiser are float32 in any case.
     """
 
     steps: int = 15000
@@ -56,6 +57,7 @@ class RunConfig:
     seed: int = 0
     learning_rate: float = 2.5e-3
     warmup: int = 150
+    decay: float = 1.0
     clip: float = 20.0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
 
@@ -69,6 +71,8 @@ class RunConfig:
         for name in ("learning_rate", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ImpastoError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.decay <= 1:
+            raise ImpastoError(f"decay must be between 0 and 1, not {self.decay}")
         if self.precision not in ("bfloat16", "float32"):
             raise ImpastoError(f"unknown precision {self.precision!r}; choose bfloat16 or float32")
 
@@ -321,8 +325,9 @@ class _Descent:
 
 
 def _schedule(step: int, config: RunConfig) -> float:
-    """What of the learning rate is used at `step`: linear up, then a cosine down to 2 %."""
-    falling = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    """What of the learning rate is used at `step`: linear up, level, then a cosine down to 2 %."""
+    left = 1 - step / config.steps
+    falling = 1.0 if left >= config.decay else 0.5 * (1 - math.cos(math.pi * left / config.decay))
     return min(1.0, (step + 1) / max(1, config.warmup)) * (_LAST_RATE + (1 - _LAST_RATE) * falling)
 
 
