@@ -29,7 +29,7 @@ from impasto.nets.painter import load_painter
 from impasto.presets import PRESETS
 from impasto.samples import STYLES, sample_names
 from impasto.settings import OPTIONS, KeepColor, Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 QUICK = ("--size", "64", "--steps", "3")
 
@@ -308,7 +308,11 @@ def test_ctrl_c_before_the_first_step_writes_nothing(run, monkeypatch):
 # ------------------------------------------------------------------------------------- the other commands
 
 
-@pytest.mark.parametrize("args", [["--help"], [], ["--version"], ["styles"], ["presets"]])
+# Those of trainings look their defaults up beside what they configure, behind torch.
+HELPS = [[name, "--help"] for name in ("stylize", "demo", "layers", "info", "grid", "reconstruct", "deltas", "serve")]
+
+
+@pytest.mark.parametrize("args", [["--help"], [], ["--version"], ["styles"], ["presets"], *HELPS])
 def test_what_needs_no_torch_imports_none(args):
     code = (
         "import sys; from impasto.apps.cli import main\n"
@@ -453,15 +457,15 @@ def test_time_left_at_one_size_is_pace_times_steps():
     times = iter([0.0, 2.0, 4.0])
     clock = Clock(lambda: next(times))
     image = torch.zeros(1, 3, 10, 10)
-    assert [clock.left(Step(image, i, 10), 100) for i in (1, 2, 3)] == [None, pytest.approx(16), pytest.approx(14)]
+    assert [clock.left(Progress(image, i, 10), 100) for i in (1, 2, 3)] == [None, pytest.approx(16), pytest.approx(14)]
 
 
 def test_time_left_of_growing_pictures_is_that_of_even_growth():
     clock = Clock(iter([0.0, 1.0]).__next__)
     image = torch.zeros(1, 3, 10, 10)
-    clock.left(Step(image, 1, 1002), 1600)
+    clock.left(Progress(image, 1, 1002), 1600)
     grown = np.mean(16.0 ** np.linspace(0, 1, 100001))  # times a second, which a step takes now
-    assert clock.left(Step(image, 2, 1002), 1600) == pytest.approx(1000 * grown, rel=1e-3)
+    assert clock.left(Progress(image, 2, 1002), 1600) == pytest.approx(1000 * grown, rel=1e-3)
 
 
 # ----------------------------------------------------------------------------------------------- training

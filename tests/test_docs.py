@@ -22,7 +22,7 @@ from impasto.apps.cli import app
 from impasto.apps.options import in_flags
 from impasto.pipeline import plan
 from impasto.presets import PRESETS
-from impasto.samples import STYLES, sample_names
+from impasto.samples import STYLES, sample, sample_names
 from impasto.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +153,37 @@ def test_python_in_pages_names_what_there_is(page: Path) -> None:
                 assert node.attr in impasto.__all__
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("impasto.stylize", "impasto.plan"):
                 assert {each.arg for each in node.keywords} <= keywords, ast.unparse(node)
+
+
+def smaller(text: str) -> str:
+    """The same example on a small picture and for two steps."""
+    text = re.sub(r"\bsize=\d+", "size=48", text)
+    return re.sub(r"\bsteps=\d+", "steps=2", text)
+
+
+@pytest.mark.parametrize("number", range(len(code(DOCS / "how-to" / "python.md", "python"))))
+def test_every_example_of_the_python_page_runs(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for registry in (impasto.METHODS, impasto.STYLE_LOSSES):
+        monkeypatch.setattr(registry, "_added", {})
+    for folder in ("photos", "painted"):
+        Path(folder).mkdir()
+    for file, picture in (("photo", "cat"), ("photos/one", "coffee"), ("painting", "rocket")):
+        sample(picture).resize((64, 48)).save(f"{file}.jpg")
+    exec(compile(smaller(code(DOCS / "how-to" / "python.md", "python")[number]), f"example {number}", "exec"), {})
+    assert "photos/one.jpg:" not in capsys.readouterr().out, "no picture was refused"
+
+
+def test_all_that_is_exported_is_there_and_shown() -> None:
+    """Each name of the package stands in an example or a text of the pages for builders."""
+    pages = [DOCS / "how-to" / "python.md", ROOT / "README.md"]
+    shown = " ".join(page.read_text(encoding="utf-8") for page in pages)
+    assert set(impasto.__all__) <= set(dir(impasto))
+    for exported in impasto.__all__:
+        assert getattr(impasto, exported) is not None
+        assert re.search(rf"\b{exported}\b", shown), exported
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -22,7 +22,7 @@ from impasto.nets.predictor import Predictor, PredictorConfig
 from impasto.nets.transformer import Transformer, TransformerConfig
 from impasto.samples import sample
 from impasto.settings import Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 from impasto.stylizers.feedforward import FeedForward
 from impasto.stylizers.optimize import PixelOptimizer
 from plates import draw
@@ -70,7 +70,7 @@ def listener(reader: Painter) -> Painter:
     return Painter(reader.transformer, reader.bank, own=own)
 
 
-def only(steps: Iterator[Step]) -> Step:
+def only(steps: Iterator[Progress]) -> Progress:
     (step,) = steps
     return step
 

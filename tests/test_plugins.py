@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 import impasto
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Tinted:
         return {"toy": "tinted"}
 
     def render(self, frame):
-        yield Step(frame.image.lerp(self.color, self.strength), 1, 1)
+        yield Progress(frame.image.lerp(self.color, self.strength), 1, 1)
 
 
 class Tint(impasto.Method):

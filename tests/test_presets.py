@@ -16,7 +16,7 @@ from impasto.losses import CONTENT_SCALES, STYLE_SCALES
 from impasto.nets.encoder import VGG19, Architecture, Encoder
 from impasto.presets import PRESETS, preset
 from impasto.settings import Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 from impasto.stylizers.optimize import PixelOptimizer
 
 MEAN, STD = 0.5, 0.226  # one deviation for all channels, so that undivided pixels are a factor away
@@ -151,14 +151,14 @@ SOURCES: dict[str, tuple[Source, Callable[[Tensor], Tensor], float, str]] = {
 }
 
 
-def first_step(name: str, start: Tensor | None, **options: float) -> Step:
+def first_step(name: str, start: Tensor | None, **options: float) -> Progress:
     """What is minimised, as a rendering itself says at its first step."""
     encoder = Encoder(TINY, name="tiny").load(weights())
     optimizer = PixelOptimizer(encoder, Settings(preset=name, steps=1, **options))  # type: ignore[arg-type]
     return next(iter(optimizer.render(PHOTO, optimizer.prepare(STYLE), start=start)))
 
 
-def summed(step: Step, prefix: str) -> float:
+def summed(step: Progress, prefix: str) -> float:
     return sum(value for name, value in step.losses.items() if name.startswith(prefix))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from impasto.apps import cli_see
 from impasto.compose.deltas import delta_sheet, deltas, open_pair, smoothed
 from impasto.compose.grid import ratio_grid, ratios, read_values, sweep
-from impasto.compose.reconstruct import Descent, content_reconstructions, style_distance, style_reconstructions
+from impasto.compose.reconstruct import content_reconstructions, style_distance, style_reconstructions
 from impasto.compose.sheets import (
     Cell,
     Sheet,
@@ -30,13 +30,14 @@ from impasto.compose.sheets import (
     save_sheet,
     title_of,
 )
+from impasto.compose.usual import Descent
 from impasto.errors import ImpastoError
 from impasto.image import open_picture, read_recipe, to_pil
 from impasto.losses import total_variation
 from impasto.nets.encoder import Encoder
 from impasto.samples import sample
 from impasto.settings import Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 from plates import draw
 
 
@@ -175,11 +176,11 @@ def toy(*, steps: int = 3, stop_at: int | None = None) -> Work:
     """Three random pictures, three steps each; Ctrl-C comes before the cell `stop_at`."""
 
     def task(place: int) -> Task:
-        def run() -> Iterator[Step]:
+        def run() -> Iterator[Progress]:
             if place == stop_at:
                 raise KeyboardInterrupt
             for step in range(1, steps + 1):
-                yield Step(random_picture(100 * place + step, 32, 40), step, steps, {"total": 1 / step})
+                yield Progress(random_picture(100 * place + step, 32, 40), step, steps, {"total": 1 / step})
 
         return Task(0, place, f"cell {place}", steps, run, lambda picture: {"mean": picture.mean().item()})
 

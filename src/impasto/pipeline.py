@@ -29,7 +29,7 @@ from impasto.nets.encoder import SMALLEST
 from impasto.nets.loaded import Networks
 from impasto.settings import Options, Settings
 from impasto.sources import open_source
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 __all__ = ["Job", "plan", "stylize"]
 
@@ -45,11 +45,11 @@ class Job:
     recipe: dict[str, object]
     notes: tuple[str, ...]
 
-    def steps(self) -> Iterator[Step]:
-        """Render, step by step; see `Step`."""
+    def steps(self) -> Iterator[Progress]:
+        """Render, step by step; see `Progress`."""
         return self.renderer.render(Frame(self.content.image, self.start))
 
-    def finish(self, step: Step) -> Image.Image:
+    def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where asked for."""
         image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
         if self.settings.keep_color == "luminance":

@@ -3,10 +3,9 @@
 Anything heavy is imported by the command that needs it.
 """
 
-import inspect
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ import typer
 from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts
 from impasto.apps.options import FILES, Debug, Quiet, SettingsCommand, words
 from impasto.apps.report import emit, reporting, say
+from impasto.compose.usual import GRID_SIZE, RECONSTRUCTION_SIZE, SMOOTHING, SMOOTHING_STEPS, Descent
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -59,18 +59,12 @@ class _SheetCommand(SettingsCommand):
 
     def known(self) -> dict[str, Any]:
         """Option -> default."""
-        from impasto.compose.deltas import smoothed
-        from impasto.compose.grid import ratio_grid
-        from impasto.compose.reconstruct import Descent, content_reconstructions
-
-        known: dict[str, Callable[..., Any]] = {
-            "deltas": smoothed,
-            "grid": ratio_grid,
-            "reconstruct": content_reconstructions,
+        usual: dict[str, dict[str, Any]] = {
+            "deltas": {"tv_weight": SMOOTHING, "steps": SMOOTHING_STEPS},
+            "grid": {"size": GRID_SIZE},
+            "reconstruct": {"size": RECONSTRUCTION_SIZE, **vars(Descent())},
         }
-        parameters = inspect.signature(known[self.name or ""]).parameters.values()
-        found = {each.name: each.default for each in parameters if each.default not in (each.empty, None, ())}
-        return found | (vars(Descent()) if self.name == "reconstruct" else {})
+        return usual[self.name or ""]
 
 
 def reconstruct(
@@ -98,7 +92,7 @@ def reconstruct(
     impasto reconstruct painting.jpg --style --size 512
     """
     with reporting(debug):
-        from impasto.compose.reconstruct import Descent, content_reconstructions, style_reconstructions
+        from impasto.compose.reconstruct import content_reconstructions, style_reconstructions
 
         if content == style:
             raise ImpastoError("say what to reconstruct: either --content or --style")

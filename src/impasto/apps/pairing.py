@@ -15,7 +15,7 @@ from impasto.apps.report import emit, say
 from impasto.errors import ImpastoError
 from impasto.image import check_output, read_recipe, save_picture
 from impasto.pipeline import Job, plan
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 __all__ = ["Pairs", "make_pairs"]
 
@@ -128,14 +128,14 @@ class _Painting:
         save_picture(painted, job.finish(last), recipe=job.recipe | {"steps_done": last.step})
         return True
 
-    def _paint(self, name: str) -> tuple[Job, Step]:
+    def _paint(self, name: str) -> tuple[Job, Progress]:
         """The job done, and its last step."""
         job = self.pairs.plan(self.missing[name])
         for step in job.steps():
             self._tell(name, step)
         return job, step
 
-    def _tell(self, name: str, step: Step) -> None:
+    def _tell(self, name: str, step: Progress) -> None:
         """Progress in steps of all the photos, as if each took as many as this one."""
         done, of = self._done * step.of + step.step, len(self.missing) * step.of
         left = (time.perf_counter() - self._begun) * (of - done) / done

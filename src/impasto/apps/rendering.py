@@ -20,7 +20,7 @@ from impasto.image import check_output, save_notes, save_picture
 from impasto.methods.base import METHODS, style_named
 from impasto.pipeline import Job, plan
 from impasto.settings import OPTIONS, Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 __all__ = ["Outputs", "Request", "free_name", "render"]
 
@@ -179,7 +179,7 @@ class _Run:
     def __init__(self, outputs: Outputs) -> None:
         self.outputs = outputs
         self.job: Job | None = None
-        self.last: Step | None = None
+        self.last: Progress | None = None
 
     def follow(self, job: Job, show: Display, trace: Trace) -> None:
         """Take every step."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from impasto.errors import InputError, OptionError
 from impasto.files import whole
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 __all__ = ["Trace", "require_plot"]
 
@@ -26,7 +26,7 @@ class Trace:
     losses: list[Mapping[str, float]] = field(default_factory=list)
     sides: list[int] = field(default_factory=list)
 
-    def add(self, step: Step) -> None:
+    def add(self, step: Progress) -> None:
         """Keep this step's losses."""
         self.steps.append(step.step)
         self.losses.append(dict(step.losses))

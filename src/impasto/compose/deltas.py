@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from impasto.compose.sheets import Cell, Sheet, open_cell
+from impasto.compose.usual import SMOOTHING, SMOOTHING_STEPS
 from impasto.errors import InputError, OptionError
 from impasto.image import Source, resize
 from impasto.nets.encoder import Encoder
 from impasto.settings import Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 from impasto.stylizers.optimize import PixelOptimizer
 
 __all__ = ["Deltas", "delta_sheet", "deltas", "open_pair", "smoothed"]
@@ -108,8 +109,10 @@ def open_pair(photo: Source, out: Source, size: int) -> tuple[Tensor, Tensor, tu
     return resize(original.image, (height, width)), painted.image, tuple(notes)
 
 
-def smoothed(out: Tensor, *, encoder: Encoder, tv_weight: float = 1.0, steps: int = 40) -> Iterator[Step]:
-    """`out` itself, `(1, 3, H, W)` in [0, 1], optimised with total variation on: a `Step` each.
+def smoothed(
+    out: Tensor, *, encoder: Encoder, tv_weight: float = SMOOTHING, steps: int = SMOOTHING_STEPS
+) -> Iterator[Progress]:
+    """`out` itself, `(1, 3, H, W)` in [0, 1], optimised with total variation on: a `Progress` each.
 
     It stays its own content and its own style under `encoder`, with `tv_weight` against its high frequencies.
     `ImpastoError` for a weight that is not above 0.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from impasto.compose.reconstruct import growing, style_distance
 from impasto.compose.sheets import Cell, Task, Work, open_cell, settings_of, title_of
+from impasto.compose.usual import GRID_SIZE
 from impasto.errors import OptionError
 from impasto.image import Source, resize
 from impasto.layers import STYLE_LAYERS
@@ -88,7 +89,7 @@ def ratio_grid(
     layers: Sequence[str] = STYLE_LAYERS,
     *,
     encoder: Encoder,
-    size: int = 192,
+    size: int = GRID_SIZE,
     settings: Settings | None = None,
 ) -> Work:
     """Rows: growing sets of style `layers`. Columns: content/style ratios `values` (alpha/beta), by default `ratios`.
@@ -119,7 +120,7 @@ def sweep(
     values: Sequence[Value] = (),
     *,
     encoder: Encoder,
-    size: int = 192,
+    size: int = GRID_SIZE,
     settings: Settings | None = None,
 ) -> Work:
     """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in `ratio_grid`.

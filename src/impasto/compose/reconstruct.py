@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 from impasto.compose.sheets import Cell, Task, Work, open_cell, settings_of, title_of
+from impasto.compose.usual import RECONSTRUCTION_SIZE, Descent
 from impasto.errors import OptionError
 from impasto.image import Source, resize
 from impasto.layers import STYLE_LAYERS
 from impasto.losses import GRAM, gram, relative_content_loss, relative_style_loss
 from impasto.nets.encoder import Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 from impasto.stylizers.descent import descend, pyramid
 
 __all__ = [
-    "Descent",
     "content_reconstructions",
     "growing",
     "reconstruct",
@@ -36,32 +36,10 @@ PALE = 0.2
 ABREAST = 6
 
 
-@dataclass(frozen=True)
-class Descent:
-    """How far to descend: `steps` over all sizes, from the noise of `seed`; `tv_weight`: see `variation_term`.
-
-    No total variation by default, so that what a layer does not see is left as it was: noise. Mahendran and Vedaldi
-    regularise with it (their section 2.1).
-    """
-
-    steps: int = 150
-    rate: float = 0.1
-    seed: int = 0
-    tv_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 1_000_000:
-            raise OptionError(f"`steps` must be at least 1, not {self.steps}")
-        if not 0 <= self.seed < 2**63:
-            raise OptionError(f"`seed` must be a whole number from 0 to 2^63 - 1, not {self.seed}")
-        if not (0 < self.rate < float("inf") and 0 <= self.tv_weight < float("inf")):
-            raise OptionError(f"`rate` must be above 0 and `tv_weight` 0 or more, not {self.rate} and {self.tv_weight}")
-
-
 def reconstruct(
     picture: Tensor, terms: Callable[[Tensor], Sequence[Term]], encoder: Encoder, descent: Descent
-) -> Iterator[Step]:
-    """Descend from noise to what `terms` ask for: a `Step` each, the last of `picture`'s size.
+) -> Iterator[Progress]:
+    """Descend from noise to what `terms` ask for: a `Progress` each, the last of `picture`'s size.
 
     `picture` `(1, 3, H, W)` in [0, 1]; `terms` are asked again at every size, coarse to fine, for the picture of that
     size on the encoder's device: features of one size say nothing of another.
@@ -78,7 +56,7 @@ def reconstruct(
         start = resize(image, (height, width)).to(encoder.device)
         for image, losses, note in descend(encoder, Objective(asked), start, steps, "adam", descent.rate):
             done += 1
-            yield Step(image.cpu(), done, descent.steps, losses, note)
+            yield Progress(image.cpu(), done, descent.steps, losses, note)
 
 
 def content_reconstructions(
@@ -86,7 +64,7 @@ def content_reconstructions(
     layers: Sequence[str] = STYLE_LAYERS,
     *,
     encoder: Encoder,
-    size: int = 256,
+    size: int = RECONSTRUCTION_SIZE,
     descent: Descent | None = None,
 ) -> Work:
     """The photo, and one reconstruction for each layer from its features alone: first row of figure 1 of Gatys et al.
@@ -117,7 +95,7 @@ def style_reconstructions(
     layers: Sequence[str] = STYLE_LAYERS,
     *,
     encoder: Encoder,
-    size: int = 256,
+    size: int = RECONSTRUCTION_SIZE,
     descent: Descent | None = None,
 ) -> Work:
     """The painting, and a texture for each growing set of layers: second row of figure 1 of Gatys et al.
@@ -182,7 +160,7 @@ def _work(
         def measure(found: Tensor) -> Mapping[str, float]:
             return kind.measure(found.to(encoder.device), picture.to(encoder.device))
 
-        def steps() -> Iterator[Step]:
+        def steps() -> Iterator[Progress]:
             return reconstruct(picture, kind.terms, encoder, descent)
 
         return Task(*divmod(place, ABREAST), kind.name, descent.steps, steps, measure)

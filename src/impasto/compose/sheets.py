@@ -29,7 +29,7 @@ from impasto.image import MAX_PIXELS, Picture, Source, check_output, open_pictur
 from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.picturefile import recipe_text
 from impasto.sources import open_source
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 
 __all__ = [
     "Box",
@@ -238,7 +238,7 @@ class Task:
     column: int
     name: str
     of: int
-    steps: Callable[[], Iterator[Step]]
+    steps: Callable[[], Iterator[Progress]]
     measure: Callable[[Tensor], Mapping[str, float]]
 
     @property

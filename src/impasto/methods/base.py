@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from impasto.image import Source
     from impasto.nets.loaded import Networks
     from impasto.settings import Settings
-    from impasto.stylizers.core import Step, Stylizer
+    from impasto.stylizers.core import Progress, Stylizer
 
 __all__ = [
     "METHODS",
@@ -71,7 +71,7 @@ class Renderer(Protocol):
     @property
     def recipe(self) -> Mapping[str, object]: ...
 
-    def render(self, frame: Frame) -> Iterator[Step]:
+    def render(self, frame: Frame) -> Iterator[Progress]:
         """The frame, step by step: take the last for the picture, look at the others, stop taking them to cancel."""
         ...
 
@@ -212,6 +212,6 @@ class Prepared(Generic[S]):
         """As the stylizer says."""
         return self.stylizer.steps
 
-    def render(self, frame: Frame) -> Iterator[Step]:
+    def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
         return self.stylizer.render(frame.image, self.style, start=frame.start)

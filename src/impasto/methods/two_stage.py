@@ -11,7 +11,7 @@ from impasto.image import resize
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
 from impasto.nets.loaded import Networks
 from impasto.settings import GROUPS, OPTIONS, Settings
-from impasto.stylizers.core import Step
+from impasto.stylizers.core import Progress
 from impasto.stylizers.optimize import PixelOptimizer
 
 __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
@@ -43,7 +43,7 @@ class TwoStage:
         """Of both, the second's where they differ, and `made`: what else there is to tell."""
         return {**self.first.recipe, **self.second.recipe, **self.made}
 
-    def render(self, frame: Frame) -> Iterator[Step]:
+    def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
         if frame.start is not None:
             yield from self.second.render(frame)
@@ -51,7 +51,7 @@ class TwoStage:
         for step in self.first.render(frame):
             begun = step
         if self.shown:
-            yield Step(begun.image, 1, self.steps)
+            yield Progress(begun.image, 1, self.steps)
         for step in self.second.render(replace(frame, start=begun.image)):
             yield replace(step, step=step.step + self.shown, of=step.of + self.shown)
 

@@ -9,13 +9,13 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.image import resample, resize
 
-__all__ = ["Step", "Stylizer", "shares"]
+__all__ = ["Progress", "Stylizer", "shares"]
 
 S = TypeVar("S")
 
 
 @dataclass(frozen=True)
-class Step:
+class Progress:
     """Where a rendering stands.
 
     `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine methods begin smaller
@@ -54,7 +54,7 @@ class Stylizer(Protocol[S]):
         """How many steps a rendering has, at most."""
         ...
 
-    def render(self, content: Tensor, style: S, *, start: Tensor | None = None) -> Iterator[Step]:
+    def render(self, content: Tensor, style: S, *, start: Tensor | None = None) -> Iterator[Progress]:
         """The photo, `(1, 3, H, W)` in [0, 1], in that style, at the photo's size.
 
         `start`: a picture to start from, for those that start somewhere; `OptionError` from the others.

@@ -10,7 +10,7 @@ from impasto.image import resize
 from impasto.nets.encoder import SMALLEST, STYLE_LAYERS, Encoder
 from impasto.nets.painter import Painter
 from impasto.nets.predictor import describe
-from impasto.stylizers.core import Step, shares
+from impasto.stylizers.core import Progress, shares
 
 __all__ = ["FeedForward"]
 
@@ -70,8 +70,8 @@ class FeedForward:
         return torch.stack([share * style for style, share in pairs if share > 0]).sum(0)
 
     @torch.no_grad()
-    def render(self, content: Tensor, style: Tensor, *, start: Tensor | None = None) -> Iterator[Step]:
-        """One `Step`. Below full strength the vector lies between the photo's own and the style's.
+    def render(self, content: Tensor, style: Tensor, *, start: Tensor | None = None) -> Iterator[Progress]:
+        """One `Progress`. Below full strength the vector lies between the photo's own and the style's.
 
         With its own vector a photo comes back nearly as it was; what is missing is added back by as much as the
         strength falls short of 1, so that strength 0 is the photo to the last bit of float32. `OptionError` for a
@@ -87,7 +87,7 @@ class FeedForward:
             plain = self._paint(photo, own)
             picture = self._paint(photo, own + self.strength * (style - own))
             picture = picture + (1 - self.strength) * (photo - plain)
-        yield Step(picture.clamp(0, 1).cpu(), 1, 1)
+        yield Progress(picture.clamp(0, 1).cpu(), 1, 1)
 
     def _paint(self, photo: Tensor, vector: Tensor) -> Tensor:
         """At the photo's size, with strokes of `style_scale`."""

@@ -23,7 +23,7 @@ from impasto.nets.encoder import SMALLEST, Encoder
 from impasto.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.settings import Settings
 from impasto.styleloss import STYLE_LOSSES, StyleLoss
-from impasto.stylizers.core import Step, shares
+from impasto.stylizers.core import Progress, shares
 from impasto.stylizers.descent import descend, pyramid
 
 __all__ = ["MakeTerms", "PixelOptimizer", "Style"]
@@ -91,8 +91,8 @@ class PixelOptimizer:
         kept = [(p, w) for p, w in pairs if w > 0]
         return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
 
-    def render(self, content: Tensor, style: Style, *, start: Tensor | None = None) -> Iterator[Step]:
-        """Descend from the coarsest size to the photo's own; one `Step` an iteration.
+    def render(self, content: Tensor, style: Style, *, start: Tensor | None = None) -> Iterator[Progress]:
+        """Descend from the coarsest size to the photo's own; one `Progress` an iteration.
 
         `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as needed. Its strokes
         are kept: what is done at half its size is added to it as a correction.
@@ -100,7 +100,7 @@ class PixelOptimizer:
         recipe = self.recipe
         if self.settings.strength == 0:
             # Nothing to aim at but what is there, whatever the start.
-            yield Step(content.detach().cpu().float().clamp(0, 1), 1, 1)
+            yield Progress(content.detach().cpu().float().clamp(0, 1), 1, 1)
             return
         levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, self._sizes(start))
         # What every size works on is this picture made small, and what comes of it goes back as a correction: so the
@@ -124,7 +124,7 @@ class PixelOptimizer:
                 recipe.grids,
             ):
                 picture, done = found.cpu(), done + 1
-                yield Step(picture, done, of, losses, note, detail)
+                yield Progress(picture, done, of, losses, note, detail)
             kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done

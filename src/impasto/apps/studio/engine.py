@@ -24,7 +24,7 @@ from impasto.settings import Settings
 if TYPE_CHECKING:
     from impasto.nets.loaded import Networks
     from impasto.pipeline import Job
-    from impasto.stylizers.core import Step
+    from impasto.stylizers.core import Progress
 
 __all__ = ["BusyError", "Engine", "Glimpse", "Order", "PaintingError", "StyleCard", "Ticket"]
 
@@ -260,7 +260,7 @@ def _card(name: str, note: str | None) -> StyleCard:
     )
 
 
-def _glimpse(job: "Job", step: "Step", left: float | None) -> Glimpse:
+def _glimpse(job: "Job", step: "Progress", left: float | None) -> Glimpse:
     return Glimpse(job.finish(step), step.step, step.of, dict(step.losses), left, note=step.note)
 
 

@@ -92,9 +92,9 @@ class Glimpse:
     """Where an order stands.
 
     `image`: the picture so far at the size ordered, None before the first step. `step` of `of`: 0 of 0 before it.
-    `losses`: as in `Step`, empty in one pass. `left`: seconds to go, None where not known. `ahead`: orders before this
-    one, while it waits. `done`: there is no more to come; then `recipe` is how the picture was made. `note`: something
-    to tell, such as why it ended early.
+    `losses`: as in `Progress`, empty in one pass. `left`: seconds to go, None where not known. `ahead`: orders before
+    this one, while it waits. `done`: there is no more to come; then `recipe` is how the picture was made. `note`:
+    something to tell, such as why it ended early.
     """
 
     image: Image.Image | None = None
