@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.losses import gram
-from impasto.nets.encoder import VGG19, Encoder
-from impasto.nets.memory import keep_freed_memory
-from impasto.nets.weights import best_dtype, load_encoder
-from impasto.objective import Objective, content_term, style_term
+from impasto.losses.gram import gram
+from impasto.losses.objective import Objective, content_term, style_term
+from impasto.networks.encoder import VGG19, Encoder
+from impasto.networks.memory import keep_freed_memory
+from impasto.networks.weights import best_dtype, load_encoder
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"

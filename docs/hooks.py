@@ -32,7 +32,7 @@ def commands() -> Iterator[tuple[str, Any]]:
     """`impasto …` as it is typed, and the command behind it, groups among them."""
     import typer
 
-    from impasto.apps.cli import app
+    from impasto.apps.cli.main import app
 
     def below(words: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield words, command
@@ -119,7 +119,7 @@ def _cell(text: str) -> str:
 
 
 def _metrics() -> str:
-    from impasto.compose.metrics import METRICS
+    from impasto.analysis.metrics import METRICS
 
     rows = [
         f"| `{each.name}` | {each.better} | {each.range} | {_cell(_escaped(each.meaning))} | {each.source} |"
@@ -129,7 +129,7 @@ def _metrics() -> str:
 
 
 def _presets() -> str:
-    from impasto.presets import PRESETS
+    from impasto.losses.presets import PRESETS
 
     rows = []
     for name, each in PRESETS.items():
@@ -160,7 +160,7 @@ def _settings() -> str:
 
 
 def _learned() -> str:
-    from impasto.nets.painter import load_painter
+    from impasto.networks.checkpoint import load_painter
 
     bank = load_painter(device="cpu").bank
     rows = [f"| `{name}` | {_cell(_escaped(bank.notes.get(name, '')))} |" for name in bank.names]

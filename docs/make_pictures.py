@@ -13,14 +13,14 @@ from pathlib import Path
 from PIL import Image
 
 import impasto
-from impasto.compose.deltas import delta_sheet, smoothed
-from impasto.compose.grid import ratio_grid, sweep
-from impasto.compose.inspect import feature_sheet, gram_maps, gram_sheet, strongest
-from impasto.compose.reconstruct import content_reconstructions, style_reconstructions
-from impasto.compose.sheets import Cell, Sheet, draw_sheet
-from impasto.image import open_picture, resize, to_pil
-from impasto.samples import STYLES, sample_style
-from impasto.sources import open_source
+from impasto.analysis.deltas import delta_sheet, smoothed
+from impasto.analysis.grid import ratio_grid, sweep
+from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
+from impasto.analysis.reconstruct import content_reconstructions, style_reconstructions
+from impasto.analysis.sheets import Cell, Sheet, draw_sheet
+from impasto.pictures.image import open_picture, resize, to_pil
+from impasto.pictures.samples import STYLES, sample_style
+from impasto.pictures.sources import open_source
 
 FOLDER = Path(__file__).with_name("pictures")
 PHOTO, PAINTING = "cat", "night-swirl"

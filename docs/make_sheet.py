@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import impasto
-from impasto.image import open_picture, to_pil
-from impasto.nets.painter import load_painter
-from impasto.samples import STYLES, sample_style
+from impasto.networks.checkpoint import load_painter
+from impasto.pictures.image import open_picture, to_pil
+from impasto.pictures.samples import STYLES, sample_style
 
 PAIRS = (
     ("coffee", "night-swirl"),

@@ -15,41 +15,29 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": (
-        "errors",
-        "registry",
-        "files",
-        "layers",
-        "image",
-        "picturefile",
-        "color",
-        "samples",
-        "sources",
-        "home",
-        "assets",
-    ),
-    "losses": ("styleloss", "losses", "objective", "presets"),
+    "ground": ("errors", "registry", "layers", "home", "assets"),
+    "pictures": ("pictures",),
+    "losses": ("losses",),
     "settings": ("settings",),
-    "nets": ("nets",),
-    "stylizers": ("stylizers",),
+    "networks": ("networks",),
     "methods": ("methods",),
     "pipeline": ("pipeline",),
-    "compose": ("compose",),
-    "train": ("train",),
+    "analysis": ("analysis",),
+    "training": ("training",),
     "apps": ("apps", "__main__"),
 }
 MAY_IMPORT = {
     "ground": set(),
+    "pictures": {"ground"},
     "losses": {"ground"},
-    "nets": {"ground"},
     "settings": {"losses", "ground"},
-    "stylizers": {"settings", "nets", "losses", "ground"},
-    "methods": {"stylizers", "settings", "nets", "losses", "ground"},
-    "pipeline": {"methods", "stylizers", "settings", "nets", "losses", "ground"},
-    "compose": {"stylizers", "settings", "nets", "losses", "ground"},
-    "train": {"nets", "losses", "ground"},
-    "apps": {"pipeline", "methods", "compose", "train", "stylizers", "settings", "nets", "losses", "ground"},
+    "networks": {"pictures", "ground"},
+    "methods": {"settings", "networks", "losses", "pictures", "ground"},
+    "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "training": {"networks", "losses", "pictures", "ground"},
 }
+MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 
 # Import names that are not their distribution's.
 MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
@@ -135,10 +123,10 @@ OPTIONAL = {
 def test_the_table_only_goes_down() -> None:
     assert MAY_IMPORT.keys() == ROOMS.keys()
     list(TopologicalSorter(MAY_IMPORT).static_order())  # CycleError otherwise
-    assert "losses" not in MAY_IMPORT["nets"]
-    assert "nets" not in MAY_IMPORT["losses"]
-    assert "compose" not in MAY_IMPORT["train"]
-    assert "train" not in MAY_IMPORT["compose"]
+    assert "losses" not in MAY_IMPORT["networks"]
+    assert "networks" not in MAY_IMPORT["losses"]
+    assert "analysis" not in MAY_IMPORT["training"]
+    assert "training" not in MAY_IMPORT["analysis"]
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -153,7 +141,7 @@ def test_nobody_imports_the_package_root(name: str) -> None:
     taken = [
         (module, what)
         for module, what in imports(name)
-        # `import impasto.image` binds the root as well.
+        # `import impasto.pictures` binds the root as well.
         if module == "impasto" or (what is None and module.startswith("impasto."))
     ]
     assert not taken, f"{name}: write `from impasto.module import name`"
@@ -245,7 +233,7 @@ print(*sys.modules)
     loaded = done.stdout.split()
     assert "skimage" in loaded
     assert not [name for name in loaded if name.startswith(("skimage.exposure", "scipy"))]
-    assert "impasto.nets.memory" not in loaded, "that is for applications"
+    assert "impasto.networks.memory" not in loaded, "that is for applications"
 
 
 def test_imports_are_silent() -> None:

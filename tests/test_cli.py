@@ -19,17 +19,18 @@ import typer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from impasto.apps import cli, rendering
+from impasto.apps.cli import main as cli
+from impasto.apps.cli import rendering
+from impasto.apps.cli.recipe import command
 from impasto.apps.progress import Clock, Lines, summary
-from impasto.apps.recipe import command
 from impasto.apps.report import reporting
-from impasto.image import read_recipe, save_picture
-from impasto.nets.encoder import Pooling
-from impasto.nets.painter import load_painter
-from impasto.presets import PRESETS
-from impasto.samples import STYLES, sample_names
+from impasto.losses.presets import PRESETS
+from impasto.methods.stylizer import Progress
+from impasto.networks.checkpoint import load_painter
+from impasto.networks.encoder import Pooling
+from impasto.pictures.image import read_recipe, save_picture
+from impasto.pictures.samples import STYLES, sample_names
 from impasto.settings import OPTIONS, KeepColor, Settings
-from impasto.stylizers.core import Progress
 
 QUICK = ("--size", "64", "--steps", "3")
 
@@ -67,7 +68,7 @@ def files() -> set[str]:
 
 
 def process(*args: str, **options) -> subprocess.Popen:
-    code = "from impasto.apps.cli import main; main()"
+    code = "from impasto.apps.cli.main import main; main()"
     return subprocess.Popen([sys.executable, "-c", code, *args], text=True, **options)
 
 
@@ -315,7 +316,7 @@ HELPS = [[name, "--help"] for name in ("stylize", "demo", "layers", "info", "gri
 @pytest.mark.parametrize("args", [["--help"], [], ["--version"], ["styles"], ["presets"], *HELPS])
 def test_what_needs_no_torch_imports_none(args):
     code = (
-        "import sys; from impasto.apps.cli import main\n"
+        "import sys; from impasto.apps.cli.main import main\n"
         f"try: main({args})\n"
         "except SystemExit as ended: assert ended.code == 0\n"
         "assert not {'torch', 'matplotlib', 'skimage'} & sys.modules.keys()"
@@ -348,7 +349,7 @@ def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
 
 
 def test_styles_can_be_saved(run, monkeypatch):
-    monkeypatch.setattr("impasto.apps.tables.STYLES", {"night-swirl": ""})
+    monkeypatch.setattr("impasto.apps.cli.tables.STYLES", {"night-swirl": ""})
     code, out, err = run("styles", "--save", "plates/small", "--size", "48")
     painted = [f"plates/small/{name}-painted.png" for name in load_painter(device="cpu").bank.names]
     assert (code, out.splitlines(), err) == (0, ["plates/small/night-swirl.png", *painted], "")

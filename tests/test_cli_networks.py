@@ -12,21 +12,22 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from impasto.apps import cli, learning, tables
-from impasto.apps.options import training_defaults
+from impasto.apps.cli import learning, tables
+from impasto.apps.cli import main as cli
+from impasto.apps.cli.options import training_defaults
+from impasto.apps.cli.recipe import command
+from impasto.apps.cli.training import style_name
 from impasto.apps.progress import Lines
-from impasto.apps.recipe import command
-from impasto.apps.training import style_name
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.image import open_picture, read_recipe, to_pil
-from impasto.nets.bank import Bank
-from impasto.nets.encoder import STYLE_LAYERS, Encoder
-from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.stylizers.feedforward import FeedForward
-from impasto.train.painting import seeded
+from impasto.methods.feedforward import FeedForward
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.training.painting import seeded
 
 SMALL = ("--size", "64")
 NETWORK = ("--network", "small.safetensors")

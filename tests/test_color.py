@@ -6,10 +6,10 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.color import lab2rgb, rgb2lab
 
-from impasto.color import luminance, luminance_transfer, match_statistics, statistics_map
 from impasto.errors import ImpastoError
-from impasto.image import open_picture
-from impasto.samples import sample
+from impasto.pictures.color import luminance, luminance_transfer, match_statistics, statistics_map
+from impasto.pictures.image import open_picture
+from impasto.pictures.samples import sample
 
 
 def photo(name: str) -> torch.Tensor:

@@ -18,11 +18,11 @@ import pytest
 import typer
 
 import impasto
-from impasto.apps.cli import app
-from impasto.apps.options import in_flags
+from impasto.apps.cli.main import app
+from impasto.apps.cli.options import in_flags
+from impasto.losses.presets import PRESETS
+from impasto.pictures.samples import STYLES, sample, sample_names
 from impasto.pipeline import plan
-from impasto.presets import PRESETS
-from impasto.samples import STYLES, sample, sample_names
 from impasto.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -221,7 +221,7 @@ def test_every_error_that_is_explained_can_be_raised() -> None:
 
 
 # Behind what the pages describe: no names that a user of the package needs.
-WITHIN = {"assets", "home", "nets.header", "nets.memory", "picturefile"}
+WITHIN = {"assets", "home", "networks.header", "networks.memory", "pictures.files"}
 
 
 def test_every_module_is_described() -> None:

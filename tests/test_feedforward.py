@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImpastoError, OptionError
-from impasto.image import open_picture, resize
-from impasto.losses import gram
+from impasto.losses.gram import gram
 from impasto.methods.base import Frame, Prepared
+from impasto.methods.feedforward import FeedForward
+from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import TwoStage
-from impasto.nets.bank import Bank
-from impasto.nets.encoder import STYLE_LAYERS, Encoder
-from impasto.nets.painter import Painter, fingerprint, load_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.samples import sample
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.pictures.image import open_picture, resize
+from impasto.pictures.samples import sample
 from impasto.settings import Settings
-from impasto.stylizers.core import Progress
-from impasto.stylizers.feedforward import FeedForward
-from impasto.stylizers.optimize import PixelOptimizer
 from plates import draw
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from impasto.files import FORMATS, whole
-from impasto.image import check_output
+from impasto.pictures.image import check_output
+from impasto.pictures.writing import FORMATS, whole
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path: Path) -> None:

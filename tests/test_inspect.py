@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
-from impasto.apps import cli_measure
-from impasto.compose.inspect import (
+from impasto.analysis.inspect import (
     climb,
     feature_sheet,
     gram_maps,
@@ -22,10 +21,11 @@ from impasto.compose.inspect import (
     receptive_field,
     strongest,
 )
+from impasto.apps.cli import measure as cli_measure
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, read_recipe, resize, save_picture
-from impasto.nets.encoder import COMPACT, Architecture, Encoder
-from impasto.samples import sample
+from impasto.networks.encoder import COMPACT, Architecture, Encoder
+from impasto.pictures.image import open_picture, read_recipe, resize, save_picture
+from impasto.pictures.samples import sample
 
 BLOCKS = ((4, 3), (5, 4), (4, 3, 3), (5, 3), (4,))
 DEEP = ("relu1_1", "relu1_2", "relu2_1", "relu3_2", "relu5_1")

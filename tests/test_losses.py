@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses import (
+from impasto.losses.gram import (
     CONTENT_SCALES,
     GRAM,
     STYLE_SCALES,

@@ -12,23 +12,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.apps.recipe import command
-from impasto.color import luminance_transfer
+from impasto.apps.cli.recipe import command
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.image import open_picture, resize, to_pil
 from impasto.methods.base import METHODS, Prepared
+from impasto.methods.feedforward import FeedForward
 from impasto.methods.two_stage import TwoStage
-from impasto.nets.bank import Bank
-from impasto.nets.loaded import Networks
-from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.nets.weights import load_encoder
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.loaded import Networks
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.weights import load_encoder
+from impasto.pictures.color import luminance_transfer
+from impasto.pictures.image import open_picture, resize, to_pil
+from impasto.pictures.samples import sample
 from impasto.pipeline import Job, plan, stylize
-from impasto.samples import sample
 from impasto.settings import OPTIONS, Settings
-from impasto.stylizers.feedforward import FeedForward
 
 PLATE = "waves"  # also the name of a style of the networks here
 PAINTING = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 56, 3), np.uint8))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses import (
+from impasto.losses.gram import (
     CONTENT_SCALES,
     GRAM,
     STYLE_SCALES,
@@ -17,7 +17,7 @@ from impasto.losses import (
     style_loss,
     total_variation,
 )
-from impasto.objective import Losses, Objective, Term, content_term, style_term, variation_term
+from impasto.losses.objective import Losses, Objective, Term, content_term, style_term, variation_term
 
 LAYERS = {"relu1_1": (1, 3, 8, 10), "relu2_1": (1, 4, 4, 5)}
 

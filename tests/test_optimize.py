@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImpastoError, OptionError
-from impasto.image import open_picture, resize
-from impasto.nets.encoder import Encoder
-from impasto.objective import Objective, Term
-from impasto.samples import sample
+from impasto.losses.base import STYLE_LOSSES, StyleLoss
+from impasto.losses.objective import Objective, Term
+from impasto.methods import optimize
+from impasto.methods.descent import descend, pyramid
+from impasto.methods.optimize import PixelOptimizer, Style
+from impasto.networks.encoder import Encoder
+from impasto.pictures.image import open_picture, resize
+from impasto.pictures.samples import sample
 from impasto.settings import Settings
-from impasto.styleloss import STYLE_LOSSES, StyleLoss
-from impasto.stylizers import optimize
-from impasto.stylizers.descent import descend, pyramid
-from impasto.stylizers.optimize import PixelOptimizer, Style
 from plates import draw
 
 

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.nets.bank import Bank, check_name
-from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.style_bank import Bank, check_name
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
 
 TINY = TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
 

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto.color import luminance_transfer
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, to_pil
+from impasto.pictures.color import luminance_transfer
+from impasto.pictures.image import open_picture, to_pil
+from impasto.pictures.samples import sample
 from impasto.pipeline import plan, stylize
-from impasto.samples import sample
 from impasto.settings import Settings
 from plates import draw
 

@@ -8,7 +8,7 @@ import pytest
 
 import plates
 from impasto.errors import ImpastoError
-from impasto.samples import STYLES, sample_style
+from impasto.pictures.samples import STYLES, sample_style
 from plates.cells import cells, thin
 from plates.fields import Frame, blur, curl, gradient, noise, resize, sample, smoothstep
 from plates.palette import colour, colours, jitter, ramp

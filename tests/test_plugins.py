@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 import impasto
-from impasto.stylizers.core import Progress
+from impasto.methods.stylizer import Progress
 
 
 @dataclass
@@ -106,7 +106,9 @@ def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 48), (100, 100, 100)).save(tmp_path / "grey.png")
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        code = f"import sys; sys.path.insert(0, {str(site)!r}); from impasto.apps.cli import main; main(sys.argv[1:])"
+        code = (
+            f"import sys; sys.path.insert(0, {str(site)!r}); from impasto.apps.cli.main import main; main(sys.argv[1:])"
+        )
         command = [sys.executable, "-c", code, *args]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 

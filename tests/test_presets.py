@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.losses import CONTENT_SCALES, STYLE_SCALES
-from impasto.nets.encoder import VGG19, Architecture, Encoder
-from impasto.presets import PRESETS, preset
+from impasto.losses.gram import CONTENT_SCALES, STYLE_SCALES
+from impasto.losses.presets import PRESETS, preset
+from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Progress
+from impasto.networks.encoder import VGG19, Architecture, Encoder
 from impasto.settings import Settings
-from impasto.stylizers.core import Progress
-from impasto.stylizers.optimize import PixelOptimizer
 
 MEAN, STD = 0.5, 0.226  # one deviation for all channels, so that undivided pixels are a factor away
 BLOCKS = ((8, 8), (9, 8), (10, 8, 8, 8), (10, 9, 8, 8), (10, 9))

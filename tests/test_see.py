@@ -14,11 +14,10 @@ import typer
 from PIL import Image
 from torch import Tensor
 
-from impasto.apps import cli_see
-from impasto.compose.deltas import delta_sheet, deltas, open_pair, smoothed
-from impasto.compose.grid import ratio_grid, ratios, read_values, sweep
-from impasto.compose.reconstruct import content_reconstructions, style_distance, style_reconstructions
-from impasto.compose.sheets import (
+from impasto.analysis.deltas import delta_sheet, deltas, open_pair, smoothed
+from impasto.analysis.grid import ratio_grid, ratios, read_values, sweep
+from impasto.analysis.reconstruct import content_reconstructions, style_distance, style_reconstructions
+from impasto.analysis.sheets import (
     Cell,
     Sheet,
     Task,
@@ -30,14 +29,15 @@ from impasto.compose.sheets import (
     save_sheet,
     title_of,
 )
-from impasto.compose.usual import Descent
+from impasto.analysis.usual import Descent
+from impasto.apps.cli import see as cli_see
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, read_recipe, to_pil
-from impasto.losses import total_variation
-from impasto.nets.encoder import Encoder
-from impasto.samples import sample
+from impasto.losses.gram import total_variation
+from impasto.methods.stylizer import Progress
+from impasto.networks.encoder import Encoder
+from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.pictures.samples import sample
 from impasto.settings import Settings
-from impasto.stylizers.core import Progress
 from plates import draw
 
 

@@ -10,10 +10,10 @@ import torch
 import typer
 from pydantic import ValidationError
 
-from impasto.apps.cli import app
-from impasto.apps.options import in_flags
+from impasto.apps.cli.main import app
+from impasto.apps.cli.options import in_flags
 from impasto.errors import OptionError
-from impasto.presets import PRESETS
+from impasto.losses.presets import PRESETS
 from impasto.settings import GROUPS, OPTIONS, Options, Settings
 
 # A value unlike the default for every setting.

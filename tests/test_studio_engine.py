@@ -18,8 +18,8 @@ from PIL import Image
 from impasto.apps.studio.engine import BusyError, Engine, Glimpse, Order, Ticket
 from impasto.apps.studio.limits import Limits, TooLargeError, Upload, open_upload
 from impasto.errors import ImpastoError
+from impasto.pictures.samples import sample
 from impasto.pipeline import stylize
-from impasto.samples import sample
 from impasto.settings import Settings
 
 LIMITS = Limits(waiting=16, steps=1_000_000)

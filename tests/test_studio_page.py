@@ -31,8 +31,8 @@ from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.visit import Choice, Visit, Visits
 from impasto.errors import ImpastoError
-from impasto.image import read_recipe
-from impasto.samples import sample
+from impasto.pictures.image import read_recipe
+from impasto.pictures.samples import sample
 from impasto.settings import Settings
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra `web`")

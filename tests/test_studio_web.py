@@ -26,13 +26,13 @@ pytest.importorskip("gradio")
 
 from fastapi.testclient import TestClient  # noqa: E402
 
-from impasto.apps import cli_serve  # noqa: E402
+from impasto.apps.cli import serve as cli_serve  # noqa: E402
 from impasto.apps.studio import web  # noqa: E402
 from impasto.apps.studio.engine import Engine, Order  # noqa: E402
 from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
 from impasto.apps.studio.web import Gate, api  # noqa: E402
-from impasto.picturefile import read_recipe  # noqa: E402
-from impasto.samples import sample  # noqa: E402
+from impasto.pictures.files import read_recipe  # noqa: E402
+from impasto.pictures.samples import sample  # noqa: E402
 from impasto.settings import Settings  # noqa: E402
 
 STYLIZE = "/api/v1/stylize"
@@ -347,7 +347,9 @@ def test_a_studio_open_to_others_takes_nothing_from_other_sites(engine: Engine) 
 APP = typer.Typer()
 APP.callback()(lambda: None)
 cli_serve.register(APP)
-RUN = "import typer; from impasto.apps import cli_serve; app = typer.Typer(); cli_serve.register(app); app()"
+RUN = (
+    "import typer; from impasto.apps.cli import serve as cli_serve; app = typer.Typer(); cli_serve.register(app); app()"
+)
 
 
 def test_help_shows_how(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.apps.trace import Trace, require_plot
+from impasto.apps.cli.trace import Trace, require_plot
 from impasto.errors import ImpastoError
-from impasto.stylizers.core import Progress
+from impasto.methods.stylizer import Progress
 
 WEIGHTS = {"content/relu4_1": 0.3, "style/relu1_1": 5.0}
 

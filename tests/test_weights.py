@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
-from impasto.nets.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
+from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
+from impasto.networks.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
 
 BLOCKS = ((4, 6), (8,), (10, 4))
 TINY = Architecture.vgg(BLOCKS, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))

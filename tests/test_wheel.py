@@ -41,7 +41,7 @@ def test_a_picture_from_the_installed_wheel(wheel: Path, tmp_path: Path) -> None
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     program = (
-        "import impasto, json; from impasto.apps.cli import main; print(json.dumps(impasto.__file__));"
+        "import impasto, json; from impasto.apps.cli.main import main; print(json.dumps(impasto.__file__));"
         "main(['stylize', 'cat', 'ink-hatching', '-o', 'out.png', '--size', '64', '--steps', '4'])"
     )
     run = subprocess.run(

@@ -13,57 +13,57 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from impasto.errors import DivergedError, ImpastoError, InputError, OptionError, WeightsError
-    from impasto.image import open_picture, save_picture
-    from impasto.losses import GRAM
+    from impasto.losses.base import STYLE_LOSSES, StyleLoss
+    from impasto.losses.gram import GRAM
+    from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+    from impasto.losses.presets import PRESETS
     from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput
+    from impasto.methods.optimize import PixelOptimizer
+    from impasto.methods.stylizer import Progress
     from impasto.methods.two_stage import TwoStage
-    from impasto.nets.encoder import Encoder
-    from impasto.nets.loaded import Networks
-    from impasto.nets.painter import load_painter as load_network
-    from impasto.nets.weights import load_encoder
-    from impasto.objective import Objective, Term, content_term, style_term, variation_term
-    from impasto.picturefile import read_recipe
+    from impasto.networks.checkpoint import load_painter as load_network
+    from impasto.networks.encoder import Encoder
+    from impasto.networks.loaded import Networks
+    from impasto.networks.weights import load_encoder
+    from impasto.pictures.files import read_recipe
+    from impasto.pictures.image import open_picture, save_picture
     from impasto.pipeline import Job, plan, stylize
-    from impasto.presets import PRESETS
     from impasto.settings import Settings
-    from impasto.styleloss import STYLE_LOSSES, StyleLoss
-    from impasto.stylizers.core import Progress
-    from impasto.stylizers.optimize import PixelOptimizer
 
 _HOMES = {
-    "GRAM": "impasto.losses:GRAM",
+    "GRAM": "impasto.losses.gram:GRAM",
     "METHODS": "impasto.methods.base:METHODS",
-    "PRESETS": "impasto.presets:PRESETS",
-    "STYLE_LOSSES": "impasto.styleloss:STYLE_LOSSES",
+    "PRESETS": "impasto.losses.presets:PRESETS",
+    "STYLE_LOSSES": "impasto.losses.base:STYLE_LOSSES",
     "DivergedError": "impasto.errors:DivergedError",
-    "Encoder": "impasto.nets.encoder:Encoder",
+    "Encoder": "impasto.networks.encoder:Encoder",
     "Frame": "impasto.methods.base:Frame",
     "ImpastoError": "impasto.errors:ImpastoError",
     "InputError": "impasto.errors:InputError",
     "Job": "impasto.pipeline:Job",
     "Method": "impasto.methods.base:Method",
-    "Networks": "impasto.nets.loaded:Networks",
-    "Objective": "impasto.objective:Objective",
+    "Networks": "impasto.networks.loaded:Networks",
+    "Objective": "impasto.losses.objective:Objective",
     "OptionError": "impasto.errors:OptionError",
-    "PixelOptimizer": "impasto.stylizers.optimize:PixelOptimizer",
-    "Progress": "impasto.stylizers.core:Progress",
+    "PixelOptimizer": "impasto.methods.optimize:PixelOptimizer",
+    "Progress": "impasto.methods.stylizer:Progress",
     "Renderer": "impasto.methods.base:Renderer",
     "Settings": "impasto.settings:Settings",
     "StyleInput": "impasto.methods.base:StyleInput",
-    "StyleLoss": "impasto.styleloss:StyleLoss",
-    "Term": "impasto.objective:Term",
+    "StyleLoss": "impasto.losses.base:StyleLoss",
+    "Term": "impasto.losses.objective:Term",
     "TwoStage": "impasto.methods.two_stage:TwoStage",
     "WeightsError": "impasto.errors:WeightsError",
-    "content_term": "impasto.objective:content_term",
-    "load_encoder": "impasto.nets.weights:load_encoder",
-    "load_network": "impasto.nets.painter:load_painter",
-    "open_picture": "impasto.image:open_picture",
+    "content_term": "impasto.losses.objective:content_term",
+    "load_encoder": "impasto.networks.weights:load_encoder",
+    "load_network": "impasto.networks.checkpoint:load_painter",
+    "open_picture": "impasto.pictures.image:open_picture",
     "plan": "impasto.pipeline:plan",
-    "read_recipe": "impasto.picturefile:read_recipe",
-    "save_picture": "impasto.image:save_picture",
-    "style_term": "impasto.objective:style_term",
+    "read_recipe": "impasto.pictures.files:read_recipe",
+    "save_picture": "impasto.pictures.image:save_picture",
+    "style_term": "impasto.losses.objective:style_term",
     "stylize": "impasto.pipeline:stylize",
-    "variation_term": "impasto.objective:variation_term",
+    "variation_term": "impasto.losses.objective:variation_term",
 }
 
 __all__ = [

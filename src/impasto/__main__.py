@@ -1,6 +1,6 @@
 """`python -m impasto` is the command `impasto`."""
 
-from impasto.apps.cli import main
+from impasto.apps.cli.main import main
 
 __all__ = ["main"]
 

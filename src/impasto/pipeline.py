@@ -20,16 +20,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.color import luminance_transfer, match_statistics
 from impasto.errors import InputError, OptionError
-from impasto.image import Picture, Source, resize, to_pil
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unheard
+from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
-from impasto.nets.encoder import SMALLEST
-from impasto.nets.loaded import Networks
+from impasto.networks.encoder import SMALLEST
+from impasto.networks.loaded import Networks
+from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.image import Picture, Source, resize, to_pil
+from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
-from impasto.sources import open_source
-from impasto.stylizers.core import Progress
 
 __all__ = ["Job", "plan", "stylize"]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
 
 __all__ = ["GROUPS", "OPTIONS", "KeepColor", "Option", "Options", "Pooling", "Settings"]
 

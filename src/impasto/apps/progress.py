@@ -10,7 +10,7 @@ from rich import progress as live
 from rich.console import Console
 
 from impasto.apps.report import say
-from impasto.stylizers.core import Progress
+from impasto.methods.stylizer import Progress
 
 __all__ = ["Bar", "Clock", "Display", "Lines", "Silent", "display", "summary"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
+from impasto.apps.cli.options import in_flags
 from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts, terminable
-from impasto.apps.options import in_flags
 from impasto.errors import ImpastoError
 
 __all__ = ["emit", "one_line", "printable", "reporting", "say"]

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from impasto.errors import InputError, OptionError
+from impasto.pictures.samples import STYLES, sample_names
 from impasto.registry import Registry
-from impasto.samples import STYLES, sample_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
-    from impasto.image import Source
-    from impasto.nets.loaded import Networks
+    from impasto.methods.stylizer import Progress, Stylizer
+    from impasto.networks.loaded import Networks
+    from impasto.pictures.image import Source
     from impasto.settings import Settings
-    from impasto.stylizers.core import Progress, Stylizer
 
 __all__ = [
     "METHODS",

@@ -8,12 +8,12 @@ from torch import Tensor
 from impasto.errors import OptionError, WeightsError
 from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
+from impasto.methods.feedforward import FeedForward
+from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
-from impasto.nets.loaded import Networks
-from impasto.nets.painter import Painter
+from impasto.networks.checkpoint import Painter
+from impasto.networks.loaded import Networks
 from impasto.settings import Settings
-from impasto.stylizers.feedforward import FeedForward
-from impasto.stylizers.optimize import PixelOptimizer
 
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.image import resize
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
-from impasto.nets.loaded import Networks
+from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Progress
+from impasto.networks.loaded import Networks
+from impasto.pictures.image import resize
 from impasto.settings import GROUPS, OPTIONS, Settings
-from impasto.stylizers.core import Progress
-from impasto.stylizers.optimize import PixelOptimizer
 
 __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
+from impasto.apps.cli.tables import EMBEDDED, learned_styles, network_header
 from impasto.apps.report import printable
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.orders import GIVEN_UP, BusyError, Glimpse, Order, PaintingError, Queue, Ticket, Work, check
-from impasto.apps.tables import EMBEDDED, learned_styles, network_header
 from impasto.errors import ImpastoError
-from impasto.samples import STYLES, sample
+from impasto.pictures.samples import STYLES, sample
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
-    from impasto.nets.loaded import Networks
+    from impasto.methods.stylizer import Progress
+    from impasto.networks.loaded import Networks
     from impasto.pipeline import Job
-    from impasto.stylizers.core import Progress
 
 __all__ = ["BusyError", "Engine", "Glimpse", "Order", "PaintingError", "StyleCard", "Ticket"]
 
@@ -201,7 +201,7 @@ class Engine:
 
     def _job(self, order: Order) -> "Job":
         from impasto.methods.base import instant
-        from impasto.nets.loaded import Networks
+        from impasto.networks.loaded import Networks
         from impasto.pipeline import plan
 
         self._networks = self._networks or Networks()

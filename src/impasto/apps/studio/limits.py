@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import ImpastoError
-from impasto.picturefile import Array, decode, decoding
+from impasto.pictures.files import Array, decode, decoding
 
 __all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
 

@@ -21,7 +21,7 @@ from impasto.apps.studio.orders import USUAL, Glimpse
 from impasto.apps.studio.shelf import Shelf
 from impasto.apps.studio.visit import Choice, Visit, Visits
 from impasto.errors import ImpastoError
-from impasto.samples import sample, sample_names
+from impasto.pictures.samples import sample, sample_names
 from impasto.settings import OPTIONS
 
 __all__ = ["mount", "page"]

@@ -14,7 +14,7 @@ from impasto.apps.studio.limits import Limits, Upload, open_upload
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
 from impasto.apps.studio.orders import USUAL, BusyError, Glimpse, Order, Ticket
 from impasto.errors import ImpastoError
-from impasto.picturefile import recipe_options
+from impasto.pictures.files import recipe_options
 from impasto.settings import Settings
 
 __all__ = ["Choice", "Kept", "Painting", "Visit", "Visits"]
@@ -185,7 +185,7 @@ class Visit:
         image = glimpse.image
         assert image is not None
         file = self.folder / f"impasto-{secrets.token_hex(3)}.png"
-        # Not `impasto.image.save_picture`, which brings torch, and the page can be opened before that is there.
+        # Not `save_picture`, which brings torch, and the page can be opened before that is there.
         image.save(file, **recipe_options("PNG", glimpse.recipe))
         after, thumb = data_url(image, PREVIEW), data_url(image, THUMBNAIL)
         return Kept(file, choice, refined, before, after, thumb, image.size)

@@ -21,7 +21,7 @@ from impasto.apps.studio.engine import BusyError, Engine, Glimpse, Order, Painti
 from impasto.apps.studio.limits import Limits, TooLargeError, Upload, open_upload
 from impasto.apps.studio.orders import USUAL, VISITOR
 from impasto.errors import ImpastoError
-from impasto.picturefile import recipe_options
+from impasto.pictures.files import recipe_options
 from impasto.settings import Settings
 
 __all__ = ["Gate", "api", "form_schema"]
