@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from impasto.apps.cli import learning, tables
+from impasto.apps.cli import learning
 from impasto.apps.cli import main as cli
 from impasto.apps.cli.options import training_defaults
 from impasto.apps.cli.recipe import command
@@ -21,6 +21,7 @@ from impasto.apps.progress import Lines
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.methods.feedforward import FeedForward
+from impasto.networks import header
 from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import Bank
@@ -194,7 +195,7 @@ MISTAKES = {
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_one_line_exit_code_2_and_nothing_written(run, case):
     own_bank().parent.mkdir()
-    network = "another" if case == "learned for another" else tables.network_header().network
+    network = "another" if case == "learned for another" else header.network_header().network
     Bank(network).learned("harbour", torch.zeros(4)).save(own_bank())
     before = everything()
     args, hint = MISTAKES[case]
@@ -239,7 +240,7 @@ def test_learn_teaches_the_embedded_painter_on_photos_of_ones_own(run, data):
     painter = load_painter(device="cpu")
     assert {*painter.bank.names, "harbour"} <= rows.keys()
     assert " ".join(rows["harbour"]) == "learned from waves.png (yours)"
-    assert [(each.name, each.note) for each in tables.learned_styles() if not each.own] == [
+    assert [(each.name, each.note) for each in header.learned_styles() if not each.own] == [
         (name, painter.bank.notes.get(name, "")) for name in painter.bank.names
     ]
 
@@ -324,14 +325,14 @@ def test_the_list_of_styles_looks_where_they_are_kept(monkeypatch, home):
     if home is not None:
         monkeypatch.setenv("IMPASTO_HOME", home)
     own_bank().parent.mkdir()
-    Bank(tables.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
-    assert tables.Learned("harbour", "[red]a note\x1b", own=True) in tables.learned_styles()
+    Bank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    assert header.Learned("harbour", "[red]a note\x1b", own=True) in header.learned_styles()
 
 
 def test_styles_of_another_network_are_told_of_and_not_listed(run):
     own_bank().parent.mkdir()
     Bank("a network").learned("harbour", torch.zeros(4)).save(own_bank())
-    assert "harbour" not in [style.name for style in tables.learned_styles()]
+    assert "harbour" not in [style.name for style in header.learned_styles()]
     code, out, err = run("styles")
     assert code == 0
     assert "harbour" not in out
@@ -340,16 +341,16 @@ def test_styles_of_another_network_are_told_of_and_not_listed(run):
 
 
 def test_the_fingerprint_read_without_torch_is_the_networks_own():
-    assert tables.network_header().network == load_painter(device="cpu").bank.network
+    assert header.network_header().network == load_painter(device="cpu").bank.network
     assert (
-        tables.network_header("small.safetensors").network
+        header.network_header("small.safetensors").network
         == load_painter("small.safetensors", device="cpu").bank.network
     )
 
 
 def test_notes_of_styles_are_text_from_anyone(run):
     own_bank().parent.mkdir()
-    Bank(tables.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    Bank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
     assert "[red]a note\\x1b (yours)" in run("styles")[1]
     own_bank().write_bytes(b"nothing")
     code, _, err = run("styles")

@@ -6,17 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gram import (
-    CONTENT_SCALES,
-    GRAM,
-    STYLE_SCALES,
-    content_loss,
-    gram,
-    relative_content_loss,
-    relative_style_loss,
-    style_loss,
-    total_variation,
-)
+from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
+from impasto.losses.variation import total_variation
 
 N, H, W = 5, 6, 7
 M = H * W

@@ -6,18 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gram import (
-    CONTENT_SCALES,
-    GRAM,
-    STYLE_SCALES,
-    content_loss,
-    gram,
-    relative_content_loss,
-    relative_style_loss,
-    style_loss,
-    total_variation,
-)
+from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
 from impasto.losses.objective import Losses, Objective, Term, content_term, style_term, variation_term
+from impasto.losses.variation import total_variation
 
 LAYERS = {"relu1_1": (1, 3, 8, 10), "relu2_1": (1, 4, 4, 5)}
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.losses.gram import CONTENT_SCALES, STYLE_SCALES
+from impasto.losses.content import CONTENT_SCALES
+from impasto.losses.gram import STYLE_SCALES
 from impasto.losses.presets import PRESETS, preset
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress

@@ -32,7 +32,7 @@ from impasto.analysis.sheets import (
 from impasto.analysis.usual import Descent
 from impasto.apps.cli import see as cli_see
 from impasto.errors import ImpastoError
-from impasto.losses.gram import total_variation
+from impasto.losses.variation import total_variation
 from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import Encoder
 from impasto.pictures.image import open_picture, read_recipe, to_pil

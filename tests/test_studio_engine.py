@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from PIL import Image
 from impasto.apps.studio.engine import BusyError, Engine, Glimpse, Order, Ticket
 from impasto.apps.studio.limits import Limits, TooLargeError, Upload, open_upload
 from impasto.errors import ImpastoError
+from impasto.networks.checkpoint import load_painter, save_painter
 from impasto.pictures.samples import sample
 from impasto.pipeline import stylize
 from impasto.settings import Settings
@@ -318,6 +320,15 @@ def test_a_bomb_is_refused_from_its_header_in_little_memory(tmp_path: Path) -> N
     words, grown = done.stdout.split("|")
     assert words == "this picture has 200 megapixels; the studio takes up to 60: reduce it first"
     assert int(grown) < 10_000  # kB; decoded it would be 200 000
+
+
+def test_a_network_that_reads_no_picture_is_offered_no_sample_styles(tmp_path: Path) -> None:
+    whole = load_painter(device="cpu")
+    save_painter(tmp_path / "bank.safetensors", replace(whole, predictor=None))
+    with Engine("cpu", LIMITS, network=tmp_path / "bank.safetensors") as engine:
+        cards = engine.styles()
+        assert [card.name for card in cards] == list(whole.bank.names)
+        assert all(card.learned for card in cards)
 
 
 @pytest.mark.parametrize("name", ["upload_bytes", "pixels", "size", "styles", "steps", "waiting"])

@@ -17,7 +17,7 @@ from impasto.analysis.sheets import Cell, Task, Work, open_cell, settings_of, ti
 from impasto.analysis.usual import GRID_SIZE
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
-from impasto.losses.gram import relative_content_loss
+from impasto.losses.content import relative_content_loss
 from impasto.methods.optimize import PixelOptimizer
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import Source, resize

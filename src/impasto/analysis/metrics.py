@@ -22,7 +22,8 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.losses.gram import gram, relative_content_loss, relative_style_loss
+from impasto.losses.content import relative_content_loss
+from impasto.losses.gram import gram, relative_style_loss
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.pictures.color import luminance
 from impasto.pictures.image import resize

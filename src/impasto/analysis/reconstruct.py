@@ -15,7 +15,8 @@ from impasto.analysis.sheets import Cell, Task, Work, open_cell, settings_of, ti
 from impasto.analysis.usual import RECONSTRUCTION_SIZE, Descent
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
-from impasto.losses.gram import GRAM, gram, relative_content_loss, relative_style_loss
+from impasto.losses.content import relative_content_loss
+from impasto.losses.gram import GRAM, gram, relative_style_loss
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.methods.descent import descend, pyramid
 from impasto.methods.stylizer import Progress

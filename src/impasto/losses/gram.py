@@ -1,10 +1,9 @@
-"""What it means for two pictures to share content, or style: functions of features, and nothing else.
+"""Style as second moments of features: Gram matrices, their distances, and the style loss made of them.
 
 One statistic carries a style here: the raw second moments of a layer's features, divided by the number of positions.
-They are averages over pixels, so pictures, regions and tiles combine by adding.
-Every source's Gram matrix and every source's loss is that statistic, or a squared distance, times a factor that
-depends only on the layer's filters N and positions M; the factors have names here (`CONTENT_SCALES`,
-`STYLE_SCALES`), so that a published weight means the same thing here as it did there.
+They are averages over pixels, so pictures, regions and tiles combine by adding. Every source's Gram matrix and loss is
+that statistic, or a squared distance, times a factor that depends only on the layer's filters N and positions M; the
+factors have names here, so that a published weight means the same thing here as it did there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,41 +12,16 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
+from impasto.losses.precision import wide
 
-__all__ = [
-    "CONTENT_SCALES",
-    "GRAM",
-    "STYLE_SCALES",
-    "GramLoss",
-    "content_loss",
-    "cooccurrence",
-    "gram",
-    "relative_content_loss",
-    "relative_style_loss",
-    "style_loss",
-    "total_variation",
-    "unevenness",
-]
-
-Scale = Callable[[int, int], float]
-
-# F, P: features, N filters x M positions. The loss is scale(N, M) * sum (F - P)^2.
-CONTENT_SCALES: Mapping[str, Scale] = MappingProxyType(
-    {
-        "half-sum": lambda *_: 0.5,  # Gatys et al. 2015, eq. 1
-        "sum": lambda *_: 1.0,
-        "mean": lambda n, m: 1 / (n * m),
-        "quarter-mean": lambda n, m: 1 / (4 * n * m),  # the Coursera notes
-    }
-)
+__all__ = ["GRAM", "STYLE_SCALES", "GramLoss", "cooccurrence", "gram", "relative_style_loss", "style_loss"]
 
 # G, A: second moments *divided by M*, as `gram` gives them. The loss is scale(N, M) * sum (G - A)^2.
-STYLE_SCALES: Mapping[str, Scale] = MappingProxyType(
+STYLE_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
     {
         # 1/(4 N^2 M^2) on sums over positions (Gatys et al. 2015, eq. 4): with the division by M inside G, M cancels.
         "gatys": lambda n, _: 1 / (4 * n**2),
@@ -110,7 +84,7 @@ def gram(features: Tensor, mask: Tensor | None = None) -> Tensor:
     arXiv:1611.07865): `sum_k T_k^2 F_ik F_jk / sum_k T_k^2`; 0 for a mask that lets nothing through.
     """
     if mask is not None:
-        share = _wide(mask).square().mean().clamp_min(1e-12)
+        share = wide(mask).square().mean().clamp_min(1e-12)
         return gram(features * mask.to(features.dtype)) / share
     return cooccurrence(features, 0, 0)
 
@@ -125,14 +99,22 @@ def cooccurrence(features: Tensor, down: int, right: int) -> Tensor:
     positions = features.shape[2] * features.shape[3] - shift
     if features.dtype == torch.bfloat16 and positions >= 64 * _BandedProducts.BANDS:
         return _BandedProducts.apply(features, shift)  # type: ignore[no-any-return, no-untyped-call]
-    flat = _wide(features).flatten(2)
+    flat = wide(features).flatten(2)
     with torch.autocast(flat.device.type, enabled=False):
         return flat[..., :positions] @ flat[..., shift:].mT / positions
 
 
-def _wide(x: Tensor) -> Tensor:
-    """float32 at least: sums over a layer blur or overflow in less."""
-    return x if x.dtype == torch.float64 else x.float()
+def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gatys") -> Tensor:
+    """`scale(N, M) * sum (G - A)^2` of two `gram` matrices `(B, N, N)`; see `STYLE_SCALES`. Gatys et al. 2015, eq. 4.
+
+    `positions` is the M of the generated picture: where a source sums over positions, the target is brought to it.
+    """
+    return STYLE_SCALES[scale](second.shape[-1], positions) * (second - target).square().sum()
+
+
+def relative_style_loss(second: Tensor, target: Tensor) -> Tensor:
+    """`||G - A||^2 / ||A||^2` (Frobenius): 0 for the style itself, 1 for a layer gone dark."""
+    return (second - target).square().sum() / target.square().sum().clamp_min(1e-12)
 
 
 @dataclass(frozen=True)
@@ -172,67 +154,3 @@ class GramLoss(StyleLoss):
 
 GRAM = GramLoss()
 """The style loss `gram`, relative."""
-
-
-def content_loss(features: Tensor, target: Tensor, scale: str = "half-sum", mask: Tensor | None = None) -> Tensor:
-    """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015, eq. 1.
-
-    `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts; M counts them all.
-    """
-    _, n, height, width = features.shape
-    return CONTENT_SCALES[scale](n, height * width) * _counted((_wide(features) - _wide(target)).square(), mask).sum()
-
-
-def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gatys") -> Tensor:
-    """`scale(N, M) * sum (G - A)^2` of two `gram` matrices `(B, N, N)`; see `STYLE_SCALES`. Gatys et al. 2015, eq. 4.
-
-    `positions` is the M of the generated picture: where a source sums over positions, the target is brought to it.
-    """
-    return STYLE_SCALES[scale](second.shape[-1], positions) * (second - target).square().sum()
-
-
-def relative_content_loss(features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the layer's scale.
-
-    `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts, above and below the line.
-    """
-    target = _wide(target)
-    apart, whole = _counted((_wide(features) - target).square(), mask), _counted(target.square(), mask)
-    return apart.sum() / whole.sum().clamp_min(1e-12)
-
-
-def _counted(squares: Tensor, mask: Tensor | None) -> Tensor:
-    return squares if mask is None else squares * mask
-
-
-def relative_style_loss(second: Tensor, target: Tensor) -> Tensor:
-    """`||G - A||^2 / ||A||^2` (Frobenius): 0 for the style itself, 1 for a layer gone dark."""
-    return (second - target).square().sum() / target.square().sum().clamp_min(1e-12)
-
-
-def total_variation(image: Tensor) -> Tensor:
-    """Sum of absolute differences between neighbours, right and below, of `(B, C, H, W)`.
-
-    As TensorFlow's `image.total_variation`: not divided by the number of pixels, summed over the batch here.
-    """
-    across = (image[..., :, 1:] - image[..., :, :-1]).abs().sum()
-    down = (image[..., 1:, :] - image[..., :-1, :]).abs().sum()
-    return across + down
-
-
-def unevenness(photo: Tensor, picture: Tensor, cell: int = 16, sigma: float = 0.03) -> Tensor:
-    """How far apart a picture's large areas are in colour where the photo's are alike; `(B,)`, 0 is even.
-
-    Both `(B, 3, H, W)` in [0, 1] and averaged over cells of `cell` x `cell` px, `c_i` and `o_i`. With
-    `w_ij = exp(-|c_i - c_j|^2 / (2 sigma^2))` it is `sum w_ij |o_i - o_j| / sum w_ij`: halos, vignettes and bars are
-    above the scale of a stroke and follow a contour or the frame, not the photo's colours. Differentiable in `picture`.
-    (Self-similarity as in Kolkin et al. 2019, arXiv:1904.12785, of low-pass colour.)
-    """
-    cells, painted = (F.avg_pool2d(_wide(image), cell).flatten(2).mT for image in (photo, picture))
-    weights = torch.exp(-_distances(cells).square() / (2 * sigma**2))
-    return (weights * _distances(painted)).sum((1, 2)) / weights.sum((1, 2))
-
-
-def _distances(points: Tensor) -> Tensor:
-    """`(B, N, D)` -> `(B, N, N)`; by differences, since products would cancel in float32."""
-    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")

@@ -17,7 +17,9 @@ from torch.nn.functional import interpolate
 
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
-from impasto.losses.gram import CONTENT_SCALES, GRAM, content_loss, relative_content_loss, total_variation
+from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.gram import GRAM
+from impasto.losses.variation import total_variation
 
 __all__ = ["Losses", "Objective", "Term", "content_term", "mask_at", "style_term", "variation_term"]
 

@@ -4,13 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
 from impasto.errors import WeightsError
+from impasto.home import own_bank
 
-__all__ = ["Header", "read_header"]
+__all__ = ["EMBEDDED", "Header", "Learned", "foreign_styles", "learned_styles", "network_header", "read_header"]
+
+EMBEDDED = "painter"
+"""What the embedded network is called."""
 
 _STYLE, _NET, _READER = "style.", "transformer.", "predictor."
 
@@ -28,6 +34,14 @@ class Header:
     reads: bool
 
 
+class Learned(NamedTuple):
+    """A style that a network has learned: the embedded one, or in the user's `own` bank."""
+
+    name: str
+    note: str
+    own: bool
+
+
 def read_header(path: Path) -> Header:
     """The header of a safetensors file; `WeightsError` where it cannot be read."""
     try:
@@ -40,6 +54,39 @@ def read_header(path: Path) -> Header:
     except (SafetensorError, OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path} is not a file of styles that can be read ({reason}); move it away") from None
+
+
+def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:
+    """The styles of a network and, in place of one of the same name or beside, of the user's own bank if it is for it.
+
+    Nothing is read but the files' headers and, for a fingerprint, their bytes; torch is not loaded. Raises
+    `WeightsError` for what cannot be read.
+    """
+    header = network_header(network)
+    found = {name: Learned(name, note, False) for name, note in header.styles.items()}
+    own = _own()
+    if own is not None and own.network == header.network:
+        found |= {name: Learned(name, note, True) for name, note in own.styles.items()}
+    return [found[name] for name in sorted(found)]
+
+
+def network_header(network: str | Path = EMBEDDED) -> Header:
+    """What the embedded network, or a file, says of itself."""
+    return read_header(_assets() / "painter.safetensors" if network == EMBEDDED else Path(network))
+
+
+def foreign_styles() -> tuple[str, ...]:
+    """The user's styles that were learned for another network than the embedded one."""
+    own = _own()
+    return () if own is None or own.network == network_header().network else tuple(own.styles)
+
+
+def _own() -> Header | None:
+    return read_header(own_bank()) if own_bank().is_file() else None
+
+
+def _assets() -> Path:
+    return Path(str(resources.files("impasto") / "assets"))
 
 
 def _names(keys: list[str]) -> list[str]:

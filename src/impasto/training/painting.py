@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.losses.gram import unevenness
+from impasto.losses.variation import unevenness
 from impasto.networks.checkpoint import Painter, save_painter
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.networks.style_predictor import describe

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import typer
 
-from impasto.apps.cli.tables import learned_styles
 from impasto.apps.cli.trace import Trace, require_plot
 from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Clock, Display, display, summary
@@ -18,6 +17,7 @@ from impasto.apps.report import emit, say
 from impasto.errors import InputError, OptionError
 from impasto.methods.base import METHODS, style_named
 from impasto.methods.stylizer import Progress
+from impasto.networks.header import learned_styles
 from impasto.pictures.image import check_output, save_notes, save_picture
 from impasto.pipeline import Job, plan
 from impasto.settings import OPTIONS, Settings

@@ -1,9 +1,7 @@
 """What there is to choose from: styles, presets, layers."""
 
 import sys
-from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -13,14 +11,11 @@ from impasto.apps.report import emit, printable, say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.losses.presets import PRESETS, Preset
-from impasto.networks.header import Header, read_header
+from impasto.networks.header import foreign_styles, learned_styles
 from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
-from impasto.settings import Settings
 
-__all__ = ["EMBEDDED", "Learned", "layers", "learned_styles", "network_header", "presets", "save_styles", "styles"]
+__all__ = ["layers", "presets", "save_styles", "styles"]
 
-EMBEDDED = Settings().network
-"""What the embedded network is called."""
 # Where stdout is no terminal, wide enough to wrap nothing.
 _WIDE = 400
 _STARTS = {"content": "the photo", "noise": "noise", "pass": "a one-pass picture"}
@@ -44,47 +39,6 @@ def _table(*columns: str) -> Table:
     return table
 
 
-class Learned(NamedTuple):
-    """A style that a network has learned: the embedded one, or in the user's `own` bank."""
-
-    name: str
-    note: str
-    own: bool
-
-
-def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:
-    """The styles of a network and, in place of one of the same name or beside, of the user's own bank if it is for it.
-
-    Nothing is read but the files' headers and, for a fingerprint, their bytes; torch is not loaded. Raises
-    `WeightsError` for what cannot be read.
-    """
-    header = network_header(network)
-    found = {name: Learned(name, note, False) for name, note in header.styles.items()}
-    own = _own()
-    if own is not None and own.network == header.network:
-        found |= {name: Learned(name, note, True) for name, note in own.styles.items()}
-    return [found[name] for name in sorted(found)]
-
-
-def network_header(network: str | Path = EMBEDDED) -> Header:
-    """What the embedded network, or a file, says of itself."""
-    return read_header(_assets() / "painter.safetensors" if network == EMBEDDED else Path(network))
-
-
-def _own() -> Header | None:
-    return read_header(own_bank()) if own_bank().is_file() else None
-
-
-def _foreign() -> tuple[str, ...]:
-    """The user's styles that were learned for another network than the embedded one."""
-    own = _own()
-    return () if own is None or own.network == network_header().network else tuple(own.styles)
-
-
-def _assets() -> Path:
-    return Path(str(resources.files("impasto") / "assets"))
-
-
 def styles() -> None:
     """Print the sample styles with what they show, the names of the sample photos, and the learned styles."""
     table = _table("style", "what it is")
@@ -93,7 +47,7 @@ def styles() -> None:
     _print(table)
     print(f"\nphotos: {', '.join(sample_names())}")
     found = learned_styles()
-    if foreign := _foreign():
+    if foreign := foreign_styles():
         where = printable(", ".join(foreign))
         say(f"note: {where} in {own_bank()}: learned for another network, not usable with the embedded one")
     if found:
@@ -148,6 +102,10 @@ def presets() -> None:
         table.add_row(name, *_preset(preset))
     table.leading = 1
     _print(table)
+    print(
+        "\nLayers and weights are those of VGG-19. The encoder compact has 128 channels at relu4_2 for 512 there, and no"
+    )
+    print("relu5_2: for a source's own numbers add --encoder vgg19.")
 
 
 def _preset(preset: Preset) -> tuple[str, str, str, str]:

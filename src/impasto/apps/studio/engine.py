@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from impasto.apps.cli.tables import EMBEDDED, learned_styles, network_header
 from impasto.apps.report import printable
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.orders import GIVEN_UP, BusyError, Glimpse, Order, PaintingError, Queue, Ticket, Work, check
 from impasto.errors import ImpastoError
+from impasto.networks.header import EMBEDDED, learned_styles, network_header
 from impasto.pictures.samples import STYLES, sample
 from impasto.settings import Settings
 
