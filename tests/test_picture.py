@@ -127,7 +127,7 @@ def test_notes_of_the_pictures_reach_the_user(painting: Image.Image, photo: Imag
         ({"start": "cat", "init": "noise"}, "not both"),
         ({"pooling": "min"}, "pooling"),
         ({"encoder": "resnet"}, "compact"),
-        ({"device": "abacus"}, "--device"),
+        ({"device": "abacus"}, "`device=cpu`"),
         ({"preset": "baroque"}, "gatys2015"),
     ],
 )

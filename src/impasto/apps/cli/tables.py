@@ -97,15 +97,11 @@ def _paint_learned(folder: Path, size: int, name: str) -> None:
 
 def presets() -> None:
     """Print the presets: layers with their weights and scales, the start, the optimiser, the source."""
-    table = _table("preset", "content", "style", "how", "source")
+    table = _table("preset", "content, of VGG-19", "style, of VGG-19", "how", "source")
     for name, preset in PRESETS.items():
         table.add_row(name, *_preset(preset))
     table.leading = 1
     _print(table)
-    print(
-        "\nLayers and weights are those of VGG-19. The encoder compact has 128 channels at relu4_2 for 512 there, and no"
-    )
-    print("relu5_2: for a source's own numbers add --encoder vgg19.")
 
 
 def _preset(preset: Preset) -> tuple[str, str, str, str]:
