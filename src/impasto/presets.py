@@ -31,7 +31,9 @@ class Preset:
     """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its share.
 
     `grids`: see `impasto.stylizers.descent`. `settled`: style layers whose forms the coarser sizes of a pyramid have
-    settled, and that count little at the last.
+    settled, and that count little at the last. `frame`: px of mirror image around the picture while it is optimised.
+    Layers continue a picture beyond its border by mirroring, so its outermost pixels count several times there, and
+    would be given whatever the style lacks elsewhere: saturated colour, mostly.
     """
 
     source: str
@@ -50,6 +52,7 @@ class Preset:
     pyramid: bool = False
     grids: int = 0
     settled: tuple[str, ...] = ()
+    frame: int = 0
     feature_scale: float = 1.0
 
     @property
@@ -79,6 +82,7 @@ PRESETS = MappingProxyType(
             pyramid=True,
             grids=4,
             settled=("relu5_1",),
+            frame=8,
         ),
         "gatys2015": Preset(
             source="Gatys, Ecker and Bethge 2015, arXiv:1508.06576: alpha / beta = 1e-3, white noise, L-BFGS",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
@@ -163,14 +164,18 @@ class PixelOptimizer:
             # Nothing to aim at but what is there, whatever the start.
             yield Step(content.detach().cpu().float().clamp(0, 1), 1, 1)
             return
-        levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, self._sizes())
+        framed = _framed(content.detach().cpu().float(), recipe.frame)
+        full = (framed.shape[-2], framed.shape[-1])
+        # Strokes are measured by the picture, not by its frame.
+        scale = max(content.shape[-2:]) / max(full) * self.config.style_scale
+        levels = pyramid(*full, recipe.steps, self._sizes())
         # What every size works on is this picture made small, and what comes of it goes back as a correction: so the
         # fine detail of a start, its strokes or a photo's contours, is there when the size comes that can see it.
-        kept = self._first(content, levels[0][:2])
+        kept = self._first(framed, levels[0][:2])
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
-            photo = resize(content, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, last=0 < level == len(levels) - 1)
+            photo = resize(framed, (height, width)).to(self.encoder.device)
+            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             start = resize(kept, (height, width)).clamp(0, 1)
             detail = kept - resize(start, (kept.shape[-2], kept.shape[-1])) if start.shape != kept.shape else None
             picture, planned = start, done + steps
@@ -185,7 +190,8 @@ class PixelOptimizer:
                 recipe.grids,
             ):
                 picture, done = found.cpu(), done + 1
-                yield Step(picture, done, of, losses, note, detail)
+                seen = None if detail is None else _unframed(detail, recipe.frame, full)
+                yield Step(_unframed(picture, recipe.frame, full), done, of, losses, note, seen)
             kept = kept + resample(picture - start, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
@@ -195,23 +201,24 @@ class PixelOptimizer:
             return 1
         return SIZES if self.start is None else RESTART
 
-    def _first(self, photo: Tensor, coarsest: tuple[int, int]) -> Tensor:
-        """Where to begin, at the photo's size, on the CPU."""
-        size = (photo.shape[-2], photo.shape[-1])
+    def _first(self, framed: Tensor, coarsest: tuple[int, int]) -> Tensor:
+        """Where to begin, as large as the `framed` photo, on the CPU."""
+        size = (framed.shape[-2], framed.shape[-1])
         if self.start is not None:
-            return resize(self.start.cpu(), size)
+            frame = self.recipe.frame
+            return _framed(resize(self.start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand((1, 3, *coarsest), generator=torch.Generator().manual_seed(self.config.seed))
             return resize(noise, size)
-        return photo.detach().cpu().float()
+        return framed
 
     @torch.no_grad()
-    def _objective(self, photo: Tensor, style: Style, last: bool) -> Objective:
-        """What one size of the pyramid aims at; `last`: after coarser ones."""
+    def _objective(self, photo: Tensor, style: Style, scale: float, last: bool) -> Objective:
+        """What one size of the pyramid aims at; `scale`: of the style to `photo`; `last`: after coarser ones."""
         recipe, encoder = self.recipe, self.encoder
         terms: list[Term] = []
-        mixed = self._style_moments(style, round(max(photo.shape[-2:]) * self.config.style_scale))
+        mixed = self._style_moments(style, round(max(photo.shape[-2:]) * scale))
         if self.config.strength < 1:
             plain = encoder.features(photo, mixed)
             shares = [1 - self.config.strength, self.config.strength]
@@ -258,3 +265,15 @@ def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
     height, width = picture.shape[-2:]
     factor = long_side / max(height, width)
     return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
+
+
+def _framed(image: Tensor, frame: int) -> Tensor:
+    """With `frame` px of its mirror image around it."""
+    return F.pad(image, (frame,) * 4, mode="reflect")
+
+
+def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:
+    """Without the frame, at whatever size the picture with it, at full size `framed`, has become."""
+    height, width = image.shape[-2:]
+    down, right = (round(frame * size / whole) for size, whole in zip((height, width), framed, strict=True))
+    return image[..., down : height - down, right : width - right]
