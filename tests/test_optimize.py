@@ -305,7 +305,8 @@ def test_terms_of_ones_own_are_minimised_too(compact: Encoder, photo: Tensor, pl
 
     plain, darker = (PixelOptimizer(compact, Settings(steps=8), terms=terms) for terms in ((), (dark,)))
     *_, step = darker.render(photo, darker.prepare(plate))
-    assert asked == [tuple(photo.shape)]
+    frame = 2 * plain.recipe.frame
+    assert asked == [(1, 3, photo.shape[2] + frame, photo.shape[3] + frame)]
     assert step.losses["dark"] == pytest.approx(100 * step.losses["raw/dark"])
     assert step.image.mean() < 0.7 * last(plain, photo, plain.prepare(plate)).mean()
 

@@ -34,7 +34,9 @@ class Preset:
 
     `steps_afresh`: how many steps where `init` is `pass` and there is no such picture to start from (0: as many).
     `grids`: see `impasto.methods.descent`. `settled`: style layers whose forms the coarser sizes of a pyramid have
-    settled, and that count little at the last.
+    settled, and that count little at the last. `frame`: px of mirror image around the picture while it is optimised.
+    Layers continue a picture beyond its border by mirroring, so its outermost pixels count several times there, and
+    would be given whatever the style lacks elsewhere: saturated colour, mostly.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Preset:
     pyramid: bool = False
     grids: int = 0
     settled: tuple[str, ...] = ()
+    frame: int = 0
     feature_scale: float = 1.0
 
     @property
@@ -89,6 +92,7 @@ PRESETS = MappingProxyType(
             pyramid=True,
             grids=4,
             settled=("relu5_1",),
+            frame=8,
         ),
         "gatys2015": Preset(
             source="Gatys, Ecker and Bethge 2015, arXiv:1508.06576: alpha / beta = 1e-3, white noise, L-BFGS",

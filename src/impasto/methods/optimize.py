@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError, OptionError
@@ -53,8 +54,8 @@ class PixelOptimizer:
     """A `Stylizer` that optimises pixels under `encoder`'s features, on the encoder's device.
 
     Of `settings` it honours what is about balance, layers and descent. `terms`: more of them, asked for at every size
-    of the pyramid with the photo of that size, `(1, 3, H, W)`, and the encoder. Raises `ImpastoError` at once for a
-    layer the encoder lacks.
+    of the pyramid with the photo of that size in its frame, `(1, 3, H, W)`, and the encoder. Raises `ImpastoError` at
+    once for a layer the encoder lacks.
     """
 
     def __init__(self, encoder: Encoder, settings: Settings | None = None, *, terms: Sequence[MakeTerms] = ()) -> None:
@@ -102,14 +103,18 @@ class PixelOptimizer:
             # Nothing to aim at but what is there, whatever the start.
             yield Progress(content.detach().cpu().float().clamp(0, 1), 1, 1)
             return
-        levels = pyramid(content.shape[-2], content.shape[-1], recipe.steps, self._sizes(start))
+        framed = _framed(content.detach().cpu().float(), recipe.frame)
+        full = (framed.shape[-2], framed.shape[-1])
+        # Strokes are measured by the picture, not by its frame.
+        scale = max(content.shape[-2:]) / max(full) * self.settings.style_scale
+        levels = pyramid(*full, recipe.steps, self._sizes(start))
         # What every size works on is this picture made small, and what comes of it goes back as a correction: so the
         # fine detail of a start, its strokes or a photo's contours, is there when the size comes that can see it.
-        kept = self._first(content, levels[0][:2], start)
+        kept = self._first(framed, levels[0][:2], start)
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
-            photo = resize(content, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, last=0 < level == len(levels) - 1)
+            photo = resize(framed, (height, width)).to(self.encoder.device)
+            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
             detail = kept - resize(begun, (kept.shape[-2], kept.shape[-1])) if begun.shape != kept.shape else None
             picture, planned = begun, done + steps
@@ -124,7 +129,8 @@ class PixelOptimizer:
                 recipe.grids,
             ):
                 picture, done = found.cpu(), done + 1
-                yield Progress(picture, done, of, losses, note, detail)
+                seen = None if detail is None else _unframed(detail, recipe.frame, full)
+                yield Progress(_unframed(picture, recipe.frame, full), done, of, losses, note, seen)
             kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
@@ -134,22 +140,23 @@ class PixelOptimizer:
             return 1
         return SIZES if start is None else RESTART
 
-    def _first(self, photo: Tensor, coarsest: tuple[int, int], start: Tensor | None) -> Tensor:
-        """Where to begin, at the photo's size, on the CPU."""
-        size = (photo.shape[-2], photo.shape[-1])
+    def _first(self, framed: Tensor, coarsest: tuple[int, int], start: Tensor | None) -> Tensor:
+        """Where to begin, as large as the `framed` photo, on the CPU."""
+        size = (framed.shape[-2], framed.shape[-1])
         if start is not None:
-            return resize(start.cpu(), size)
+            frame = self.recipe.frame
+            return _framed(resize(start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand((1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed))
             return resize(noise, size)
-        return photo.detach().cpu().float()
+        return framed
 
     @torch.no_grad()
-    def _objective(self, photo: Tensor, style: Style, last: bool) -> Objective:
-        """What one size of the pyramid aims at; `last`: after coarser ones."""
+    def _objective(self, photo: Tensor, style: Style, scale: float, last: bool) -> Objective:
+        """What one size of the pyramid aims at; `scale`: of the style to `photo`; `last`: after coarser ones."""
         recipe = self.recipe
-        long_side = round(max(photo.shape[-2:]) * self.settings.style_scale)
+        long_side = round(max(photo.shape[-2:]) * scale)
         seen = [self._seen(picture, long_side) for picture in style.pictures]
         terms = self._content_terms(photo, seen, style.weights)
         if recipe.style_weight > 0:
@@ -213,3 +220,15 @@ def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
     height, width = picture.shape[-2:]
     factor = long_side / max(height, width)
     return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
+
+
+def _framed(image: Tensor, frame: int) -> Tensor:
+    """With `frame` px of its mirror image around it."""
+    return F.pad(image, (frame,) * 4, mode="reflect")
+
+
+def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:
+    """Without the frame, at whatever size the picture with it, at full size `framed`, has become."""
+    height, width = image.shape[-2:]
+    down, right = (round(frame * size / whole) for size, whole in zip((height, width), framed, strict=True))
+    return image[..., down : height - down, right : width - right]
