@@ -308,7 +308,7 @@ def test_terms_of_ones_own_are_minimised_too(compact: Encoder, photo: Tensor, pl
     frame = 2 * plain.recipe.frame
     assert asked == [(1, 3, photo.shape[2] + frame, photo.shape[3] + frame)]
     assert step.losses["dark"] == pytest.approx(100 * step.losses["raw/dark"])
-    assert step.image.mean() < 0.7 * last(plain, photo, plain.prepare(plate)).mean()
+    assert step.image.mean() < 0.8 * last(plain, photo, plain.prepare(plate)).mean()
 
 
 class _MeanColor(StyleLoss):
