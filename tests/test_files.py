@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from impasto.pictures.image import check_output
-from impasto.pictures.writing import FORMATS, whole
+from impasto.pictures.writing import FORMATS, atomic_write
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "out.txt"
     target.write_text("before")
     target.chmod(0o640)
-    with whole(target) as partial:
+    with atomic_write(target) as partial:
         partial.write_text("after")
         assert target.read_text() == "before"
     assert target.read_text() == "after"
@@ -28,7 +28,7 @@ def test_what_breaks_half_way_leaves_what_was_there(tmp_path: Path, error: type[
     target.write_text("before")
 
     def write() -> None:
-        with whole(target) as partial:
+        with atomic_write(target) as partial:
             partial.write_text("hal")
             raise error
 
@@ -41,7 +41,7 @@ def test_what_breaks_half_way_leaves_what_was_there(tmp_path: Path, error: type[
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.txt").write_text("before")
     (tmp_path / "link.txt").symlink_to("real.txt")
-    with whole(tmp_path / "link.txt") as partial:
+    with atomic_write(tmp_path / "link.txt") as partial:
         partial.write_text("after")
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "real.txt").read_text() == "after"
@@ -50,7 +50,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with whole(tmp_path / "out.txt") as partial:
+        with atomic_write(tmp_path / "out.txt") as partial:
             partial.write_text("")
     finally:
         os.umask(before)

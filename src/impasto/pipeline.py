@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, OptionError
-from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unheard
+from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
@@ -76,14 +76,14 @@ def plan(
     """
     settings = (settings or Settings()).but(**options)
     method = _method(settings)
-    gallery = _Gallery(content, settings)
-    inputs = gallery.styles(styles)
+    given = _Inputs(content, settings)
+    inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
     asked = settings if start is None else _started(settings)
-    refuse_unheard(method, settings, start is not None)
+    refuse_unhonoured(method, settings, start is not None)
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
-    photo = gallery.photo
+    photo = given.photo
     renderer = method.prepare(inputs, asked, networks or Networks())
     recipe = {
         "impasto": metadata.version("impasto"),
@@ -95,7 +95,7 @@ def plan(
         **({"start": _identity(start) if start is not None else None} if "start" in method.honours else {}),
         **renderer.recipe,
     }
-    return Job(settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(gallery.notes)))
+    return Job(settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(given.notes)))
 
 
 def stylize(
@@ -129,7 +129,7 @@ def _started(settings: Settings) -> Settings:
     return settings.but(init="content")
 
 
-class _Gallery:
+class _Inputs:
     """The pictures of one plan, opened when they are first looked at, and what is to be told of them."""
 
     def __init__(self, content: Source, settings: Settings) -> None:

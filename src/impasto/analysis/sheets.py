@@ -38,7 +38,7 @@ from impasto.pictures.image import (
     to_pil,
 )
 from impasto.pictures.sources import open_source
-from impasto.pictures.writing import whole
+from impasto.pictures.writing import atomic_write
 
 __all__ = [
     "Box",
@@ -232,7 +232,7 @@ def save_sheet(path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[st
         return save_picture(path, paper, recipe=recipe)
     said: dict[str, Any] = {} if recipe is None else {"subject": recipe_text(recipe)}
     try:
-        with whole(path) as partial, partial.open("xb") as file:
+        with atomic_write(path) as partial, partial.open("xb") as file:
             paper.save(file, format="PDF", resolution=150, quality=95, subsampling=0, title=sheet.title, **said)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot save {path} ({error}); check the disk or try .png") from error

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-__all__ = ["INTERRUPTED", "OneInterrupt", "no_more_interrupts", "terminable"]
+__all__ = ["INTERRUPTED", "OneInterrupt", "ignore_interrupts", "sigterm_interrupts"]
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -42,11 +42,11 @@ class OneInterrupt:
 
     def hold(self) -> None:
         """From here on, signals do nothing."""
-        no_more_interrupts()
+        ignore_interrupts()
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """SIGTERM is what Ctrl-C is: what was made is kept. For the main thread; elsewhere it changes nothing."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -63,7 +63,7 @@ def terminable() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def no_more_interrupts() -> None:
+def ignore_interrupts() -> None:
     """Whatever comes from here on, what is being saved is saved."""
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)

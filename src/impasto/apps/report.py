@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from impasto.apps.cli.options import in_flags
-from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts, terminable
+from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts, sigterm_interrupts
 from impasto.errors import ImpastoError
 
 __all__ = ["emit", "one_line", "printable", "reporting", "say"]
@@ -47,12 +47,12 @@ def reporting(debug: bool) -> Iterator[None]:
     The traceback is shown with `debug` only. Ctrl-C and SIGTERM exit with `INTERRUPTED`. Raises `typer.Exit`.
     """
     try:
-        with terminable():
+        with sigterm_interrupts():
             yield
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        no_more_interrupts()
+        ignore_interrupts()
         say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:

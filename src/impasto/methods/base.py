@@ -36,9 +36,9 @@ __all__ = [
     "Prepared",
     "Renderer",
     "StyleInput",
-    "instant",
-    "refuse_unheard",
-    "style_named",
+    "instant_method",
+    "named_style",
+    "refuse_unhonoured",
 ]
 
 S = TypeVar("S")
@@ -114,7 +114,7 @@ class StyleInput:
         return replace(self, open=lambda _: picture)
 
 
-def style_named(name: str) -> StyleInput:
+def named_style(name: str) -> StyleInput:
     """A style by its name alone, to ask a method whether it takes it."""
     return StyleInput(name, 1.0, _closed)
 
@@ -165,27 +165,27 @@ METHODS: Registry[Method] = Registry(
 """The methods there are: `METHODS.get("fast")` is one, `METHODS.add(name, method)` adds one to this process."""
 
 
-def refuse_unheard(method: Method, settings: Settings, start: bool) -> None:
+def refuse_unhonoured(method: Method, settings: Settings, start: bool) -> None:
     """`OptionError` naming the first setting that makes no difference to `method`, and where it would make one."""
     honoured = method.honours | _ALWAYS
     asked = [name for name in settings.changed if name not in honoured]
     asked += ["init"] * (start and "start" not in honoured)
     if not asked:
         return
-    unheard = asked[0]
-    others = [name for name, each in METHODS.all().items() if unheard in each.honours]
-    where = f"; it has in `method={others[0]}`" if others else ""
-    if "refine" in honoured and not settings.refine and unheard != "refine":
+    setting = asked[0]
+    others = [f"`method={name}`" for name, each in METHODS.all().items() if setting in each.honours]
+    where = f"; it has in {' or '.join(others)}" if others else ""
+    if "refine" in honoured and not settings.refine:
         where += " or with `refine`" if where else "; it has with `refine`"
-    raise OptionError(f"`{unheard}` has no say in {method.called}{where}")
+    raise OptionError(f"`{setting}` has no say in {method.called}{where}")
 
 
-def instant(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:
+def instant_method(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:
     """The first method that paints in one pass, in all these styles; `learned`: the styles known by their names.
 
     `OptionError`, in the words of the last one asked, if there is none.
     """
-    inputs = [style_named(style) if isinstance(style, str) else StyleInput(style, 1.0, _closed) for style in styles]
+    inputs = [named_style(style) if isinstance(style, str) else StyleInput(style, 1.0, _closed) for style in styles]
     refusal = OptionError("there is no method that paints in one pass in these styles; choose others")
     for name, method in METHODS.all().items():
         if not method.instant or not all(method.takes(style, learned) for style in inputs):

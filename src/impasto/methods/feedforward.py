@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.methods.stylizer import Progress, shares
+from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import describe
@@ -66,7 +66,7 @@ class FeedForward:
 
     def blend(self, styles: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """The weighted mean of vectors (Dumoulin et al. 2017, section 3.3); all weight on one is that one exactly."""
-        pairs = zip(styles, shares(styles, weights), strict=True)
+        pairs = zip(styles, normalise_weights(styles, weights), strict=True)
         return torch.stack([share * style for style, share in pairs if share > 0]).sum(0)
 
     @torch.no_grad()

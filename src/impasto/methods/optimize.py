@@ -22,7 +22,7 @@ from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.methods.descent import descend, pyramid
-from impasto.methods.stylizer import Progress, shares
+from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
@@ -86,7 +86,7 @@ class PixelOptimizer:
         """Second moments between the styles': `sum_i w_i G_i`."""
         pairs = [
             (p, share * u)
-            for s, share in zip(styles, shares(styles, weights), strict=True)
+            for s, share in zip(styles, normalise_weights(styles, weights), strict=True)
             for p, u in zip(s.pictures, s.weights, strict=True)
         ]
         kept = [(p, w) for p, w in pairs if w > 0]

@@ -9,7 +9,7 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.pictures.image import resample, resize
 
-__all__ = ["Progress", "Stylizer", "shares"]
+__all__ = ["Progress", "Stylizer", "normalise_weights"]
 
 S = TypeVar("S")
 
@@ -66,7 +66,7 @@ class Stylizer(Protocol[S]):
         ...
 
 
-def shares(styles: Sequence[object], weights: Sequence[float]) -> list[float]:
+def normalise_weights(styles: Sequence[object], weights: Sequence[float]) -> list[float]:
     """What each style has in a blend: its weight, 0 or more, divided by the sum of all.
 
     Raises `OptionError` unless every style has a weight, none is negative or infinite, and one is above 0.

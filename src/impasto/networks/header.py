@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,16 @@ class Learned(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """The header of a safetensors file; `WeightsError` where it cannot be read."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); name another file") from None
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _changed: int, _size: int) -> Header:
+    """A file as it is since its last change: what it says is asked for again and again."""
     try:
         with safe_open(str(path), framework="np") as file:
             keys, header = list(file.keys()), file.metadata() or {}

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from impasto.errors import OptionError, WeightsError
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
-from impasto.pictures.writing import whole
+from impasto.pictures.writing import atomic_write
 
 __all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights", "write_weights"]
 
@@ -133,7 +133,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     # Copies: safetensors refuses tensors that share memory, as the rows of one do.
     own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     try:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(save(own, dict(header)))  # safetensors' own files are private to their owner
     except OSError as error:
         raise WeightsError(f"{path} cannot be written ({error}); choose another place") from error

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from impasto.errors import InputError, OptionError
 from impasto.pictures.files import MAX_PIXELS, Array, decode, decoding, opened, read_recipe, recipe_options
-from impasto.pictures.writing import FORMATS, whole
+from impasto.pictures.writing import FORMATS, atomic_write
 
 __all__ = [
     "MAX_PIXELS",
@@ -280,7 +280,7 @@ def save_picture(
         picture = Image.alpha_composite(paper, picture).convert("RGB")
     options = _options(form, quality) | recipe_options(form, recipe)
     try:
-        with whole(path) as partial, open(partial, "xb") as file:
+        with atomic_write(path) as partial, open(partial, "xb") as file:
             picture.save(file, format=form, **options)
     except (OSError, ValueError) as err:
         raise InputError(f"cannot save {path} ({err}); check the disk or try .png") from err

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["FORMATS", "whole"]
+__all__ = ["FORMATS", "atomic_write"]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -25,7 +25,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives a file to write beside `path`, which takes its place at the end, or is deleted where something goes wrong.
 
     Through a link the file that it names is replaced, as `open` would. Its permissions stay; a new file's are those of

@@ -13,7 +13,7 @@ import typer
 from torch import Tensor
 
 from impasto.apps.cli.training import pictures, tell
-from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts
+from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts
 from impasto.apps.progress import Display, display
 from impasto.apps.report import say
 from impasto.errors import ImpastoError
@@ -70,7 +70,7 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
                 done = record.step
     except KeyboardInterrupt:
         # There is only the way out left, and what was learned is to be saved whole.
-        no_more_interrupts()
+        ignore_interrupts()
         interrupted = True
         if done == 0:
             say("interrupted before the first step; nothing was learned")

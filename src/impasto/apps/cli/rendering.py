@@ -15,7 +15,7 @@ from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Clock, Display, display, summary
 from impasto.apps.report import emit, say
 from impasto.errors import InputError, OptionError
-from impasto.methods.base import METHODS, style_named
+from impasto.methods.base import METHODS, named_style
 from impasto.methods.stylizer import Progress
 from impasto.networks.header import learned_styles
 from impasto.pictures.image import check_output, save_notes, save_picture
@@ -55,8 +55,8 @@ class Request:
             raise InputError("name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)")
         learned = {each.name for each in learned_styles()}
         for style in self.styles:
-            if style in learned and not METHODS.get(self.settings.method).takes(style_named(style), learned):
-                others = [name for name, each in METHODS.all().items() if each.takes(style_named(style), learned)]
+            if style in learned and not METHODS.get(self.settings.method).takes(named_style(style), learned):
+                others = [name for name, each in METHODS.all().items() if each.takes(named_style(style), learned)]
                 raise InputError(f"{style} is a learned style and no picture: add --method {' or '.join(others)}")
 
     def plan(self) -> Job:

@@ -13,7 +13,7 @@ import typer
 
 from impasto.analysis.usual import GRID_SIZE, RECONSTRUCTION_SIZE, SMOOTHING, SMOOTHING_STEPS, Descent
 from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, words
-from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts
+from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts
 from impasto.apps.report import emit, reporting, say
 from impasto.errors import ImpastoError
 
@@ -250,7 +250,7 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
                 cells.append(cell)
     except KeyboardInterrupt:
         # Saving what there is must not be stopped half-way.
-        no_more_interrupts()
+        ignore_interrupts()
         if not cells:
             work.forget(folder)
             say("interrupted before the first picture was finished; nothing was written")

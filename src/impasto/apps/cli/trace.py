@@ -9,7 +9,7 @@ from typing import Any
 
 from impasto.errors import InputError, OptionError
 from impasto.methods.stylizer import Progress
-from impasto.pictures.writing import whole
+from impasto.pictures.writing import atomic_write
 
 __all__ = ["Trace", "require_plot"]
 
@@ -98,9 +98,9 @@ def require_plot() -> None:
 
 @contextmanager
 def _written(path: Path) -> Iterator[Path]:
-    """`whole`, in words where it fails."""
+    """`atomic_write`, in words where it fails."""
     try:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             yield partial
     except OSError as error:
         raise InputError(f"cannot save {path} ({error.strerror}); check the disk") from error

@@ -200,7 +200,7 @@ class Engine:
         )
 
     def _job(self, order: Order) -> "Job":
-        from impasto.methods.base import instant
+        from impasto.methods.base import instant_method
         from impasto.networks.loaded import Networks
         from impasto.pipeline import plan
 
@@ -208,7 +208,7 @@ class Engine:
         styles = [style.image if isinstance(style, Upload) else style for style in order.styles]
         # To refine, a style has to be a picture: its name as the network learned it is of no use then.
         learned = frozenset() if order.settings.refine else frozenset(self._learned())
-        method = instant(styles, order.settings, learned)
+        method = instant_method(styles, order.settings, learned)
         settings = order.settings.but(method=method, device=self._device, network=str(self._network))
         return plan(order.photo.image, styles, settings, networks=self._networks)
 
