@@ -29,9 +29,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.nets.memory import keep_freed_memory
-from impasto.nets.transformer import Transformer
-from impasto.nets.weights import best_dtype
+from impasto.networks.memory import keep_freed_memory
+from impasto.networks.transform_net import Transformer
+from impasto.networks.weights import best_dtype
 
 THREADS, WARM_UP, COLD_STARTS = 2, 2, 3
 PHOTO, PLATE = "coffee", "waves"
@@ -129,7 +129,7 @@ def cold() -> dict[str, float]:
         stylize = ("stylize", PHOTO, PLATE, "--method", "arbitrary", "-o", output, "--quiet")
         cases = {
             "torch": lambda: python("import torch"),
-            "stylize": lambda: python("from impasto.apps.cli import main; main()", *stylize),
+            "stylize": lambda: python("from impasto.apps.cli.main import main; main()", *stylize),
         }
         return in_turns(cases, COLD_STARTS, 0)
 

@@ -42,7 +42,7 @@ def main() -> None:
 
 def score(args: argparse.Namespace, content: str, style: str, learned: str, output: Path) -> dict[str, float]:
     photo, painting = (args.pictures / kind / f"{name}.jpg" for kind, name in (("content", content), ("style", style)))
-    program = [sys.executable, "-c", "from impasto.apps.cli import main; main()"]
+    program = [sys.executable, "-c", "from impasto.apps.cli.main import main; main()"]
     chosen = ["--style", learned, "--method", "fast"] if learned else [painting]
     command = [*program, "stylize", photo, *chosen, "-o", output, "--quiet"]
     begun = time.perf_counter()

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.losses import moments
-from impasto.nets.encoder import VGG19, Encoder
-from impasto.nets.memory import keep_freed_memory
-from impasto.nets.weights import best_dtype, load_encoder
-from impasto.objective import Objective, content_term, style_term
+from impasto.losses.gram import gram
+from impasto.losses.objective import Objective, content_term, style_term
+from impasto.networks.encoder import VGG19, Encoder
+from impasto.networks.memory import keep_freed_memory
+from impasto.networks.weights import best_dtype, load_encoder
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
@@ -81,7 +81,7 @@ def ours(encoder: Encoder, size: int) -> Callable[[], None]:
     torch.manual_seed(0)
     with torch.no_grad():
         target = encoder.features(torch.rand(1, 3, size, size), [*STYLE, CONTENT])
-        terms = [style_term(layer, moments(target[layer]), 1.0) for layer in STYLE]
+        terms = [style_term(layer, gram(target[layer]), 1.0) for layer in STYLE]
         objective = Objective([content_term(CONTENT, target[CONTENT], 0.1), *terms])
     image = torch.rand(1, 3, size, size, requires_grad=True)
     descent = torch.optim.Adam([image], lr=0.02)

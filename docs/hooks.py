@@ -32,7 +32,7 @@ def commands() -> Iterator[tuple[str, Any]]:
     """`impasto …` as it is typed, and the command behind it, groups among them."""
     import typer
 
-    from impasto.apps.cli import app
+    from impasto.apps.cli.main import app
 
     def below(words: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield words, command
@@ -119,7 +119,7 @@ def _cell(text: str) -> str:
 
 
 def _metrics() -> str:
-    from impasto.compose.metrics import METRICS
+    from impasto.analysis.metrics import METRICS
 
     rows = [
         f"| `{each.name}` | {each.better} | {each.range} | {_cell(_escaped(each.meaning))} | {each.source} |"
@@ -129,24 +129,38 @@ def _metrics() -> str:
 
 
 def _presets() -> str:
-    from impasto.compose.methods import PASS_STEPS
-    from impasto.presets import PRESETS
-    from impasto.stylizers.optimize import OptimizeConfig
+    from impasto.losses.presets import PRESETS
 
     rows = []
     for name, each in PRESETS.items():
         variation = f", variation {each.tv_weight:g} ({each.tv_scale})" if each.tv_weight else ""
-        how = f"from {each.init}, {each.steps} steps of {each.optimizer}{', coarse to fine' * each.pyramid}{variation}"
-        if name == OptimizeConfig().preset:
-            how += f"; left alone, {PASS_STEPS} from one pass"
+        start = {"content": "the photo", "noise": "noise", "pass": "a one-pass picture"}[each.init]
+        how = f"from {start}, {each.steps} steps of {each.optimizer}{', coarse to fine' * each.pyramid}{variation}"
+        if each.steps_afresh:
+            how += f"; {each.steps_afresh} from any other start"
         content = f"{each.content_weight:g} × {', '.join(each.content_layers)} ({each.content_scale})"
         style = f"{each.style_weight:g} × {each.style_layers[0]} … {each.style_layers[-1]} ({each.style_scale})"
         rows.append(f"| `{name}` | {content} | {style} | {how} | {_escaped(each.source)} |")
     return "\n".join(["| preset | content | style | how | source |", "|---|---|---|---|---|", *rows])
 
 
+def _settings() -> str:
+    """A row for every setting, without the head of the table."""
+    from impasto.methods.base import METHODS
+    from impasto.settings import OPTIONS
+
+    rows = []
+    for name, option in OPTIONS.items():
+        heard = [each for each, method in METHODS.all().items() if name in method.honours]
+        values = ", ".join(map(_code, option.choices)) or option.range
+        usual = ", ".join(option.usual) if isinstance(option.usual, tuple) else option.usual
+        default = "" if usual is None else _code(str(usual))
+        rows.append(f"| `{name}` | {_escaped(option.help)} | {values} | {default} | {', '.join(heard) or 'all'} |")
+    return "\n".join(rows)
+
+
 def _learned() -> str:
-    from impasto.nets.painter import load_painter
+    from impasto.networks.checkpoint import load_painter
 
     bank = load_painter(device="cpu").bank
     rows = [f"| `{name}` | {_cell(_escaped(bank.notes.get(name, '')))} |" for name in bank.names]
@@ -182,4 +196,5 @@ MADE: dict[str, Callable[[], str]] = {
     "measured": _section("How good, how fast"),
     "metrics": _metrics,
     "presets": _presets,
+    "settings": _settings,
 }

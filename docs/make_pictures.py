@@ -13,14 +13,14 @@ from pathlib import Path
 from PIL import Image
 
 import impasto
-from impasto.compose.deltas import delta_sheet, smoothed
-from impasto.compose.grid import ratio_grid, sweep
-from impasto.compose.inspect import feature_sheet, gram_maps, gram_sheet, strongest
-from impasto.compose.picture import open_source
-from impasto.compose.reconstruct import content_reconstructions, style_reconstructions
-from impasto.compose.sheets import Cell, Sheet, draw_sheet
-from impasto.image import open_picture, resize, to_pil
-from impasto.plates import draw, names
+from impasto.analysis.deltas import delta_sheet, smoothed
+from impasto.analysis.grid import ratio_grid, sweep
+from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
+from impasto.analysis.reconstruct import content_reconstructions, style_reconstructions
+from impasto.analysis.sheets import Cell, Sheet, draw_sheet
+from impasto.pictures.image import open_picture, resize, to_pil
+from impasto.pictures.samples import STYLES, sample_style
+from impasto.pictures.sources import open_source
 
 FOLDER = Path(__file__).with_name("pictures")
 PHOTO, PAINTING = "cat", "night-swirl"
@@ -45,7 +45,7 @@ def opened(name: str) -> Image.Image:
 
 def plate(name: str, size: tuple[int, int]) -> Image.Image:
     """A sample style of that width and height."""
-    return to_pil(open_picture(draw(name, size)).image)
+    return to_pil(open_picture(sample_style(name), size=size).image)
 
 
 def painted(photo: str, style: str | list[str], **options: object) -> Image.Image:
@@ -119,7 +119,7 @@ def refinement() -> Image.Image:
 
 
 def samples() -> Image.Image:
-    return strip("The sample styles, drawn by code", [(name, opened(name)) for name in names()], 5)
+    return strip("The sample styles, drawn by code", [(name, opened(name)) for name in STYLES], 5)
 
 
 def content_layers() -> Image.Image:

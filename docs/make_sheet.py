@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import impasto
-from impasto.image import open_picture, to_pil
-from impasto.nets.painter import load_painter
-from impasto.plates import draw, names
+from impasto.networks.checkpoint import load_painter
+from impasto.pictures.image import open_picture, to_pil
+from impasto.pictures.samples import STYLES, sample_style
 
 PAIRS = (
     ("coffee", "night-swirl"),
@@ -77,11 +77,11 @@ def arbitrary() -> Image.Image:
             (
                 name,
                 [
-                    fitted(to_pil(open_picture(draw(name, 512)).image), cell),
+                    fitted(to_pil(open_picture(sample_style(name), size=512).image), cell),
                     *(fitted(impasto.stylize(photo, name, method="arbitrary"), cell) for photo in PHOTOS[:3]),
                 ],
             )
-            for name in names()
+            for name in STYLES
         ),
         2,
     )

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from impasto.nets.encoder import Encoder
-from impasto.nets.weights import load_encoder
+from impasto.networks.encoder import Encoder
+from impasto.networks.weights import load_encoder
 
 
 @pytest.fixture(scope="session")

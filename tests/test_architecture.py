@@ -15,23 +15,29 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "image", "picturefile", "color", "mask", "tile", "samples", "home", "plates", "assets"),
-    "losses": ("losses", "objective", "presets"),
-    "nets": ("nets",),
-    "stylizers": ("stylizers",),
-    "compose": ("compose",),
-    "train": ("train",),
+    "ground": ("errors", "registry", "layers", "home", "assets"),
+    "pictures": ("pictures",),
+    "losses": ("losses",),
+    "settings": ("settings",),
+    "networks": ("networks",),
+    "methods": ("methods",),
+    "pipeline": ("pipeline",),
+    "analysis": ("analysis",),
+    "training": ("training",),
     "apps": ("apps", "__main__"),
 }
 MAY_IMPORT = {
     "ground": set(),
+    "pictures": {"ground"},
     "losses": {"ground"},
-    "nets": {"ground"},
-    "stylizers": {"nets", "losses", "ground"},
-    "compose": {"stylizers", "nets", "losses", "ground"},
-    "train": {"nets", "losses", "ground"},
-    "apps": {"compose", "train", "stylizers", "nets", "losses", "ground"},
+    "settings": {"losses", "ground"},
+    "networks": {"pictures", "ground"},
+    "methods": {"settings", "networks", "losses", "pictures", "ground"},
+    "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "training": {"networks", "losses", "pictures", "ground"},
 }
+MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 
 # Import names that are not their distribution's.
 MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
@@ -76,6 +82,11 @@ def outside(name: str) -> set[str]:
     return {module.split(".")[0] for module, _ in imports(name)} - {"impasto", *sys.stdlib_module_names}
 
 
+def test_every_room_is_there() -> None:
+    tops = {name.split(".")[1] for name in MEMBERS}
+    assert not {member for members in ROOMS.values() for member in members} - tops
+
+
 def room(name: str) -> str:
     top = name.split(".")[1]
     found = [room for room, members in ROOMS.items() if top in members]
@@ -112,10 +123,10 @@ OPTIONAL = {
 def test_the_table_only_goes_down() -> None:
     assert MAY_IMPORT.keys() == ROOMS.keys()
     list(TopologicalSorter(MAY_IMPORT).static_order())  # CycleError otherwise
-    assert "losses" not in MAY_IMPORT["nets"]
-    assert "nets" not in MAY_IMPORT["losses"]
-    assert "compose" not in MAY_IMPORT["train"]
-    assert "train" not in MAY_IMPORT["compose"]
+    assert "losses" not in MAY_IMPORT["networks"]
+    assert "networks" not in MAY_IMPORT["losses"]
+    assert "analysis" not in MAY_IMPORT["training"]
+    assert "training" not in MAY_IMPORT["analysis"]
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -130,7 +141,7 @@ def test_nobody_imports_the_package_root(name: str) -> None:
     taken = [
         (module, what)
         for module, what in imports(name)
-        # `import impasto.image` binds the root as well.
+        # `import impasto.pictures` binds the root as well.
         if module == "impasto" or (what is None and module.startswith("impasto."))
     ]
     assert not taken, f"{name}: write `from impasto.module import name`"
@@ -177,8 +188,28 @@ def test_only_apps_talk_to_people(name: str) -> None:
     assert room(name) == "apps" or not {"typer", "rich", "click"} & outside(name)
 
 
+def raised(name: str) -> list[str]:
+    """The texts of the errors a module raises; what is filled in stands as `…`, commands to be typed are left out."""
+    found = []
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            parts = [each for arg in node.exc.args for each in ast.walk(arg)]
+            text = "".join(
+                each.value for each in parts if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            )
+            found.append(re.sub(r"\(impasto [^)]*\)", "", text))
+    return found
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_library_errors_name_parameters_and_no_flags(name: str) -> None:
+    if room(name) == "apps":
+        return
+    assert not [text for text in raised(name) if re.search(r"(?<![\w-])--?[a-z]", text)]
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    path = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); "
+    path = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
     return subprocess.run([sys.executable, "-c", path + code], capture_output=True, text=True, check=False)
 
 
@@ -188,6 +219,21 @@ def test_importing_the_package_is_quick() -> None:
     loaded = set(done.stdout.split())
     assert "impasto" in loaded
     assert not loaded & (REQUIRED | OPTIONAL)
+
+
+def test_a_picture_needs_little_of_scikit_image_and_leaves_the_process_as_it_is() -> None:
+    """Its sample photos are files; its algorithms take long to import. And no network changes how memory is kept."""
+    code = """
+import impasto
+impasto.stylize('cat', 'starry-night', method='fast', size=48, device='cpu')
+print(*sys.modules)
+"""
+    done = run(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = done.stdout.split()
+    assert "skimage" in loaded
+    assert not [name for name in loaded if name.startswith(("skimage.exposure", "scipy"))]
+    assert "impasto.networks.memory" not in loaded, "that is for applications"
 
 
 def test_imports_are_silent() -> None:

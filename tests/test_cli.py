@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
@@ -20,21 +19,18 @@ import typer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from impasto.apps import cli, rendering
-from impasto.apps.options import defaults, split_options
+from impasto.apps.cli import main as cli
+from impasto.apps.cli import rendering
+from impasto.apps.cli.recipe import command
 from impasto.apps.progress import Clock, Lines, summary
-from impasto.apps.recipe import command
 from impasto.apps.report import reporting
-from impasto.compose.methods import PASS_STEPS
-from impasto.compose.picture import KeepColor
-from impasto.image import read_recipe, save_picture
-from impasto.nets.encoder import Pooling
-from impasto.nets.painter import load_painter
-from impasto.plates import names
-from impasto.presets import PRESETS
-from impasto.samples import sample_names
-from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig
+from impasto.losses.presets import PRESETS
+from impasto.methods.stylizer import Progress
+from impasto.networks.checkpoint import load_painter
+from impasto.networks.encoder import Pooling
+from impasto.pictures.image import read_recipe, save_picture
+from impasto.pictures.samples import STYLES, sample_names
+from impasto.settings import OPTIONS, KeepColor, Settings
 
 QUICK = ("--size", "64", "--steps", "3")
 
@@ -72,7 +68,7 @@ def files() -> set[str]:
 
 
 def process(*args: str, **options) -> subprocess.Popen:
-    code = "from impasto.apps.cli import main; main()"
+    code = "from impasto.apps.cli.main import main; main()"
     return subprocess.Popen([sys.executable, "-c", code, *args], text=True, **options)
 
 
@@ -205,7 +201,7 @@ def bad_inputs() -> dict[str, tuple[tuple[str, ...], str]]:
         "blend negative": ((*both, "dots.png", "--blend", "2,-1"), "--blend"),
         "weight nan": ((*both, "--style-weight", "nan"), "--style-weight"),
         "weight inf": ((*both, "--content-weight", "inf"), "--content-weight"),
-        "weight negative": ((*both, "--tv-weight", "-1"), "tv_weight"),
+        "weight negative": ((*both, "--tv-weight", "-1"), "--tv-weight"),
         "weight a word": ((*both, "--style-weight", "much"), "--style-weight"),
         "no weight": ((*both, "--style-weight", "0", "--content-weight", "0"), "both 0"),
         "no steps": ((*both, "--steps", "0"), "steps"),
@@ -280,14 +276,14 @@ def test_too_little_memory_says_what_to_lower(capsys, allocate):
 # ------------------------------------------------------------------------------------------------- Ctrl-C
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_saves_the_picture_and_the_losses_so_far(run, times):
+@pytest.mark.parametrize(("times", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)])
+def test_ctrl_c_and_sigterm_save_the_picture_and_the_losses_so_far(run, times, sent):
     args = ["stylize", "photo.png", "waves.png", "-o", "out.png", "--size", "64", "--steps", "100000"]
     plotted = args + (["--trace", "losses.csv"] if times == 2 and pytest.importorskip("matplotlib") else [])
     with process(*plotted, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         first = child.stderr.readline()
         for _ in range(times):
-            child.send_signal(signal.SIGINT)
+            child.send_signal(sent)
         out, err = child.communicate(timeout=60)
     assert first.startswith("step 1/100000")
     assert (child.returncode, out) == (130, "out.png\n")
@@ -313,10 +309,14 @@ def test_ctrl_c_before_the_first_step_writes_nothing(run, monkeypatch):
 # ------------------------------------------------------------------------------------- the other commands
 
 
-@pytest.mark.parametrize("args", [["--help"], [], ["--version"], ["styles"], ["presets"]])
+# Those of trainings look their defaults up beside what they configure, behind torch.
+HELPS = [[name, "--help"] for name in ("stylize", "demo", "layers", "info", "grid", "reconstruct", "deltas", "serve")]
+
+
+@pytest.mark.parametrize("args", [["--help"], [], ["--version"], ["styles"], ["presets"], *HELPS])
 def test_what_needs_no_torch_imports_none(args):
     code = (
-        "import sys; from impasto.apps.cli import main\n"
+        "import sys; from impasto.apps.cli.main import main\n"
         f"try: main({args})\n"
         "except SystemExit as ended: assert ended.code == 0\n"
         "assert not {'torch', 'matplotlib', 'skimage'} & sys.modules.keys()"
@@ -332,17 +332,16 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch):
     assert code == 0
     out = re.sub(r"\x1b\[[0-9;]*m", "", out)  # some CI services force colours
     rows = {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
-    known = defaults()
     for name in ("size", "style_weight", "steps", "optimizer", "learning_rate", "encoder", "device", "seed"):
-        assert f"[default: {known[name]}]" in rows["--" + name.replace("_", "-")], name
+        assert f"[default: {OPTIONS[name].usual}]" in rows[OPTIONS[name].flag], name
+    assert OPTIONS["steps"].usual == Settings().resolved().steps
     assert "|".join(get_args(KeepColor)) in rows["--keep-color"]
     assert "|".join(get_args(Pooling)) in rows["--pooling"]
 
 
 def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
-    assert cli.DEMO_STYLE in names()
+    assert cli.DEMO_STYLE in STYLES
     assert cli.DEMO_PHOTO in sample_names()
-    monkeypatch.setattr(cli, "DEMO_STYLE", "waves.png")  # a plate takes seconds to draw
     code, out, err = run("demo", *QUICK)
     assert (code, out) == (0, "demo.png\n")
     assert str(Path("demo.png").absolute()) in err
@@ -350,7 +349,7 @@ def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
 
 
 def test_styles_can_be_saved(run, monkeypatch):
-    monkeypatch.setattr("impasto.apps.tables.names", lambda: ("night-swirl",))
+    monkeypatch.setattr("impasto.apps.cli.tables.STYLES", {"night-swirl": ""})
     code, out, err = run("styles", "--save", "plates/small", "--size", "48")
     painted = [f"plates/small/{name}-painted.png" for name in load_painter(device="cpu").bank.names]
     assert (code, out.splitlines(), err) == (0, ["plates/small/night-swirl.png", *painted], "")
@@ -360,20 +359,22 @@ def test_styles_can_be_saved(run, monkeypatch):
 
 
 def test_lists_name_all_there_is(run):
-    assert all(f"\n{name} " in run("styles")[1] for name in names())
+    assert all(f"\n{name} " in run("styles")[1] for name in STYLES)
     presets = run("presets")[1]
     for name, preset in PRESETS.items():
         (line,) = (line for line in presets.splitlines() if line.startswith(name))
         assert preset.source in line
         assert " ".join(preset.style_layers) in line
-        assert ("left alone" in line) == (name == OptimizeConfig().preset)
+        assert ("any other start" in line) == (name == Settings().preset)
     assert [line.split()[0] for line in run("layers")[1].splitlines()][:3] == ["layer", "relu1_1", "relu1_2"]
     assert run("layers", "--encoder", "vgg19")[1].splitlines()[-1].split() == ["relu5_4", "512"]
 
 
 def test_presets_tell_how_the_default_goes_when_left_alone(run):
-    (line,) = (line for line in run("presets")[1].splitlines() if line.startswith(f"{OptimizeConfig().preset} "))
-    assert f"{PRESETS['impasto'].steps} steps of adam, coarse to fine; left alone, {PASS_STEPS} from one pass" in line
+    (line,) = (line for line in run("presets")[1].splitlines() if line.startswith(f"{Settings().preset} "))
+    preset = PRESETS[Settings().preset]
+    said = f"from a one-pass picture, {preset.steps} steps of adam, coarse to fine"
+    assert f"{said}; {preset.steps_afresh} from any other start" in line
 
 
 def test_presets_are_the_same_in_the_documentation(run):
@@ -398,30 +399,39 @@ def test_info_is_json_for_machines_and_clear_where_there_is_nothing(run):
 @pytest.mark.parametrize("start", [None, "content", "noise"])
 def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
     """What the default comes to is no default where the preset or the start is another: it has to be said."""
-    usual = OptimizeConfig().resolve()
-    decided = [name for name, value in asdict(OptimizeConfig()).items() if value in (None, ()) and name != "pyramid"]
-    plain = OptimizeConfig(preset=preset, init=start)
-    configs = [replace(plain, **{name: getattr(usual, name)}) for name in decided if name != "init"]
-    configs += [plain, replace(plain, steps=PASS_STEPS), replace(plain, optimizer="adam", learning_rate=0.045)]
-    for config in configs:
-        pair = {"method": "optimize", "content": {"name": "a.png"}, "styles": [{"name": "b.png"}]}
-        line = command(json.loads(json.dumps(pair | asdict(config))), "out.png")
+    usual = Settings().resolved()
+    decided = [
+        option.name for option in OPTIONS.values() if option.default in (None, ()) and hasattr(usual, option.name)
+    ]
+    plain = Settings(preset=preset, init=start)
+    asked = [plain.but(**{name: getattr(usual, name)}) for name in decided if name != "init"]
+    asked += [plain, plain.but(steps=40), plain.but(optimizer="adam", learning_rate=0.045)]
+    asked += [plain.but(pyramid=False), plain.but(pyramid=True)]
+    for settings in asked:
+        pair = {"content": {"name": "a.png"}, "styles": [{"name": "b.png"}]}
+        networks = {name: {"name": getattr(settings, name)} for name in ("encoder", "network")}
+        line = command(json.loads(json.dumps(settings.dump() | networks | pair)), "out.png")
         stylize = typer.main.get_command(cli.app).commands["stylize"]
-        given = stylize.make_context("stylize", shlex.split(line)[2:]).params
-        said, _ = split_options({name: value for name, value in given.items() if value is not None})
-        assert OptimizeConfig(**said) == config
+        typed = stylize.make_context("stylize", shlex.split(line)[2:]).params
+        said = Settings(**{name: typed[name] for name in OPTIONS})
+        assert said.resolved() == settings.resolved()
+        assert said.but(steps=None) == settings.but(steps=None)
 
 
 def test_a_recipe_is_text_from_anyone(run):
     """Shell syntax is quoted, control characters are shown, what is no recipe of ours gives no command."""
     hostile = {"name": "-x; rm -rf $HOME\x1b[2J"}
-    recipe = {"method": "optimize", "content": hostile, "styles": [hostile], "preset": "$(id)", "size": {"a": 1}}
+    recipe = {"method": "optimize", "content": hostile, "styles": [hostile], "encoder": {"name": "$(id)"}}
     line = command(recipe, "out.png")
     words = shlex.split(line)
     assert words[2] == words[3] == "./" + hostile["name"]
-    assert words[words.index("--preset") + 1] == "$(id)"
-    for broken in ({}, {"method": "optimize"}, recipe | {"styles": 3}, recipe | {"styles": []}, recipe | {"method": 1}):
-        assert command(broken, "out.png") is None
+    assert words[words.index("--encoder") + 1] == "$(id)"
+    broken = [{}, {"method": "optimize"}]
+    broken += [
+        recipe | part for part in ({"styles": 3}, {"styles": []}, {"method": 1}, {"size": {"a": 1}}, {"preset": "x"})
+    ]
+    for each in broken:
+        assert command(each, "out.png") is None
     save_picture("out.png", Image.open("photo.png"), recipe=recipe)
     code, out, _ = run("info", "out.png")
     assert code == 0
@@ -448,15 +458,15 @@ def test_time_left_at_one_size_is_pace_times_steps():
     times = iter([0.0, 2.0, 4.0])
     clock = Clock(lambda: next(times))
     image = torch.zeros(1, 3, 10, 10)
-    assert [clock.left(Step(image, i, 10), 100) for i in (1, 2, 3)] == [None, pytest.approx(16), pytest.approx(14)]
+    assert [clock.left(Progress(image, i, 10), 100) for i in (1, 2, 3)] == [None, pytest.approx(16), pytest.approx(14)]
 
 
 def test_time_left_of_growing_pictures_is_that_of_even_growth():
     clock = Clock(iter([0.0, 1.0]).__next__)
     image = torch.zeros(1, 3, 10, 10)
-    clock.left(Step(image, 1, 1002), 1600)
+    clock.left(Progress(image, 1, 1002), 1600)
     grown = np.mean(16.0 ** np.linspace(0, 1, 100001))  # times a second, which a step takes now
-    assert clock.left(Step(image, 2, 1002), 1600) == pytest.approx(1000 * grown, rel=1e-3)
+    assert clock.left(Progress(image, 2, 1002), 1600) == pytest.approx(1000 * grown, rel=1e-3)
 
 
 # ----------------------------------------------------------------------------------------------- training

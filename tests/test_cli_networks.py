@@ -12,21 +12,23 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from impasto.apps import cli, learning, tables
-from impasto.apps.options import training_defaults
+from impasto.apps.cli import learning
+from impasto.apps.cli import main as cli
+from impasto.apps.cli.options import training_defaults
+from impasto.apps.cli.recipe import command
+from impasto.apps.cli.training import style_name
 from impasto.apps.progress import Lines
-from impasto.apps.recipe import command
-from impasto.apps.training import style_name
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.image import open_picture, read_recipe, to_pil
-from impasto.nets.bank import Bank
-from impasto.nets.encoder import STYLE_LAYERS, Encoder
-from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.stylizers.feedforward import FeedForward
-from impasto.train.painting import seeded
+from impasto.methods.feedforward import FeedForward
+from impasto.networks import header
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.training.painting import seeded
 
 SMALL = ("--size", "64")
 NETWORK = ("--network", "small.safetensors")
@@ -161,10 +163,12 @@ def test_the_command_of_info_makes_the_same_bytes_again(run, options):
     assert Path("out-again.png").read_bytes() == Path("out.png").read_bytes()
 
 
-def test_what_no_option_says_gives_no_command():
+def test_what_was_never_in_a_file_gives_no_command():
     recipe = {"method": "optimize", "content": {"name": "a.png"}, "styles": [{"name": "b.png"}]}
     assert command(recipe, "out.png") is not None
-    assert command(recipe | {"pyramid": False}, "out.png") is None
+    memory = {"in memory": "ndarray"}
+    for part in ({"content": memory}, {"styles": [memory]}, {"start": memory}):
+        assert command(recipe | part, "out.png") is None
 
 
 MISTAKES = {
@@ -175,7 +179,7 @@ MISTAKES = {
     "a vector to refine": (("dusk", "--method", "fast", "--refine", "3", *NETWORK), "--refine"),
     "a trace of one pass": (("waves.png", "--method", "arbitrary", "--trace", "losses.csv"), "--trace"),
     "snapshots of one pass": (("dusk", "--method", "fast", "--save-every", "1", *NETWORK), "--save-every"),
-    "a trace of the photo": (("waves.png", "--strength", "0", "--trace", "losses.csv"), "--strength 0"),
+    "a trace of the photo": (("waves.png", "--strength", "0", "--trace", "losses.csv"), "--strength"),
     "too strong": (("waves.png", "--strength", "1.5"), "strength"),
     "not a strength": (("waves.png", "--strength", "nan"), "--strength"),
     "no such method": (("waves.png", "--method", "slow", "--save-every", "1"), "arbitrary"),
@@ -191,7 +195,8 @@ MISTAKES = {
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_one_line_exit_code_2_and_nothing_written(run, case):
     own_bank().parent.mkdir()
-    Bank("another").learned("harbour", torch.zeros(4)).save(own_bank())
+    network = "another" if case == "learned for another" else header.network_header().network
+    Bank(network).learned("harbour", torch.zeros(4)).save(own_bank())
     before = everything()
     args, hint = MISTAKES[case]
     code, out, err = run("stylize", "photo.png", *args, "-o", "out.png", *SMALL)
@@ -235,7 +240,7 @@ def test_learn_teaches_the_embedded_painter_on_photos_of_ones_own(run, data):
     painter = load_painter(device="cpu")
     assert {*painter.bank.names, "harbour"} <= rows.keys()
     assert " ".join(rows["harbour"]) == "learned from waves.png (yours)"
-    assert [(each.name, each.note) for each in tables.learned_styles() if not each.own] == [
+    assert [(each.name, each.note) for each in header.learned_styles() if not each.own] == [
         (name, painter.bank.notes.get(name, "")) for name in painter.bank.names
     ]
 
@@ -320,13 +325,32 @@ def test_the_list_of_styles_looks_where_they_are_kept(monkeypatch, home):
     if home is not None:
         monkeypatch.setenv("IMPASTO_HOME", home)
     own_bank().parent.mkdir()
-    Bank("a network").learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
-    assert tables.Learned("harbour", "[red]a note\x1b", own=True) in tables.learned_styles()
+    Bank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    assert header.Learned("harbour", "[red]a note\x1b", own=True) in header.learned_styles()
+
+
+def test_styles_of_another_network_are_told_of_and_not_listed(run):
+    own_bank().parent.mkdir()
+    Bank("a network").learned("harbour", torch.zeros(4)).save(own_bank())
+    assert "harbour" not in [style.name for style in header.learned_styles()]
+    code, out, err = run("styles")
+    assert code == 0
+    assert "harbour" not in out
+    assert "harbour" in err
+    assert "another network" in err
+
+
+def test_the_fingerprint_read_without_torch_is_the_networks_own():
+    assert header.network_header().network == load_painter(device="cpu").bank.network
+    assert (
+        header.network_header("small.safetensors").network
+        == load_painter("small.safetensors", device="cpu").bank.network
+    )
 
 
 def test_notes_of_styles_are_text_from_anyone(run):
     own_bank().parent.mkdir()
-    Bank("a network").learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    Bank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
     assert "[red]a note\\x1b (yours)" in run("styles")[1]
     own_bank().write_bytes(b"nothing")
     code, _, err = run("styles")

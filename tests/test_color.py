@@ -6,10 +6,10 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.color import lab2rgb, rgb2lab
 
-from impasto.color import luminance, luminance_transfer, match_histogram, match_statistics, statistics_map
 from impasto.errors import ImpastoError
-from impasto.image import open_picture
-from impasto.samples import sample
+from impasto.pictures.color import luminance, luminance_transfer, match_statistics, statistics_map
+from impasto.pictures.image import open_picture
+from impasto.pictures.samples import sample
 
 
 def photo(name: str) -> torch.Tensor:
@@ -176,26 +176,9 @@ def test_statistics_of_a_batch_are_those_of_its_pictures() -> None:
         assert torch.allclose(whole[i : i + 1], match_statistics(source[i : i + 1], target), atol=1e-6)
 
 
-# ------------------------------------------------------------------------------------------ histogram
-
-
-def test_histograms_match_in_each_channel() -> None:
-    source, target = photo("coffee"), photo("cat")
-    result = match_histogram(source, target)
-    assert result.dtype == torch.float32
-    assert result.shape == source.shape
-    for channel in range(3):
-        levels = np.linspace(0.05, 0.95, 19)
-        ours = np.quantile(result[0, channel].numpy(), levels)
-        assert np.abs(ours - np.quantile(target[0, channel].numpy(), levels)).max() < 0.02
-        order = source[0, channel].flatten().argsort()
-        assert (result[0, channel].flatten()[order].diff() >= -1e-6).all()  # monotone: no order is turned
-    assert (match_histogram(source, source) - source).abs().max() < 1e-6
-
-
 def test_shapes_that_do_not_fit_are_refused() -> None:
     image, other = torch.rand(2, 3, 16, 16), torch.rand(3, 3, 16, 16)
-    for call in (luminance_transfer, statistics_map, match_statistics, match_histogram):
+    for call in (luminance_transfer, statistics_map, match_statistics):
         with pytest.raises(ImpastoError):
             call(image, other)
         with pytest.raises(ImpastoError):

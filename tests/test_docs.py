@@ -18,12 +18,12 @@ import pytest
 import typer
 
 import impasto
-from impasto.apps.cli import app
-from impasto.compose.picture import plan
-from impasto.plates import names as plate_names
-from impasto.presets import PRESETS
-from impasto.samples import sample_names
-from impasto.stylizers.optimize import OptimizeConfig
+from impasto.apps.cli.main import app
+from impasto.apps.cli.options import in_flags
+from impasto.losses.presets import PRESETS
+from impasto.pictures.samples import STYLES, sample, sample_names
+from impasto.pipeline import plan
+from impasto.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -137,13 +137,13 @@ def test_every_option_and_name_is_one(page: Path) -> None:
     named = set(re.findall(r"`(--[a-z][a-z-]*)", prose(page)))
     assert named <= every
     assert set(re.findall(r"--preset ([a-z0-9.-]+)", text)) <= set(PRESETS)
-    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(plate_names())
+    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(STYLES)
     assert set(re.findall(r"impasto stylize ([a-z]+) ", text)) <= set(sample_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_python_in_pages_names_what_there_is(page: Path) -> None:
-    keywords = {*inspect.signature(plan).parameters, *OptimizeConfig.__dataclass_fields__}
+    keywords = {*inspect.signature(plan).parameters, *Settings.model_fields}
     for text in code(page, "python"):
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "impasto":
@@ -153,6 +153,37 @@ def test_python_in_pages_names_what_there_is(page: Path) -> None:
                 assert node.attr in impasto.__all__
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("impasto.stylize", "impasto.plan"):
                 assert {each.arg for each in node.keywords} <= keywords, ast.unparse(node)
+
+
+def smaller(text: str) -> str:
+    """The same example on a small picture and for two steps."""
+    text = re.sub(r"\bsize=\d+", "size=48", text)
+    return re.sub(r"\bsteps=\d+", "steps=2", text)
+
+
+@pytest.mark.parametrize("number", range(len(code(DOCS / "how-to" / "python.md", "python"))))
+def test_every_example_of_the_python_page_runs(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for registry in (impasto.METHODS, impasto.STYLE_LOSSES):
+        monkeypatch.setattr(registry, "_added", {})
+    for folder in ("photos", "painted"):
+        Path(folder).mkdir()
+    for file, picture in (("photo", "cat"), ("photos/one", "coffee"), ("painting", "rocket")):
+        sample(picture).resize((64, 48)).save(f"{file}.jpg")
+    exec(compile(smaller(code(DOCS / "how-to" / "python.md", "python")[number]), f"example {number}", "exec"), {})
+    assert "photos/one.jpg:" not in capsys.readouterr().out, "no picture was refused"
+
+
+def test_all_that_is_exported_is_there_and_shown() -> None:
+    """Each name of the package stands in an example or a text of the pages for builders."""
+    pages = [DOCS / "how-to" / "python.md", ROOT / "README.md"]
+    shown = " ".join(page.read_text(encoding="utf-8") for page in pages)
+    assert set(impasto.__all__) <= set(dir(impasto))
+    for exported in impasto.__all__:
+        assert getattr(impasto, exported) is not None
+        assert re.search(rf"\b{exported}\b", shown), exported
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -182,7 +213,7 @@ def messages() -> list[str]:
 def test_every_error_that_is_explained_can_be_raised() -> None:
     page = (DOCS / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `(.+?)` ", page, re.MULTILINE)
-    every = messages()
+    every = [in_flags(text) for text in messages()]
     assert len(explained) > 20
     for text in explained:
         pattern = re.compile(".*".join(map(re.escape, text.split("…"))))
@@ -190,15 +221,14 @@ def test_every_error_that_is_explained_can_be_raised() -> None:
 
 
 # Behind what the pages describe: no names that a user of the package needs.
-WITHIN = {"assets", "compose.methods", "home", "nets.memory", "picturefile"}
+WITHIN = {"assets", "home", "networks.header", "networks.memory", "pictures.files"}
 
 
 def test_every_module_is_described() -> None:
     described = set(re.findall(r"^::: impasto\.(\S+)$", "".join(p.read_text() for p in DOCS.glob("api/*.md")), re.M))
     source = ROOT / "src" / "impasto"
     modules = {".".join(path.relative_to(source).with_suffix("").parts) for path in source.rglob("[!_]*.py")}
-    modules |= {"plates"}
-    expected = {name for name in modules - WITHIN if not name.startswith(("apps.", "plates."))}
+    expected = {name for name in modules - WITHIN if not name.startswith("apps.")}
     assert described == expected
 
 

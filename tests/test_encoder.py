@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder, Layer, canonical
+from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder, Layer, canonical
 
 BLOCKS = ((4, 3), (5, 4), (4, 3, 3, 4), (5, 3, 4, 4), (4,))
 PADDINGS, POOLINGS = ("reflect", "zeros"), ("max", "average")

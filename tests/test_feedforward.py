@@ -10,19 +10,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.errors import ImpastoError
-from impasto.image import open_picture, resize
-from impasto.losses import gram
-from impasto.nets.bank import Bank
-from impasto.nets.encoder import STYLE_LAYERS, Encoder
-from impasto.nets.painter import Painter, fingerprint, load_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.plates import draw
-from impasto.samples import sample
-from impasto.stylizers.core import Step
-from impasto.stylizers.feedforward import FeedForward, Refined
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+from impasto.errors import ImpastoError, OptionError
+from impasto.losses.gram import gram
+from impasto.methods.base import Frame, Prepared
+from impasto.methods.feedforward import FeedForward
+from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Progress
+from impasto.methods.two_stage import TwoStage
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.pictures.image import open_picture, resize
+from impasto.pictures.samples import sample
+from impasto.settings import Settings
+from plates import draw
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -67,7 +70,7 @@ def listener(reader: Painter) -> Painter:
     return Painter(reader.transformer, reader.bank, own=own)
 
 
-def only(steps: Iterator[Step]) -> Step:
+def only(steps: Iterator[Progress]) -> Progress:
     (step,) = steps
     return step
 
@@ -155,7 +158,7 @@ def test_an_unknown_style_is_answered_with_those_there_are(reader: Painter) -> N
 
 
 def test_without_a_predictor_no_picture_is_read(compact: Encoder, listener: Painter, photo: Tensor) -> None:
-    with pytest.raises(ImpastoError, match="--method fast"):
+    with pytest.raises(ImpastoError, match="`method=fast`"):
         FeedForward(listener, compact).prepare(photo)
 
 
@@ -197,7 +200,7 @@ def test_a_strength_outside_its_range_is_refused(reader: Painter, compact: Encod
     with pytest.raises(ImpastoError, match="strength"):
         FeedForward(reader, compact, strength=strength)
     with pytest.raises(ImpastoError, match="strength"):
-        OptimizeConfig(strength=strength)
+        Settings(strength=strength)
 
 
 def test_who_cannot_give_a_photo_back_takes_no_strength(
@@ -206,7 +209,7 @@ def test_who_cannot_give_a_photo_back_takes_no_strength(
     mute = Painter(reader.transformer, reader.bank)
     for painter, encoder in ((mute, None), (mute, compact), (reader, None)):
         FeedForward(painter, encoder)
-        with pytest.raises(ImpastoError, match="--strength at 1"):
+        with pytest.raises(ImpastoError, match="`strength` at 1"):
             FeedForward(painter, encoder, strength=0.5)
     FeedForward(listener, strength=0.5)
     # A vector of its own goes before what a predictor says of the photo.
@@ -249,7 +252,7 @@ def test_the_style_grows_with_the_strength_of_the_optimiser(
     compact: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
     def painted(strength: float) -> Tensor:
-        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=20, strength=strength))
+        optimizer = PixelOptimizer(compact, Settings(steps=20, strength=strength))
         *_, step = optimizer.render(photo, optimizer.prepare(plates[0]))
         return step.image
 
@@ -265,8 +268,9 @@ def test_the_style_grows_with_the_strength_of_the_optimiser(
 def test_without_strength_the_optimiser_gives_the_photo_whatever_else_is_asked(
     compact: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor], options: dict[str, Any]
 ) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(strength=0, **options), start=plates[1])
-    step = only(optimizer.render(photo, optimizer.prepare(plates[0])))
+    optimizer = PixelOptimizer(compact, Settings(strength=0, **options))
+    assert optimizer.steps == 1
+    step = only(optimizer.render(photo, optimizer.prepare(plates[0]), start=plates[1]))
     assert torch.equal(step.image, photo)
     assert (step.step, step.of) == (1, 1)
 
@@ -296,7 +300,7 @@ def test_the_pyramid_is_the_presets_unless_asked_for(
     pyramid: bool | None,
     expected: list[tuple[int, int]],
 ) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(preset=preset, pyramid=pyramid, steps=2))
+    optimizer = PixelOptimizer(compact, Settings(preset=preset, pyramid=pyramid, steps=2))
     assert optimizer.recipe.pyramid is (len(expected) > 1)
     assert sizes(optimizer, noise(130, 192), plates[0]) == expected
 
@@ -304,14 +308,18 @@ def test_the_pyramid_is_the_presets_unless_asked_for(
 # -------------------------------------------------------------------------------------- refinement
 
 
+def refined(quick: FeedForward, slow: PixelOptimizer, style: Tensor) -> TwoStage:
+    return TwoStage(Prepared(quick, quick.prepare(style)), Prepared(slow, slow.prepare(style)))
+
+
 @pytest.mark.parametrize("options", [{"pyramid": False}, {"preset": "gatys2015"}])
 def test_refinement_begins_with_the_one_pass_picture_at_full_size(
     compact: Encoder, reader: Painter, plates: tuple[Tensor, Tensor], options: dict[str, Any]
 ) -> None:
     quick = FeedForward(reader, compact)
-    refined = Refined(quick, PixelOptimizer(compact, OptimizeConfig(steps=2, **options)))
+    both = refined(quick, PixelOptimizer(compact, Settings(steps=2, **options)), plates[0])
     content = resize(plates[1], (130, 192))
-    first, *others = refined.render(content, refined.prepare(plates[0]))
+    first, *others = both.render(Frame(content))
     assert torch.equal(first.image, only(quick.render(content, quick.prepare(plates[0]))).image)
     assert not first.losses
     assert [(step.step, step.of) for step in (first, *others)] == [(1, 3), (2, 3), (3, 3)]
@@ -323,18 +331,18 @@ def test_refinement_begins_with_the_one_pass_picture_at_full_size(
 def test_refinement_without_motion_stays_where_it_began(
     compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, OptimizeConfig(steps=3, learning_rate=0.0, pyramid=False))
-    refined = Refined(FeedForward(reader, compact), slow)
-    first, *_, last = refined.render(photo, refined.prepare(plates[0]))
+    slow = PixelOptimizer(compact, Settings(steps=3, learning_rate=0.0, pyramid=False))
+    both = refined(FeedForward(reader, compact), slow, plates[0])
+    first, *_, last = both.render(Frame(photo))
     torch.testing.assert_close(last.image, first.image, rtol=0, atol=1e-6)
 
 
 def test_refinement_brings_the_picture_nearer_to_the_style(
     compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, OptimizeConfig(steps=20, content_weight=0.0))
-    refined = Refined(FeedForward(reader, compact), slow)
-    first, *_, last = refined.render(photo, refined.prepare(plates[0]))
+    slow = PixelOptimizer(compact, Settings(steps=20, content_weight=0.0))
+    both = refined(FeedForward(reader, compact), slow, plates[0])
+    first, *_, last = both.render(Frame(photo))
     distances = [style_distance(compact, step.image, plates[0]) for step in (first, last)]
     assert distances[1] < 0.8 * distances[0]
 
@@ -342,9 +350,9 @@ def test_refinement_brings_the_picture_nearer_to_the_style(
 def test_refinement_can_go_from_coarse_to_fine(
     compact: Encoder, reader: Painter, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, OptimizeConfig(steps=4, learning_rate=0.0, pyramid=True))
-    refined = Refined(FeedForward(reader, compact), slow)
-    first, *others = refined.render(resize(plates[1], (130, 192)), refined.prepare(plates[0]))
+    slow = PixelOptimizer(compact, Settings(steps=4, learning_rate=0.0, pyramid=True))
+    both = refined(FeedForward(reader, compact), slow, plates[0])
+    first, *others = both.render(Frame(resize(plates[1], (130, 192))))
     sizes = [tuple(step.image.shape[-2:]) for step in others]
     assert set(sizes) == {(65, 96), (130, 192)}
     assert sizes == sorted(sizes)
@@ -354,26 +362,28 @@ def test_refinement_can_go_from_coarse_to_fine(
     torch.testing.assert_close(others[-1].image, first.image, rtol=0, atol=1e-6)
 
 
-def test_refined_styles_blend_both_ways_at_once(
+def test_a_start_of_ones_own_takes_the_first_stages_place(
     compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    refined = Refined(FeedForward(reader, compact), PixelOptimizer(compact, OptimizeConfig(steps=1)))
-    styles = [refined.prepare(plate) for plate in plates]
-    alone = [step.image for step in refined.render(photo, styles[1])]
-    hot = [step.image for step in refined.render(photo, refined.blend(styles, [0, 2]))]
-    assert all(torch.equal(a, b) for a, b in zip(alone, hot, strict=True))
-    both = refined.blend(styles, [1, 3])
-    assert both.slow.weights == (0.25, 0.75)
-    assert torch.equal(both.quick, refined.quick.blend([style.quick for style in styles], [1, 3]))
+    slow = PixelOptimizer(compact, Settings(steps=2, learning_rate=0.0, pyramid=False))
+    steps = list(refined(FeedForward(reader, compact), slow, plates[0]).render(Frame(photo, start=plates[1])))
+    assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
+    began = resize(plates[1], (photo.shape[-2], photo.shape[-1]))
+    torch.testing.assert_close(steps[-1].image, began, rtol=0, atol=1e-6)
+
+
+def test_one_pass_starts_from_no_picture(reader: Painter, photo: Tensor) -> None:
+    quick = FeedForward(reader)
+    with pytest.raises(OptionError, match="`start`"):
+        list(quick.render(photo, quick.named("sea"), start=photo))
 
 
 def test_refinement_without_strength_ends_at_the_photo(
     compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    refined = Refined(
-        FeedForward(reader, compact, strength=0), PixelOptimizer(compact, OptimizeConfig(steps=4, strength=0))
-    )
-    first, *_, last = refined.render(photo, refined.prepare(plates[0]))
+    slow = PixelOptimizer(compact, Settings(steps=4, strength=0))
+    both = refined(FeedForward(reader, compact, strength=0), slow, plates[0])
+    first, last = both.render(Frame(photo))
+    assert [(step.step, step.of) for step in (first, last)] == [(1, 2), (2, 2)], "no step is promised and not made"
     torch.testing.assert_close(first.image, photo, rtol=0, atol=1e-6)
     assert torch.equal(last.image, photo)
-    assert last.step == last.of

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from impasto.errors import ImpastoError
-from impasto.image import (
+from impasto.pictures.image import (
     check_output,
     fit,
     open_picture,
@@ -21,7 +21,7 @@ from impasto.image import (
     save_picture,
     to_pil,
 )
-from impasto.samples import sample, sample_names
+from impasto.pictures.samples import sample, sample_names
 
 RNG = np.random.default_rng(7)
 NOISE = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)  # no symmetry, no equal sides

@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
-from impasto.apps import cli_measure
-from impasto.compose.inspect import (
+from impasto.analysis.inspect import (
     climb,
     feature_sheet,
     gram_maps,
@@ -22,10 +21,11 @@ from impasto.compose.inspect import (
     receptive_field,
     strongest,
 )
+from impasto.apps.cli import measure as cli_measure
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, resize, save_picture
-from impasto.nets.encoder import COMPACT, Architecture, Encoder
-from impasto.samples import sample
+from impasto.networks.encoder import COMPACT, Architecture, Encoder
+from impasto.pictures.image import open_picture, read_recipe, resize, save_picture
+from impasto.pictures.samples import sample
 
 BLOCKS = ((4, 3), (5, 4), (4, 3, 3), (5, 3), (4,))
 DEEP = ("relu1_1", "relu1_2", "relu2_1", "relu3_2", "relu5_1")
@@ -327,6 +327,9 @@ def test_the_sheet_of_a_style(name: str, folder: Path) -> None:
     head = Path(name).read_bytes()[:4]
     assert head == (b"%PDF" if name.endswith("pdf") else b"\x89PNG")
     assert {each.name for each in folder.iterdir()} == {"photo.png", name}
+    recipe = read_recipe(name)
+    assert recipe is not None
+    assert (recipe["sheet"], recipe["gram"], recipe["picture"]) == ("inspect", True, {"name": "photo.png"})
 
 
 @pytest.mark.parametrize(

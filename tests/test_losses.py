@@ -6,18 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses import (
-    CONTENT_SCALES,
-    STYLE_SCALES,
-    Moments,
-    content_loss,
-    gram,
-    moments,
-    relative_content_loss,
-    relative_style_loss,
-    style_loss,
-    total_variation,
-)
+from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
+from impasto.losses.variation import total_variation
 
 N, H, W = 5, 6, 7
 M = H * W
@@ -144,13 +135,16 @@ def test_style_gradient_of_the_paper() -> None:
 
 
 TARGET = normal(9, 2, 3, 2, 3)
+MASK = torch.tensor([[[[1.0, 0.5, 0.0], [0.25, 1.0, 0.75]]]], dtype=torch.float64)
 DIFFERENTIABLE: dict[str, Callable[[Tensor], Tensor]] = {
     "gram": gram,
-    "mean": lambda F: moments(F).mean,
+    "guided gram": lambda F: gram(F, MASK),
     "content": lambda F: content_loss(F, TARGET, "quarter-mean"),
     "relative content": lambda F: relative_content_loss(F, TARGET),
     "style": lambda F: style_loss(gram(F), gram(TARGET), 6, "mean-of-sums"),
     "relative style": lambda F: relative_style_loss(gram(F), gram(TARGET)),
+    "guided content": lambda F: content_loss(F, TARGET, "mean", MASK),
+    "guided style": lambda F: GRAM.distance(F, gram(TARGET), MASK),
     "variation": total_variation,
 }
 
@@ -222,70 +216,82 @@ def test_gram_is_symmetric_and_positive() -> None:
     assert torch.linalg.eigvalsh(second).min() > -1e-12
 
 
-# -------------------------------------------------------------------------------------------- moments
+# ---------------------------------------------------------------------------------------------- masks
 
 
-def same(a: Moments, b: Moments) -> None:
-    torch.testing.assert_close(a.mean, b.mean)
-    torch.testing.assert_close(a.gram, b.gram)
+def soft(seed: int, height: int = H, width: int = W) -> Tensor:
+    return torch.rand((1, 1, height, width), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_moments_are_averages_over_positions() -> None:
-    features = normal(0, 2, N, H, W)
-    found = moments(features)
-    torch.testing.assert_close(found.mean, torch.einsum("bchw->bc", features) / M)
-    torch.testing.assert_close(found.gram, torch.einsum("bihw,bjhw->bij", features, features) / M)
-    assert found.positions == M
+def test_the_guided_gram_is_the_papers_sum() -> None:
+    features, mask = normal(0, 2, N, H, W), soft(1)
+    expected = torch.einsum("bihw,bjhw,hw->bij", features, features, mask[0, 0] ** 2) / (mask**2).sum()
+    torch.testing.assert_close(gram(features, mask), expected)
 
 
-def test_moments_of_half_precision_are_float32() -> None:
-    features = normal(0, 1, N, 100, 100).add(3).bfloat16()
-    found = moments(features).mean
-    assert found.dtype == torch.float32
-    assert distance(found, features.double().mean((2, 3))) < 1e-6
+def test_a_mask_that_lets_all_through_changes_nothing() -> None:
+    features, target, all_of_it = normal(0, 1, N, H, W), normal(1, 1, N, H, W), torch.ones(1, 1, H, W).double()
+    assert torch.equal(gram(features, all_of_it), gram(features))
+    assert torch.equal(GRAM.distance(features, gram(target), all_of_it), GRAM.distance(features, gram(target)))
+    assert torch.equal(content_loss(features, target, "mean", all_of_it), content_loss(features, target, "mean"))
+    assert torch.equal(relative_content_loss(features, target, all_of_it), relative_content_loss(features, target))
+
+
+def test_what_a_mask_leaves_out_is_not_looked_at() -> None:
+    mask = soft(1).round()
+    one, other = normal(0, 1, N, H, W), normal(2, 1, N, H, W)
+    other = torch.where(mask > 0, one, 100 * other)
+    assert not torch.equal(one, other)
+    target = normal(3, 1, N, H, W)
+    torch.testing.assert_close(gram(one, mask), gram(other, mask))
+    torch.testing.assert_close(content_loss(one, target, "sum", mask), content_loss(other, target, "sum", mask))
+    assert gram(one, 0 * mask).abs().max() == 0, "nothing is let through, and nothing overflows"
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_tiles_add_up_to_the_whole(cut: int) -> None:
+def test_regions_add_up_to_the_whole(cut: int) -> None:
     features = normal(0, 2, N, H, W)
-    whole = moments(features)
-    tiles = moments(features[:, :, :cut]) + moments(features[:, :, cut:])
-    assert tiles.positions == whole.positions
-    same(tiles, whole)
+    left = torch.zeros(1, 1, H, W, dtype=torch.float64)
+    left[..., :cut] = 1
+    parts = GRAM.mix([gram(features, left), gram(features, 1 - left)], [cut, W - cut])
+    torch.testing.assert_close(parts, gram(features))
+    torch.testing.assert_close(gram(features, left), gram(features[..., :cut]))
 
 
-def test_the_order_of_tiles_does_not_matter() -> None:
-    a, b, c = (moments(normal(seed, 1, N, H, width)) for seed, width in enumerate((1, 4, 2)))
-    same((a + b) + c, a + (b + c))
-    same(a + b, b + a)
+def test_the_scale_of_a_source_counts_what_the_mask_lets_through() -> None:
+    features, target = normal(0, 1, N, H, W), gram(normal(1, 1, N, H, W))
+    half = torch.zeros(1, 1, H, W, dtype=torch.float64)
+    half[..., :3, :] = 1
+    found = GRAM.scaled("mean-of-sums").distance(features, target, half)
+    torch.testing.assert_close(found, style_loss(gram(features[:, :, :3]), target, 3 * W, "mean-of-sums"))
 
 
 def test_where_things_are_does_not_matter() -> None:
     features = normal(0, 1, N, H, W)
     shuffled = features.flatten(2)[:, :, torch.randperm(M, generator=torch.Generator().manual_seed(0))]
-    same(moments(shuffled.view(1, N, H, W)), moments(features))
+    torch.testing.assert_close(gram(shuffled.view(1, N, H, W)), gram(features))
+
+
+# -------------------------------------------------------------------------------------------- mixing
 
 
 def test_one_hot_mix_is_that_style() -> None:
-    parts = [moments(normal(seed, 1, N, H, W + seed)) for seed in range(3)]
+    parts = [gram(normal(seed, 1, N, H, W + seed)) for seed in range(3)]
     for i, part in enumerate(parts):
-        mixed = Moments.mix(parts, [float(i == j) for j in range(3)])
-        assert torch.equal(mixed.mean, part.mean)
-        assert torch.equal(mixed.gram, part.gram)
+        assert torch.equal(GRAM.mix(parts, [float(i == j) for j in range(3)]), part)
 
 
 def test_mix_is_linear_in_weights_that_sum_to_one() -> None:
-    a, b = moments(normal(0, 1, N, H, W)), moments(normal(1, 1, N, 2 * H, W))
-    mixed = Moments.mix([a, b], [1.0, 3.0])
-    torch.testing.assert_close(mixed.mean, 0.25 * a.mean + 0.75 * b.mean)
-    torch.testing.assert_close(mixed.gram, 0.25 * a.gram + 0.75 * b.gram)
-    same(mixed, Moments.mix([a, b], [0.25, 0.75]))
+    a, b = gram(normal(0, 1, N, H, W)), gram(normal(1, 1, N, 2 * H, W))
+    mixed = GRAM.mix([a, b], [1.0, 3.0])
+    torch.testing.assert_close(mixed, 0.25 * a + 0.75 * b)
+    torch.testing.assert_close(mixed, GRAM.mix([a, b], [0.25, 0.75]))
 
 
 def test_mix_needs_a_weight_for_every_style() -> None:
-    part = moments(normal(0, 1, N, H, W))
+    part = gram(normal(0, 1, N, H, W))
     with pytest.raises(ValueError, match="argument"):
-        Moments.mix([part, part], [1.0])
+        GRAM.mix([part, part], [1.0])
 
 
 # ------------------------------------------------------------------------------------ relative losses

@@ -12,26 +12,29 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.color import luminance_transfer
-from impasto.compose.methods import PASS_STEPS, Method, Networks
-from impasto.compose.picture import Job, plan, stylize
+from impasto.apps.cli.recipe import command
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.image import open_picture, resize, to_pil
-from impasto.nets.bank import Bank
-from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.nets.weights import load_encoder
-from impasto.samples import sample
-from impasto.stylizers.feedforward import FeedForward
-from impasto.stylizers.optimize import OptimizeConfig
+from impasto.methods.base import METHODS, Prepared
+from impasto.methods.feedforward import FeedForward
+from impasto.methods.two_stage import TwoStage
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.loaded import Networks
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.weights import load_encoder
+from impasto.pictures.color import luminance_transfer
+from impasto.pictures.image import open_picture, resize, to_pil
+from impasto.pictures.samples import sample
+from impasto.pipeline import Job, plan, stylize
+from impasto.settings import OPTIONS, Settings
 
 PLATE = "waves"  # also the name of a style of the networks here
 PAINTING = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 56, 3), np.uint8))
 STYLE: dict[str, Any] = {"arbitrary": PAINTING, "fast": PLATE}
 QUICK: dict[str, Any] = {"size": 48, "device": "cpu"}
-NETWORKS: tuple[Method, ...] = ("arbitrary", "fast")
+NETWORKS: tuple[str, ...] = ("arbitrary", "fast")
 
 
 @pytest.fixture(autouse=True)
@@ -81,11 +84,17 @@ def finished(job: Job) -> Image.Image:
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
+def style_of(job: Job) -> Tensor:
+    """What a method of one pass knows of its style."""
+    assert isinstance(job.renderer, Prepared)
+    vector: Tensor = job.renderer.style
+    return vector
+
+
 def refusal(**options: Any) -> str:
     """What `plan` says to a photo that is not there, so that nothing was opened before it was said."""
-    options = {"content": "no-such-photo.png", "styles": [PLATE]} | options
     with pytest.raises(ImpastoError) as error:
-        plan(options.pop("content"), options.pop("styles"), **options)
+        plan(**({"content": "no-such-photo.png", "styles": [PLATE]} | options))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -100,6 +109,7 @@ DESCENT: dict[str, Any] = {
     "content_weight": 2.0,
     "style_weight": 2.0,
     "tv_weight": 0.0,
+    "style_loss": "other",
     "steps": 9,
     "optimizer": "adam",
     "learning_rate": 0.1,
@@ -111,50 +121,51 @@ DESCENT: dict[str, Any] = {
 
 
 def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
-    assert DESCENT.keys() | {"strength", "style_scale"} == OptimizeConfig.__dataclass_fields__.keys()
+    optimizer, network = METHODS.get("optimize").honours, METHODS.get("fast").honours
+    assert DESCENT.keys() == optimizer - network - {"encoder", "pooling", "start", "blend", "keep_color", "device"}
 
 
 @pytest.mark.parametrize("method", NETWORKS)
 @pytest.mark.parametrize("name", DESCENT)
-def test_a_network_refuses_what_only_descent_can_honour(method: Method, name: str) -> None:
-    said = refusal(method=method, config=OptimizeConfig(**{name: DESCENT[name]}))
-    assert said.startswith(f"--{name.replace('_', '-')} has no say in --method {method}")
+def test_a_network_refuses_what_only_descent_can_honour(method: str, name: str) -> None:
+    said = refusal(method=method, settings=Settings(**{name: DESCENT[name]}))
+    assert said.startswith(f"`{name}` has no say in `method={method}`")
 
 
 @pytest.mark.parametrize("method", NETWORKS)
 @pytest.mark.parametrize(
     ("option", "value"), [("encoder", "vgg19"), ("pooling", "average"), ("start", np.zeros((40, 40, 3), np.uint8))]
 )
-def test_a_network_refuses_another_encoder_and_another_start(method: Method, option: str, value: object) -> None:
+def test_a_network_refuses_another_encoder_and_another_start(method: str, option: str, value: object) -> None:
     said = refusal(method=method, **{option: value})
-    assert said.startswith(f"--{'init' if option == 'start' else option} has no say in --method {method}")
+    assert said.startswith(f"`{'init' if option == 'start' else option}` has no say in `method={method}`")
 
 
 def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
     for styles in (["starry-night"], ["starry-night", PLATE]):
-        assert refusal(method="arbitrary", styles=styles, keep_color="statistics").startswith("--keep-color st")
-    assert refusal(method="fast", keep_color="statistics").startswith("--keep-color statistics has no say in")
+        assert refusal(method="arbitrary", styles=styles, keep_color="statistics").startswith("`keep_color=st")
+    assert refusal(method="fast", keep_color="statistics").startswith("`keep_color=statistics` has no say in")
 
 
 @pytest.mark.parametrize("method", NETWORKS)
 @pytest.mark.parametrize("name", ["steps", "init", "seed"])
-def test_refinement_refuses_what_it_decides_itself(method: Method, name: str) -> None:
-    said = refusal(method=method, refine=5, config=OptimizeConfig(**{name: DESCENT[name]}))
-    assert said.startswith(f"--{name} cannot be given with --refine")
+def test_refinement_refuses_what_it_decides_itself(method: str, name: str) -> None:
+    said = refusal(method=method, refine=5, settings=Settings(**{name: DESCENT[name]}))
+    assert said.startswith(f"`{name}` has no say in `method={method}` with `refine`")
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_refinement_refuses_another_start(method: Method) -> None:
-    assert refusal(method=method, refine=5, start=np.zeros((40, 40, 3), np.uint8)).startswith("--init cannot be given")
+def test_refinement_refuses_another_start(method: str) -> None:
+    assert refusal(method=method, refine=5, start=np.zeros((40, 40, 3), np.uint8)).startswith("`init` has no say")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "slow"}, "unknown method 'slow'; choose optimize, arbitrary, fast"),
-        ({"refine": 5}, "--refine starts from a network's picture; add --method arbitrary"),
-        ({"refine": -1, "method": "arbitrary"}, "refine must be 0 or more steps, not -1"),
-        ({"network": "mine.safetensors"}, "--network has no say in --method optimize"),
+        ({"method": "slow"}, "unknown `method` 'slow'; choose optimize, fast, arbitrary"),
+        ({"refine": 5}, "`refine` has no say in `method=optimize`; it has in `method=fast`"),
+        ({"refine": -1, "method": "arbitrary"}, "`refine` must be between 0 and 1"),
+        ({"network": "mine.safetensors"}, "`network` has no say in `method=optimize`"),
     ],
 )
 def test_what_only_a_network_can_honour_is_refused_elsewhere(options: dict[str, Any], said: str) -> None:
@@ -167,7 +178,7 @@ def test_fast_takes_names_and_no_pictures(tmp_path: Path, monkeypatch: pytest.Mo
     for style in ("mine.png", Path("mine.png"), str(tmp_path / "mine.png"), Image.new("RGB", (40, 40))):
         said = refusal(method="fast", styles=[PLATE, style])
         assert "is a picture" in said
-        assert "--method arbitrary" in said
+        assert "`method=arbitrary`" in said
         assert "impasto learn" in said
     Path(PLATE).mkdir()  # a folder of a style's name is no picture
     plan("cat", [PLATE], method="fast", network=reader, **QUICK)
@@ -175,19 +186,19 @@ def test_fast_takes_names_and_no_pictures(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_learned_vector_alone_cannot_be_refined(reader: str) -> None:
     said = refusal(method="fast", refine=5, styles=["harbour"], network=reader)
-    assert "--refine" in said
+    assert "`refine`" in said
     assert "'harbour'" in said
-    assert "--method arbitrary" in said
+    assert "`method=arbitrary`" in said
 
 
 def test_what_the_network_lacks_is_refused_before_any_painting(files: Path, photo: Image.Image) -> None:
     options: dict[str, Any] = {"content": photo, **QUICK}
     said = refusal(method="arbitrary", network=files / "listener.safetensors", **options)
-    assert said == "listener.safetensors only knows styles by name; use --method fast"
-    weak = OptimizeConfig(strength=0.5)
-    assert "--strength at 1" in refusal(method="fast", network=files / "mute.safetensors", config=weak, **options)
+    assert said == "listener.safetensors only knows styles by name; use `method=fast`"
+    weak = Settings(strength=0.5)
+    assert "`strength` at 1" in refusal(method="fast", network=files / "mute.safetensors", settings=weak, **options)
     assert "harbour" in refusal(method="fast", network=files / "mute.safetensors", styles=["dunes"], **options)
-    assert "--network" in refusal(method="fast", network="nothing.safetensors", **options)
+    assert "network" in refusal(method="fast", network="nothing.safetensors", **options)
 
 
 # ----------------------------------------------------------------------------------------- recipes
@@ -195,7 +206,13 @@ def test_what_the_network_lacks_is_refused_before_any_painting(files: Path, phot
 
 def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Image.Image) -> None:
     known = load_painter(reader, device="cpu", dtype=torch.float32).bank.network
-    everything = set(OptimizeConfig.__dataclass_fields__)
+    everything = set(OPTIONS) & METHODS.get("optimize").honours - {
+        "blend",
+        "keep_color",
+        "encoder",
+        "pooling",
+        "device",
+    }
     decided = {"steps", "init", "seed"}
     cases: list[tuple[dict[str, Any], set[str]]] = [
         ({"method": "optimize"}, everything),
@@ -205,9 +222,9 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
         ({"method": "fast", "refine": 3}, everything - decided),
     ]
     for options, used in cases:
-        config = OptimizeConfig(strength=0.75)
+        config = Settings(strength=0.75)
         network = {} if options["method"] == "optimize" else {"network": reader}
-        job = plan(photo, [PLATE], config=config, **options, **network, **QUICK)
+        job = plan(photo, [PLATE], settings=config, **options, **network, **QUICK)
         recipe = json.loads(json.dumps(job.recipe))
         assert recipe["method"] == options["method"]
         assert recipe["styles"] == [{"name": PLATE}]
@@ -215,9 +232,8 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
         assert recipe["strength"] == 0.75
         assert (recipe["size"], recipe["keep_color"], recipe["device"]) == (48, "none", "cpu")
         descends = options["method"] == "optimize" or "refine" in options
-        assert {"encoder", "pooling", "start"} & recipe.keys() == (
-            {"encoder", "pooling", "start"} if descends else set()
-        )
+        assert {"encoder", "pooling"} & recipe.keys() == ({"encoder", "pooling"} if descends else set())
+        assert ("start" in recipe) == (options["method"] == "optimize")
         if network:
             assert recipe["network_fingerprint"] == known
             assert recipe["network"]["name"] == "reader.safetensors"
@@ -250,49 +266,49 @@ def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Im
 
 def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Image) -> None:
     for scale in (0.5, 1.0, 2.0):
-        config = OptimizeConfig(style_scale=scale)
-        (quick,) = plan(photo, [PAINTING], method="arbitrary", config=config, **QUICK).steps()
+        config = Settings(style_scale=scale)
+        (quick,) = plan(photo, [PAINTING], method="arbitrary", settings=config, **QUICK).steps()
         # Without motion it stays where it began.
-        still = OptimizeConfig(steps=2, learning_rate=0.0, style_scale=scale)
-        steps = list(plan(photo, [PAINTING], config=still, **QUICK).steps())
+        still = Settings(steps=2, learning_rate=0.0, style_scale=scale)
+        steps = list(plan(photo, [PAINTING], settings=still, **QUICK).steps())
         assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
         # For larger strokes the painting comes to the network over a larger size.
         tolerance = 1e-6 if scale <= 1 else 0.1
         torch.testing.assert_close(steps[-1].image, quick.image, rtol=0, atol=tolerance)
-    assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == PASS_STEPS
+    assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == Settings().resolved().steps
     for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
-        job = plan(photo, [PAINTING], config=OptimizeConfig(steps=2, **options), **QUICK)  # type: ignore[arg-type]
+        job = plan(photo, [PAINTING], settings=Settings(steps=2, **options), **QUICK)  # type: ignore[arg-type]
         assert [(step.step, step.of) for step in job.steps()] == [(1, 2), (2, 2)]
         assert "network" not in job.recipe
     assert "network" not in plan(photo, [PAINTING], start=sample("cat"), **QUICK).recipe
-    assert "network" not in plan(photo, [PAINTING], config=OptimizeConfig(style_scale=0.4), **QUICK).recipe
+    assert "network" not in plan(photo, [PAINTING], settings=Settings(style_scale=0.4), **QUICK).recipe
 
 
 @pytest.mark.parametrize("method", ["optimize", *NETWORKS])
-def test_the_smallest_photo_takes_the_largest_strokes(method: Method) -> None:
+def test_the_smallest_photo_takes_the_largest_strokes(method: str) -> None:
     small = Image.fromarray(np.random.default_rng(5).integers(0, 256, (32, 33, 3), np.uint8))
-    config = OptimizeConfig(style_scale=4, **({"steps": 1} if method == "optimize" else {}))  # type: ignore[arg-type]
+    config = Settings(style_scale=4, **({"steps": 1} if method == "optimize" else {}))  # type: ignore[arg-type]
     name = PLATE if method != "fast" else "mosaic"
-    assert finished(plan(small, [name], method=method, size=33, device="cpu", config=config)).size == (33, 32)
+    assert finished(plan(small, [name], method=method, size=33, device="cpu", settings=config)).size == (33, 32)
 
 
 def test_a_seed_is_refused_where_nothing_is_drawn() -> None:
-    assert "--init noise" in refusal(config=OptimizeConfig(seed=3))
-    assert "--init noise" in refusal(config=OptimizeConfig(seed=3, init="content"))
-    assert "no-such-photo" in refusal(config=OptimizeConfig(seed=3, init="noise"))
+    assert "`init=noise`" in refusal(settings=Settings(seed=3))
+    assert "`init=noise`" in refusal(settings=Settings(seed=3, init="content"))
+    assert "no-such-photo" in refusal(settings=Settings(seed=3, init="noise"))
 
 
 def test_without_strength_every_method_gives_the_photo(reader: str, listener: str, photo: Image.Image) -> None:
-    config = OptimizeConfig(strength=0)
+    config = Settings(strength=0)
     cases = [("optimize", {}), ("arbitrary", {"network": reader}), ("fast", {"network": reader})]
     for method, options in [*cases, ("fast", {"network": listener}), ("arbitrary", {"network": reader, "refine": 2})]:
         style = STYLE.get(method, PAINTING)
-        job = plan(photo, [style], method=method, config=config, **options, **QUICK)  # type: ignore[arg-type]
+        job = plan(photo, [style], method=method, settings=config, **options, **QUICK)  # type: ignore[arg-type]
         assert finished(job).tobytes() == photo.convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_kept_luminance_colours_are_the_photos(method: Method, reader: str, photo: Image.Image) -> None:
+def test_kept_luminance_colours_are_the_photos(method: str, reader: str, photo: Image.Image) -> None:
     options = {"method": method, "network": reader, **QUICK}
     free = finished(plan(photo, [STYLE[method]], **options))
     kept = finished(plan(photo, [STYLE[method]], keep_color="luminance", **options))
@@ -304,7 +320,7 @@ def test_kept_luminance_colours_are_the_photos(method: Method, reader: str, phot
 
 def test_kept_statistics_change_the_style_that_is_read(reader: str, photo: Image.Image) -> None:
     options = {"method": "arbitrary", "network": reader, **QUICK}
-    free, matched = (plan(photo, [PAINTING], keep_color=keep, **options).style for keep in ("none", "statistics"))  # type: ignore[arg-type]
+    free, matched = (style_of(plan(photo, [PAINTING], keep_color=keep, **options)) for keep in ("none", "statistics"))  # type: ignore[arg-type]
     assert not torch.allclose(free, matched, atol=1e-3)
 
 
@@ -314,23 +330,21 @@ def read(reader: str, picture: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(
-    reader: str, photo: Image.Image, method: Method
-) -> None:
+def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(reader: str, photo: Image.Image, method: str) -> None:
     quick = FeedForward(load_painter(reader, device="cpu"))
     for scale, size in ((2.0, (20, 24)), (0.5, (80, 96))):
-        options = {"method": method, "network": reader, "config": OptimizeConfig(style_scale=scale), **QUICK}
+        options = {"method": method, "network": reader, "settings": Settings(style_scale=scale), **QUICK}
         job = plan(photo, [PLATE], **options)
         (step,) = job.steps()
-        (smaller,) = quick.render(resize(job.content.image, size), job.style)
+        (smaller,) = quick.render(resize(job.content.image, size), style_of(job))
         torch.testing.assert_close(step.image, resize(smaller.image, (40, 48)).clamp(0, 1), atol=2e-2, rtol=0)
 
 
 def test_a_learned_style_blends_with_a_painting(reader: str, photo: Image.Image) -> None:
     options: dict[str, Any] = {"method": "arbitrary", "network": reader, **QUICK}
-    painting, named = (plan(photo, [style], **options).style for style in (PAINTING, "harbour"))
+    painting, named = (style_of(plan(photo, [style], **options)) for style in (PAINTING, "harbour"))
     assert torch.equal(named[0].cpu(), load_painter(reader, device="cpu").bank.vector("harbour"))
-    both = plan(photo, ["harbour", PAINTING], blend=[1, 3], **options).style
+    both = style_of(plan(photo, ["harbour", PAINTING], blend=[1, 3], **options))
     torch.testing.assert_close(both, 0.25 * named + 0.75 * painting)
     with pytest.raises(ImpastoError, match=r"harbour.*only a vector"):
         plan(photo, ["harbour", PAINTING], refine=2, **options)
@@ -345,7 +359,7 @@ def test_plans_share_networks_until_their_file_changes(reader: str, tmp_path: Pa
 
     def painter() -> Painter:
         job = plan(photo, [PLATE], method="arbitrary", network=own, networks=networks, **QUICK)
-        return job.stylizer.painter  # type: ignore[attr-defined, no-any-return]
+        return job.renderer.stylizer.painter  # type: ignore[attr-defined, no-any-return]
 
     first = painter()
     assert painter() is first
@@ -353,35 +367,37 @@ def test_plans_share_networks_until_their_file_changes(reader: str, tmp_path: Pa
     os.utime(own, ns=(1, 1))
     assert painter() is not first
     alone = plan(photo, [PLATE], method="arbitrary", network=own, **QUICK)
-    assert alone.stylizer.painter is not painter()  # type: ignore[attr-defined]
+    assert alone.renderer.stylizer.painter is not painter()  # type: ignore[attr-defined]
 
 
 def test_a_smaller_style_picture_is_enlarged(reader: str, photo: Image.Image) -> None:
     """Strokes are read at the size of the picture they are for."""
     style = torch.rand(1, 3, 32, 24, generator=torch.Generator().manual_seed(1))
-    vector = plan(photo, [style], method="arbitrary", network=reader, size=64, device="cpu").style
+    vector = style_of(plan(photo, [style], method="arbitrary", network=reader, size=64, device="cpu"))
     assert torch.equal(vector, read(reader, resize(style, (64, 48))))
     assert not torch.allclose(vector, read(reader, style), atol=1e-3)
 
 
 def test_a_long_strip_is_a_style(reader: str, photo: Image.Image) -> None:
     strip = torch.rand(1, 3, 40, 90)  # 48 x 21 px at the size of the photo
-    assert torch.isfinite(plan(photo, [strip], method="arbitrary", network=reader, **QUICK).style).all()
+    assert torch.isfinite(style_of(plan(photo, [strip], method="arbitrary", network=reader, **QUICK))).all()
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_blends_are_between_and_one_hot_blends_are_one(method: Method, reader: str, photo: Image.Image) -> None:
+def test_blends_are_between_and_one_hot_blends_are_one(method: str, reader: str, photo: Image.Image) -> None:
     styles = [PLATE, "harbour"] if method == "fast" else [PAINTING, photo]
     options = {"method": method, "network": reader, **QUICK}
-    alone = [plan(photo, [style], **options).style for style in styles]
-    assert torch.equal(plan(photo, styles, blend=[0, 5], **options).style, alone[1])
-    torch.testing.assert_close(plan(photo, styles, blend=[6, 2], **options).style, 0.75 * alone[0] + 0.25 * alone[1])
-    torch.testing.assert_close(plan(photo, styles, **options).style, (alone[0] + alone[1]) / 2)
+    alone = [style_of(plan(photo, [style], **options)) for style in styles]
+    assert torch.equal(style_of(plan(photo, styles, blend=[0, 5], **options)), alone[1])
+    torch.testing.assert_close(
+        style_of(plan(photo, styles, blend=[6, 2], **options)), 0.75 * alone[0] + 0.25 * alone[1]
+    )
+    torch.testing.assert_close(style_of(plan(photo, styles, **options)), (alone[0] + alone[1]) / 2)
 
 
 def test_stylize_takes_the_method_and_its_strength(reader: str, photo: Image.Image) -> None:
     options = {"method": "arbitrary", "network": reader, **QUICK}
-    expected = finished(plan(photo, [PAINTING], config=OptimizeConfig(strength=0.5), **options))
+    expected = finished(plan(photo, [PAINTING], settings=Settings(strength=0.5), **options))
     assert stylize(photo, PAINTING, strength=0.5, **options).tobytes() == expected.tobytes()
     assert stylize(photo, PAINTING, **options).tobytes() != expected.tobytes()
 
@@ -411,8 +427,9 @@ def speaks_to(reader: str) -> str:
 def test_a_style_the_user_learned_of_a_sample_can_be_refined(reader: str, speaks_to: str, photo: Image.Image) -> None:
     bank = learned(speaks_to, "mosaic")
     bank.save(own_bank())
-    style = plan(photo, ["mosaic"], method="fast", refine=1, network=reader, **QUICK).style
-    assert torch.equal(style.quick[0], bank.vector("mosaic"))
+    renderer = plan(photo, ["mosaic"], method="fast", refine=1, network=reader, **QUICK).renderer
+    assert isinstance(renderer, TwoStage)
+    assert torch.equal(renderer.first.style[0], bank.vector("mosaic"))  # type: ignore[attr-defined]
 
 
 def test_a_style_the_user_learned_is_found_by_name(reader: str, speaks_to: str, photo: Image.Image) -> None:
@@ -421,9 +438,9 @@ def test_a_style_the_user_learned_is_found_by_name(reader: str, speaks_to: str, 
         plan(photo, ["my-own"], **options)
     bank = learned(speaks_to).learned("harbour", torch.zeros_like(learned("").vector("my-own")))
     bank.save(own_bank())
-    assert torch.equal(plan(photo, ["my-own"], **options).style[0], bank.vector("my-own"))
-    assert not plan(photo, ["harbour"], **options).style.any()  # the user's goes before the network's
-    assert plan(photo, [PLATE], **options).style.any()
+    assert torch.equal(style_of(plan(photo, ["my-own"], **options))[0], bank.vector("my-own"))
+    assert not style_of(plan(photo, ["harbour"], **options)).any()  # the user's goes before the network's
+    assert style_of(plan(photo, [PLATE], **options)).any()
 
 
 def test_a_style_learned_for_another_network_says_so(reader: str, photo: Image.Image) -> None:
@@ -434,7 +451,7 @@ def test_a_style_learned_for_another_network_says_so(reader: str, photo: Image.I
     assert "another network" in said
     assert "learn it again" in said
     # What the network knows itself is not in the way, nor is a bank where no name is asked for.
-    assert plan(photo, [PLATE], method="fast", **options).style.any()
+    assert style_of(plan(photo, [PLATE], method="fast", **options)).any()
     plan(photo, [PAINTING], method="arbitrary", **options)
 
 
@@ -451,8 +468,34 @@ def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.I
     Bank(painter.bank.network).learned("my-own", vector).save(own_bank())
     for name, expected in {**painter.bank.vectors, "my-own": vector}.items():
         job = plan(photo, [name], method="fast", **QUICK)
-        assert torch.equal(job.style[0], expected)
+        assert torch.equal(style_of(job)[0], expected)
     (step,) = job.steps()
     assert step.image.shape == (1, 3, 40, 48)
     with pytest.raises(ImpastoError, match="my-own"):
         plan(photo, ["nothing-of-the-sort"], method="fast", **QUICK)
+
+
+def test_an_array_among_names_is_a_style_like_another(reader: str, speaks_to: str, photo: Image.Image) -> None:
+    learned(speaks_to).save(own_bank())
+    noise = np.asarray(PAINTING)
+    job = plan(photo, ["my-own", noise], method="arbitrary", network=reader, **QUICK)
+    assert torch.isfinite(style_of(job)).all()
+    assert job.recipe["styles"] == [{"name": "my-own"}, {"in memory": "ndarray"}]
+    learned("another network").save(own_bank())
+    with pytest.raises(ImpastoError, match=r"'my-own'.*another network"):
+        plan(photo, ["my-own", noise], method="arbitrary", network=reader, **QUICK)
+
+
+def test_a_style_learned_anew_is_not_what_a_recipe_meant(reader: str, speaks_to: str, photo: Image.Image) -> None:
+    bank = learned(speaks_to)
+    bank.save(own_bank())
+    options: dict[str, Any] = {"method": "fast", "network": reader, **QUICK}
+    job = plan(photo, ["my-own", "harbour"], **options)
+    digest = bank.digest("my-own")
+    assert job.recipe["vectors"] == {"my-own": digest}, "those of the network itself are known by its fingerprint"
+    line = command(json.loads(json.dumps(job.recipe | {"content": {"name": "cat"}})), "out.png")
+    assert f" my-own@{digest} harbour " in str(line)
+    assert torch.equal(style_of(plan(photo, [f"my-own@{digest}", "harbour"], **options)), style_of(job))
+    bank.learned("my-own", bank.vector("my-own") + 1).save(own_bank())
+    with pytest.raises(ImpastoError, match="'my-own' was learned anew"):
+        plan(photo, [f"my-own@{digest}"], **options)

@@ -14,9 +14,7 @@ from skimage.color import lab2rgb, rgb2lab
 from torch import Tensor
 from typer.testing import CliRunner
 
-from impasto.apps import cli_measure
-from impasto.apps.cli_measure import judge
-from impasto.compose.metrics import (
+from impasto.analysis.metrics import (
     METRICS,
     Reference,
     color_distance,
@@ -30,10 +28,12 @@ from impasto.compose.metrics import (
     sharpness,
     structure,
 )
+from impasto.apps.cli import measure as cli_measure
+from impasto.apps.cli.measure import judge
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, resize, save_picture
-from impasto.nets.encoder import Encoder
-from impasto.samples import sample
+from impasto.networks.encoder import Encoder
+from impasto.pictures.image import open_picture, resize, save_picture
+from impasto.pictures.samples import sample
 
 BETTER = {metric.name: metric.better for metric in METRICS}
 STYLE = [name for name in BETTER if name.startswith("style/")]

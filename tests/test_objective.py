@@ -6,18 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses import (
-    CONTENT_SCALES,
-    STYLE_SCALES,
-    content_loss,
-    gram,
-    moments,
-    relative_content_loss,
-    relative_style_loss,
-    style_loss,
-    total_variation,
-)
-from impasto.objective import Losses, Objective, Term, content_term, style_term, variation_term
+from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
+from impasto.losses.objective import Losses, Objective, Term, content_term, style_term, variation_term
+from impasto.losses.variation import total_variation
 
 LAYERS = {"relu1_1": (1, 3, 8, 10), "relu2_1": (1, 4, 4, 5)}
 
@@ -42,8 +34,8 @@ def terms() -> list[Term]:
     photo, style = features_of(PHOTO), features_of(STYLE)
     return [
         content_term("relu2_1", photo["relu2_1"], 3.0),
-        style_term("relu1_1", moments(style["relu1_1"]), 0.5),
-        style_term("relu2_1", moments(style["relu2_1"]), 0.25),
+        style_term("relu1_1", gram(style["relu1_1"]), 0.5),
+        style_term("relu2_1", gram(style["relu2_1"]), 0.25),
         variation_term(0.125),
     ]
 
@@ -79,9 +71,9 @@ def test_content_scales_reach_the_loss(scale: str) -> None:
 @pytest.mark.parametrize("scale", STYLE_SCALES)
 def test_style_scales_reach_the_loss(scale: str) -> None:
     # The style's picture is larger: M is the generated picture's.
-    F, A = features_of(IMAGE)["relu2_1"], moments(features_of(normal(3, 1, 3, 16, 16))["relu2_1"])
-    losses = evaluate([style_term("relu2_1", A, 2.0, scale)])
-    torch.testing.assert_close(losses.total, 2 * style_loss(gram(F), A.gram, 4 * 5, scale))
+    F, A = features_of(IMAGE)["relu2_1"], gram(features_of(normal(3, 1, 3, 16, 16))["relu2_1"])
+    losses = evaluate([style_term("relu2_1", A, 2.0, GRAM.scaled(scale))])
+    torch.testing.assert_close(losses.total, 2 * style_loss(gram(F), A, 4 * 5, scale))
 
 
 def test_variation_is_a_sum_or_per_pixel() -> None:
@@ -97,7 +89,7 @@ TARGET = features_of(PHOTO)["relu1_1"]
     "term",
     [
         lambda: content_term("relu1_1", TARGET, 1.0, "bogus"),
-        lambda: style_term("relu1_1", moments(TARGET), 1.0, "bogus"),
+        lambda: style_term("relu1_1", gram(TARGET), 1.0, GRAM.scaled("bogus")),
         lambda: variation_term(1.0, "bogus"),
     ],
     ids=["content", "style", "variation"],
@@ -105,6 +97,21 @@ TARGET = features_of(PHOTO)["relu1_1"]
 def test_unknown_scale_is_refused(term: Callable[[], Term]) -> None:
     with pytest.raises((KeyError, ValueError), match="bogus"):
         evaluate([term()])
+
+
+def test_a_mask_reaches_every_layer_at_its_size() -> None:
+    """Of any size itself: what it leaves out of the picture changes no term."""
+    mask = torch.zeros(1, 1, 16, 20, dtype=torch.float64)
+    mask[..., :10] = 1  # the left half of a picture of 8 x 10
+    photo, style = features_of(PHOTO), features_of(STYLE)
+    guided = [
+        content_term("relu1_1", photo["relu1_1"], 1.0, mask=mask[..., ::2, ::2]),
+        style_term("relu1_1", gram(style["relu1_1"]), 1.0, mask=mask),
+    ]
+    other = torch.cat([IMAGE[..., :5], 3 * PHOTO[..., 5:]], dim=3)
+    torch.testing.assert_close(evaluate(guided).total, evaluate(guided, other).total)
+    left = gram(features_of(IMAGE)["relu1_1"][..., :5])
+    torch.testing.assert_close(evaluate([guided[1]]).total, relative_style_loss(left, gram(style["relu1_1"])))
 
 
 def test_gradient_is_the_weighted_sum_of_gradients() -> None:
@@ -127,7 +134,7 @@ def test_the_log_holds_no_graph() -> None:
 
 def test_targets_are_reached_with_no_loss() -> None:
     F = features_of(IMAGE)
-    losses = evaluate([content_term("relu1_1", F["relu1_1"], 1.0), style_term("relu2_1", moments(F["relu2_1"]), 1.0)])
+    losses = evaluate([content_term("relu1_1", F["relu1_1"], 1.0), style_term("relu2_1", gram(F["relu2_1"]), 1.0)])
     assert losses.total.item() == 0
 
 

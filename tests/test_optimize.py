@@ -3,22 +3,24 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from impasto.errors import ImpastoError
-from impasto.image import open_picture, resize
-from impasto.nets.encoder import Encoder
-from impasto.objective import Objective, Term
-from impasto.plates import draw
-from impasto.samples import sample
-from impasto.stylizers import optimize
-from impasto.stylizers.descent import descend, pyramid
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer, Style
+from impasto.errors import ImpastoError, OptionError
+from impasto.losses.base import STYLE_LOSSES, StyleLoss
+from impasto.losses.objective import Objective, Term
+from impasto.methods import optimize
+from impasto.methods.descent import descend, pyramid
+from impasto.methods.optimize import PixelOptimizer, Style
+from impasto.networks.encoder import Encoder
+from impasto.pictures.image import open_picture, resize
+from impasto.pictures.samples import sample
+from impasto.settings import Settings
+from plates import draw
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def last(optimizer: PixelOptimizer, content: Tensor, style: object) -> Tensor:
 
 
 def test_steps_count_up_to_of_and_end_at_the_photos_size(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=7))
+    optimizer = PixelOptimizer(compact, Settings(steps=7))
     content = resize(photo, (130, 192))
     steps = list(optimizer.render(content, optimizer.prepare(plate)))
     assert [step.step for step in steps] == list(range(1, 8))
@@ -58,14 +60,14 @@ def test_steps_count_up_to_of_and_end_at_the_photos_size(compact: Encoder, photo
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
 def test_the_loss_falls(compact: Encoder, photo: Tensor, plate: Tensor, name: str) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=30, optimizer=name))  # type: ignore[arg-type]
+    optimizer = PixelOptimizer(compact, Settings(steps=30, optimizer=name))  # type: ignore[arg-type]
     totals = [step.losses["total"] for step in optimizer.render(photo, optimizer.prepare(plate))]
     assert totals[-1] < 0.5 * totals[0]
 
 
 def test_same_seed_same_bytes_and_another_seed_another_picture(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
     def run(seed: int) -> Tensor:
-        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=3, init="noise", seed=seed))
+        optimizer = PixelOptimizer(compact, Settings(steps=3, init="noise", seed=seed))
         return last(optimizer, photo, optimizer.prepare(plate))
 
     assert torch.equal(run(1), run(1))
@@ -73,13 +75,13 @@ def test_same_seed_same_bytes_and_another_seed_another_picture(compact: Encoder,
 
 
 def test_without_style_the_photo_stays_the_photo(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=5, style_weight=0))
+    optimizer = PixelOptimizer(compact, Settings(steps=5, style_weight=0))
     torch.testing.assert_close(last(optimizer, photo, optimizer.prepare(plate)), photo, atol=1e-6, rtol=0)
 
 
 def test_the_more_content_weighs_the_farther_the_style(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
     def style_distance(content_weight: float) -> float:
-        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=40, content_weight=content_weight))
+        optimizer = PixelOptimizer(compact, Settings(steps=40, content_weight=content_weight))
         *_, step = optimizer.render(photo, optimizer.prepare(plate))
         return sum(value for name, value in step.losses.items() if name.startswith("raw/style"))
 
@@ -90,7 +92,7 @@ def test_the_more_content_weighs_the_farther_the_style(compact: Encoder, photo: 
 def test_a_one_hot_blend_is_that_style_to_the_byte(
     compact: Encoder, photo: Tensor, plate: Tensor, other: Tensor
 ) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=3))
+    optimizer = PixelOptimizer(compact, Settings(steps=3))
     first, second = optimizer.prepare(plate), optimizer.prepare(other)
     alone = last(optimizer, photo, first)
     assert torch.equal(last(optimizer, photo, optimizer.blend([first, second], [2.0, 0.0])), alone)
@@ -167,12 +169,12 @@ def test_losses_that_are_not_finite_are_undone_and_said(compact: Encoder) -> Non
 
 
 def test_losses_that_stay_broken_end_with_advice(compact: Encoder) -> None:
-    with pytest.raises(ImpastoError, match="--style-weight"):
+    with pytest.raises(ImpastoError, match="`style_weight`"):
         list(descend(compact, failing(1000), torch.full((1, 3, 32, 32), 0.2), 60))
 
 
 def test_early_stop_ends_a_size_that_no_longer_improves(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=400, style_weight=0, init="noise", early_stop=0.5))
+    optimizer = PixelOptimizer(compact, Settings(steps=400, style_weight=0, init="noise", early_stop=0.5))
     steps = list(optimizer.render(photo, optimizer.prepare(plate)))
     assert 20 < len(steps) < 400
 
@@ -194,16 +196,17 @@ def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps
 
 
 def test_a_start_picture_is_where_it_starts(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(steps=1, learning_rate=0.0), start=resize(plate, (50, 70)))
-    image = last(optimizer, photo, optimizer.prepare(plate))
+    optimizer = PixelOptimizer(compact, Settings(steps=1, learning_rate=0.0))
+    *_, step = optimizer.render(photo, optimizer.prepare(plate), start=resize(plate, (50, 70)))
+    image = step.image
     torch.testing.assert_close(image, resize(resize(plate, (50, 70)), tuple(photo.shape[-2:])), atol=1e-6, rtol=0)
 
 
 def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate: Tensor) -> None:
     checks = (torch.arange(200)[:, None] + torch.arange(224)[None]).remainder(2).float().expand(1, 3, -1, -1)
     for start in (None, checks):
-        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=6, learning_rate=0.0), start=start)
-        steps = list(optimizer.render(1 - checks, optimizer.prepare(plate)))
+        optimizer = PixelOptimizer(compact, Settings(steps=6, learning_rate=0.0))
+        steps = list(optimizer.render(1 - checks, optimizer.prepare(plate), start=start))
         assert len({step.image.shape for step in steps}) == 2
         for step in steps:  # whoever stops early has it too
             torch.testing.assert_close(step.whole(200, 224), steps[-1].image, atol=1e-6, rtol=0)
@@ -222,7 +225,7 @@ def test_a_size_goes_on_where_the_coarser_one_ended(
 
     monkeypatch.setattr(optimize, "descend", shift)
     content = torch.full((1, 3, 200, 200), 0.5)
-    steps = list(PixelOptimizer(compact, OptimizeConfig(steps=2)).render(content, Style((plate,), (1.0,))))
+    steps = list(PixelOptimizer(compact, Settings(steps=2)).render(content, Style((plate,), (1.0,))))
     assert starts == pytest.approx([0.5, 0.5 + by], abs=1e-3)
     assert float(steps[0].whole(200, 200).mean()) == pytest.approx(0.5 + by, abs=1e-3)
 
@@ -231,8 +234,9 @@ def test_a_start_picture_is_not_looked_at_coarser_than_half(compact: Encoder, pl
     content = torch.rand(1, 3, 400, 400)
     heights = {}
     for start in (None, content):
-        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=4), start=start)
-        heights[start is None] = [step.image.shape[-1] for step in optimizer.render(content, optimizer.prepare(plate))]
+        optimizer = PixelOptimizer(compact, Settings(steps=4))
+        steps = optimizer.render(content, optimizer.prepare(plate), start=start)
+        heights[start is None] = [step.image.shape[-1] for step in steps]
     assert sorted(set(heights[True])) == [100, 200, 400]
     assert sorted(set(heights[False])) == [200, 400]
 
@@ -241,7 +245,7 @@ def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(compact: Enc
     content = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(4))
 
     def weights(**options: Any) -> list[float]:
-        optimizer = PixelOptimizer(compact, OptimizeConfig(steps=2, **options))
+        optimizer = PixelOptimizer(compact, Settings(steps=2, **options))
         steps = optimizer.render(content, optimizer.prepare(plate))
         return [step.losses["style/relu5_1"] / step.losses["raw/style/relu5_1"] for step in steps]
 
@@ -251,13 +255,13 @@ def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(compact: Enc
 
 
 def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out(compact: Encoder) -> None:
-    for config in (OptimizeConfig(preset="deeplearning.ai"), OptimizeConfig(style_layers=("relu5_2",))):
-        with pytest.raises(ImpastoError, match=r"relu5_2.*--encoder vgg19"):
+    for config in (Settings(preset="deeplearning.ai"), Settings(style_layers=("relu5_2",))):
+        with pytest.raises(ImpastoError, match=r"relu5_2.*`encoder=vgg19`"):
             PixelOptimizer(compact, config)
 
 
 def test_keras_names_are_the_same_layers(compact: Encoder) -> None:
-    optimizer = PixelOptimizer(compact, OptimizeConfig(content_layers=("block4_conv2",)))
+    optimizer = PixelOptimizer(compact, Settings(content_layers=("block4_conv2",)))
     assert optimizer.recipe.content_layers == ("relu4_2",)
 
 
@@ -277,15 +281,64 @@ def test_keras_names_are_the_same_layers(compact: Encoder) -> None:
 )
 def test_impossible_settings_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ImpastoError):
-        OptimizeConfig(**bad)  # type: ignore[arg-type]
+        Settings(**bad)  # type: ignore[arg-type]
 
 
 def test_what_is_given_wins_over_the_preset() -> None:
-    config = OptimizeConfig(preset="gatys2015", steps=9, tv_weight=0.5, optimizer="adam", style_weight=2.0)
-    recipe, base = config.resolve(), OptimizeConfig(preset="gatys2015").resolve()
+    config = Settings(preset="gatys2015", steps=9, tv_weight=0.5, optimizer="adam", style_weight=2.0)
+    recipe, base = config.resolved(), Settings(preset="gatys2015").resolved()
     assert (recipe.steps, recipe.tv_weight, recipe.optimizer) == (9, 0.5, "adam")
     assert recipe.style_weight == 2 * base.style_weight
     assert recipe.learning_rate < base.learning_rate  # Adam's, not that of L-BFGS
     untouched = {"source", "content_layers", "style_layers", "content_scale", "style_scale", "init", "feature_scale"}
     assert all(getattr(recipe, name) == getattr(base, name) for name in untouched)
     assert dataclasses.is_dataclass(recipe)
+
+
+def test_terms_of_ones_own_are_minimised_too(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def dark(content: Tensor, encoder: Encoder) -> list[Term]:
+        assert encoder is compact
+        asked.append(tuple(content.shape))
+        return [Term("dark", 100.0, (), lambda _, image: image.mean())]
+
+    plain, darker = (PixelOptimizer(compact, Settings(steps=8), terms=terms) for terms in ((), (dark,)))
+    *_, step = darker.render(photo, darker.prepare(plate))
+    frame = 2 * plain.recipe.frame
+    assert asked == [(1, 3, photo.shape[2] + frame, photo.shape[3] + frame)]
+    assert step.losses["dark"] == pytest.approx(100 * step.losses["raw/dark"])
+    assert step.image.mean() < 0.8 * last(plain, photo, plain.prepare(plate)).mean()
+
+
+class _MeanColor(StyleLoss):
+    """The mean of every channel, which a Gram matrix does not know."""
+
+    name = "mean-color"
+
+    def target(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        assert mask is None
+        return features.float().mean((2, 3))
+
+    def mix(self, targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        total = sum(weights)
+        return torch.stack([each * (weight / total) for each, weight in zip(targets, weights, strict=True)]).sum(0)
+
+    def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (self.target(features, mask) - target).square().sum() / target.square().sum()
+
+
+def test_another_style_loss_is_what_is_minimised(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+    STYLE_LOSSES.add("mean-color", _MeanColor())
+    settings = Settings(steps=12, style_loss="mean-color", content_weight=0, style_layers="relu1_1")
+    optimizer = PixelOptimizer(compact, settings)
+    steps = list(optimizer.render(photo, optimizer.prepare(plate)))
+    assert steps[-1].losses["total"] < 0.5 * steps[0].losses["total"]
+    there = _MeanColor().target(compact.features(steps[-1].image, ["relu1_1"])["relu1_1"])
+    aim = _MeanColor().target(compact.features(resize(plate, (64, 64)), ["relu1_1"])["relu1_1"])
+    before = _MeanColor().target(compact.features(photo, ["relu1_1"])["relu1_1"])
+    assert (there - aim).norm() < 0.8 * (before - aim).norm()
+    with pytest.raises(OptionError, match="`style_loss=mean-color` has no scale 'gatys'"):
+        PixelOptimizer(compact, settings.but(preset="gatys2015"))
+    with pytest.raises(OptionError, match="unknown `style_loss` 'other'; choose gram"):
+        PixelOptimizer(compact, Settings(style_loss="other"))

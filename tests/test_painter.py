@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import secrets
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,10 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.nets.bank import Bank, check_name
-from impasto.nets.painter import Painter, fingerprint, load_painter, save_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.style_bank import Bank, check_name
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
 
 TINY = TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
 
@@ -371,7 +372,7 @@ def test_other_files_are_no_painters(tmp_path: Path) -> None:
         with pytest.raises(ImpastoError, match=rf"^{name}\.safetensors holds no painter; give a file"):
             load_painter(tmp_path / f"{name}.safetensors")
     for name in ("nothing.safetensors", "no-such-network", str(tmp_path)):
-        with pytest.raises(ImpastoError, match="--network"):
+        with pytest.raises(ImpastoError, match="`network`"):
             load_painter(name)
 
 
@@ -388,18 +389,19 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("save", [lambda path: bank().save(path), lambda path: save_painter(path, painter())])
-def test_a_failing_save_leaves_what_was_there(save: Any, tmp_path: Path) -> None:
+def test_a_failing_save_leaves_what_was_there(save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "old.safetensors"
     old.write_bytes(b"what was there")
-    (tmp_path / "old.safetensors.part").mkdir()  # in the way of what is not yet finished
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "x")
+    (tmp_path / ".impasto-x.partial").mkdir()  # in the way of what is not yet finished
     (tmp_path / "folder").mkdir()
     for path in (old, tmp_path / "folder", tmp_path / "missing" / "x"):
         with pytest.raises(ImpastoError, match=r"cannot be written.*choose another place") as error:
             save(path)
         assert "\n" not in str(error.value)
     assert old.read_bytes() == b"what was there"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "old.safetensors", "old.safetensors.part"]
-    (tmp_path / "old.safetensors.part").rmdir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".impasto-x.partial", "folder", "old.safetensors"]
+    (tmp_path / ".impasto-x.partial").rmdir()
     new = tmp_path / "new.safetensors"
     save(new)
     assert stored(new)

@@ -12,21 +12,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import plates
+import plates
 from impasto.errors import ImpastoError
-from impasto.nets.bank import Bank
-from impasto.nets.encoder import Encoder
-from impasto.nets.painter import Painter, fingerprint, load_painter
-from impasto.nets.predictor import Predictor, PredictorConfig
-from impasto.nets.transformer import Transformer, TransformerConfig
-from impasto.samples import sample, sample_names
-from impasto.train.arbitrary import ArbitraryConfig, ArbitraryTask
-from impasto.train.bank import BankConfig, BankTask
-from impasto.train.data import crop, middles, randomness, read_pairs, recolored, scaled
-from impasto.train.painting import NetworkTask, PaintingConfig, seeded
-from impasto.train.pairs import PairsConfig, PairsTask
-from impasto.train.perceptual import Criterion, Style
-from impasto.train.run import train
+from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.encoder import Encoder
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.pictures.samples import sample, sample_names
+from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
+from impasto.training.bank import BankConfig, BankTask
+from impasto.training.data import crop, middles, randomness, read_pairs, recolored, scaled
+from impasto.training.painting import NetworkTask, PaintingConfig, seeded
+from impasto.training.pairs import PairsConfig, PairsTask
+from impasto.training.perceptual import Criterion, Style
+from impasto.training.run import train
 
 NETWORK = TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
 COMMON: dict[str, Any] = {

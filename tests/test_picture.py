@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto.color import luminance_transfer
-from impasto.compose.picture import plan, stylize
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, to_pil
-from impasto.plates import draw
-from impasto.samples import sample
-from impasto.stylizers.optimize import OptimizeConfig
+from impasto.pictures.color import luminance_transfer
+from impasto.pictures.image import open_picture, to_pil
+from impasto.pictures.samples import sample
+from impasto.pipeline import plan, stylize
+from impasto.settings import Settings
+from plates import draw
 
 QUICK = {"size": 48, "steps": 2, "device": "cpu"}
 
@@ -90,8 +90,8 @@ def test_kept_statistics_bring_the_photos_colours(photo: Image.Image) -> None:
 
 def test_the_recipe_names_everything_and_no_folder(photo: Image.Image, painting: Image.Image, tmp_path: Path) -> None:
     painting.save(tmp_path / "painting.png")
-    config = OptimizeConfig(steps=7, style_weight=1.5)
-    job = plan(photo, [tmp_path / "painting.png", "waves"], blend=[3, 1], size=48, device="cpu", config=config)
+    config = Settings(steps=7, style_weight=1.5)
+    job = plan(photo, [tmp_path / "painting.png", "waves"], blend=[3, 1], size=48, device="cpu", settings=config)
     recipe = json.loads(json.dumps(job.recipe))
     digest = hashlib.sha256((tmp_path / "painting.png").read_bytes()).hexdigest()
     assert recipe["styles"] == [{"name": "painting.png", "sha256": digest}, {"name": "waves"}]
@@ -101,9 +101,7 @@ def test_the_recipe_names_everything_and_no_folder(photo: Image.Image, painting:
 
 
 def test_a_preview_of_any_step_finishes_at_full_size(photo: Image.Image, painting: Image.Image) -> None:
-    job = plan(
-        photo.resize((256, 200)), [painting], size=256, device="cpu", config=OptimizeConfig(steps=3, init="content")
-    )
+    job = plan(photo.resize((256, 200)), [painting], size=256, device="cpu", settings=Settings(steps=3, init="content"))
     first = next(job.steps())
     assert first.image.shape[-1] < 256
     assert job.finish(first).size == (256, 200)
@@ -119,7 +117,7 @@ def test_notes_of_the_pictures_reach_the_user(painting: Image.Image, photo: Imag
     ("change", "said"),
     [
         ({"style": []}, "at least one style"),
-        ({"blend": [1.0, 2.0]}, "--blend"),
+        ({"blend": [1.0, 2.0]}, "`blend`"),
         ({"blend": [0.0]}, "weights"),
         ({"size": 31}, "size"),
         ({"size": 99999}, "size"),
@@ -129,7 +127,7 @@ def test_notes_of_the_pictures_reach_the_user(painting: Image.Image, photo: Imag
         ({"start": "cat", "init": "noise"}, "not both"),
         ({"pooling": "min"}, "pooling"),
         ({"encoder": "resnet"}, "compact"),
-        ({"device": "abacus"}, "--device"),
+        ({"device": "abacus"}, "`device=cpu`"),
         ({"preset": "baroque"}, "gatys2015"),
     ],
 )

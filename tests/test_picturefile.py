@@ -13,13 +13,13 @@ import torch
 from PIL import Image, ImageCms
 
 from impasto.errors import ImpastoError
-from impasto.image import (
+from impasto.pictures.files import opened
+from impasto.pictures.image import (
     MAX_PIXELS,
     open_picture,
     read_recipe,
     save_picture,
 )
-from impasto.picturefile import opened
 
 RNG = np.random.default_rng(7)
 NOISE = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)  # no symmetry, no equal sides

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.nets.predictor import Predictor, PredictorConfig, describe
+from impasto.networks.style_predictor import Predictor, PredictorConfig, describe
 
 CONFIG = PredictorConfig(description=20, vector=30, components=8, hidden=12, embedding=5)
 

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.losses import CONTENT_SCALES, STYLE_SCALES
-from impasto.nets.encoder import VGG19, Architecture, Encoder
-from impasto.presets import PRESETS, preset
-from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+from impasto.losses.content import CONTENT_SCALES
+from impasto.losses.gram import STYLE_SCALES
+from impasto.losses.presets import PRESETS, preset
+from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Progress
+from impasto.networks.encoder import VGG19, Architecture, Encoder
+from impasto.settings import Settings
 
 MEAN, STD = 0.5, 0.226  # one deviation for all channels, so that undivided pixels are a factor away
 BLOCKS = ((8, 8), (9, 8), (10, 8, 8, 8), (10, 9, 8, 8), (10, 9))
@@ -149,14 +151,14 @@ SOURCES: dict[str, tuple[Source, Callable[[Tensor], Tensor], float, str]] = {
 }
 
 
-def first_step(name: str, start: Tensor | None, **options: float) -> Step:
+def first_step(name: str, start: Tensor | None, **options: float) -> Progress:
     """What is minimised, as a rendering itself says at its first step."""
     encoder = Encoder(TINY, name="tiny").load(weights())
-    optimizer = PixelOptimizer(encoder, OptimizeConfig(preset=name, steps=1, **options), start=start)
-    return next(iter(optimizer.render(PHOTO, optimizer.prepare(STYLE))))
+    optimizer = PixelOptimizer(encoder, Settings(preset=name, steps=1, **options))  # type: ignore[arg-type]
+    return next(iter(optimizer.render(PHOTO, optimizer.prepare(STYLE), start=start)))
 
 
-def summed(step: Step, prefix: str) -> float:
+def summed(step: Progress, prefix: str) -> float:
     return sum(value for name, value in step.losses.items() if name.startswith(prefix))
 
 
@@ -232,12 +234,12 @@ def test_presets_cannot_be_changed() -> None:
 def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out() -> None:
     shallow = Architecture.vgg(blocks=(*BLOCKS[:4], (6,)), mean=TINY.mean, std=TINY.std)
     with pytest.raises(ImpastoError, match="relu5_2") as caught:
-        PixelOptimizer(Encoder(shallow, name="shallow"), OptimizeConfig(preset="deeplearning.ai"))
+        PixelOptimizer(Encoder(shallow, name="shallow"), Settings(preset="deeplearning.ai"))
     message = str(caught.value)
     assert all(layer in message for layer in shallow.widths)
-    assert "--content-layers" in message
-    assert "--encoder vgg19" in message
+    assert "`content_layers`" in message
+    assert "`encoder=vgg19`" in message
     # And the way out is one.
     PixelOptimizer(
-        Encoder(shallow, name="shallow"), OptimizeConfig(preset="deeplearning.ai", content_layers=("block4_conv2",))
+        Encoder(shallow, name="shallow"), Settings(preset="deeplearning.ai", content_layers=("block4_conv2",))
     )

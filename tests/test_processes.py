@@ -23,11 +23,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from impasto.apps.cli import main
+from impasto.apps.cli.main import main
 from impasto.errors import ImpastoError
-from impasto.train.data import randomness
-from impasto.train.processes import Processes, processes
-from impasto.train.run import Record, RunConfig, Task, train
+from impasto.training.data import randomness
+from impasto.training.processes import Processes, processes
+from impasto.training.run import Record, RunConfig, Task, train
 
 CONFIG = RunConfig(steps=6, batch=5, learning_rate=0.05, warmup=2, clip=0.9, precision="float32")
 
@@ -312,7 +312,7 @@ def test_one_of_the_processes_speaks_and_writes(
     Path("photos/broken.png").write_bytes(b"nothing")
     train = ("train", "bank", "--styles", "paintings", "--content", "photos", "--device", "cpu", "--seed", "5")
     train += ("--steps", "2", "--batch", "1", "--crop", "32", "--precision", "float32", "-o")
-    Path("run.py").write_text("from impasto.apps.cli import main; main()")
+    Path("run.py").write_text("from impasto.apps.cli.main import main; main()")
     ((code, out, err),) = torchrun("run.py", *train, "together.safetensors")
     assert (code, out) == (0, "together.safetensors\n"), err
     for note in ("left out: photos/broken.png", "1 styles, and", "step 0: held", "step 2/2", "step 2: held"):

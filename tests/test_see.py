@@ -14,11 +14,10 @@ import typer
 from PIL import Image
 from torch import Tensor
 
-from impasto.apps import cli_see
-from impasto.compose.deltas import delta_sheet, deltas, open_pair, smoothed
-from impasto.compose.grid import ratio_grid, ratios, read_values, sweep
-from impasto.compose.reconstruct import Descent, content_reconstructions, style_distance, style_reconstructions
-from impasto.compose.sheets import (
+from impasto.analysis.deltas import delta_sheet, deltas, open_pair, smoothed
+from impasto.analysis.grid import ratio_grid, ratios, read_values, sweep
+from impasto.analysis.reconstruct import content_reconstructions, style_distance, style_reconstructions
+from impasto.analysis.sheets import (
     Cell,
     Sheet,
     Task,
@@ -30,14 +29,16 @@ from impasto.compose.sheets import (
     save_sheet,
     title_of,
 )
+from impasto.analysis.usual import Descent
+from impasto.apps.cli import see as cli_see
 from impasto.errors import ImpastoError
-from impasto.image import open_picture, read_recipe, to_pil
-from impasto.losses import total_variation
-from impasto.nets.encoder import Encoder
-from impasto.plates import draw
-from impasto.samples import sample
-from impasto.stylizers.core import Step
-from impasto.stylizers.optimize import OptimizeConfig
+from impasto.losses.variation import total_variation
+from impasto.methods.stylizer import Progress
+from impasto.networks.encoder import Encoder
+from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.pictures.samples import sample
+from impasto.settings import Settings
+from plates import draw
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,8 @@ def test_png_is_exact_and_carries_its_recipe() -> None:
 
 def test_pdf_holds_the_same_sheet() -> None:
     sheet = Sheet("t", ("r",), ("c",), (Cell(0, 0, torch.rand(1, 3, 1, 1).expand(1, 3, 64, 48)),))
-    save_sheet("sheet.pdf", sheet)
+    save_sheet("sheet.pdf", sheet, recipe={"steps": 3, "name": "絵"})
+    assert read_recipe("sheet.pdf") == {"steps": 3, "name": "絵"}
     data = Path("sheet.pdf").read_bytes()
     assert data.startswith(b"%PDF-")
     with Image.open(io.BytesIO(data[data.index(b"\xff\xd8\xff") :])) as page:
@@ -144,6 +146,14 @@ def test_pdf_holds_the_same_sheet() -> None:
     assert there.shape == here.shape
     assert np.abs(there - here).mean() < 1
     assert sorted(path.name for path in Path().iterdir()) == ["sheet.pdf"]
+
+
+def test_a_pdf_of_others_holds_no_recipe() -> None:
+    Image.new("RGB", (8, 8)).save("other.pdf", subject='{"impasto": 3}')
+    Path("broken.pdf").write_bytes(b"%PDF-1.4 and then nothing")
+    assert read_recipe("other.pdf") is read_recipe("broken.pdf") is None
+    with pytest.raises(ImpastoError, match="does not exist"):
+        read_recipe("none.pdf")
 
 
 def test_a_title_has_only_letters_that_can_be_drawn() -> None:
@@ -166,11 +176,11 @@ def toy(*, steps: int = 3, stop_at: int | None = None) -> Work:
     """Three random pictures, three steps each; Ctrl-C comes before the cell `stop_at`."""
 
     def task(place: int) -> Task:
-        def run() -> Iterator[Step]:
+        def run() -> Iterator[Progress]:
             if place == stop_at:
                 raise KeyboardInterrupt
             for step in range(1, steps + 1):
-                yield Step(random_picture(100 * place + step, 32, 40), step, steps, {"total": 1 / step})
+                yield Progress(random_picture(100 * place + step, 32, 40), step, steps, {"total": 1 / step})
 
         return Task(0, place, f"cell {place}", steps, run, lambda picture: {"mean": picture.mean().item()})
 
@@ -217,7 +227,7 @@ def test_a_folder_of_something_else_is_left_alone(text: str | None) -> None:
     if text is not None:
         (folder / "recipe.json").write_text(text)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(ImpastoError, match="another -o"):
+    with pytest.raises(ImpastoError, match="another name"):
         next(toy().make(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -317,8 +327,8 @@ def test_one_seed_one_sheet_and_many_layers_begin_a_new_row(compact: Encoder, ph
 
 
 def test_corners_of_the_grid_differ_as_they_should(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
-    layers, config = ("relu1_1", "relu3_1"), OptimizeConfig(steps=15, init="content")
-    work = ratio_grid(photo, painting, (0.01, 10.0), layers, encoder=compact, size=64, config=config)
+    layers, config = ("relu1_1", "relu3_1"), Settings(steps=15, init="content")
+    work = ratio_grid(photo, painting, (0.01, 10.0), layers, encoder=compact, size=64, settings=config)
     sheet = work.finish()
     at = {(cell.row, cell.column): cell for cell in sheet.cells}
     assert (at[0, 2].name, at[1, 2].name) == ("photo", "painting")
@@ -333,8 +343,8 @@ def test_corners_of_the_grid_differ_as_they_should(compact: Encoder, photo: Tens
 
 
 def test_strength_goes_from_the_photo_to_the_style(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
-    config = OptimizeConfig(steps=6, init="content")
-    work = sweep(photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, config=config)
+    config = Settings(steps=6, init="content")
+    work = sweep(photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, settings=config)
     none, half, full, *_ = sorted(work.finish().cells, key=lambda cell: cell.column)
     assert torch.equal(none.picture, photo)
     assert none.numbers["content"] == 0
@@ -342,15 +352,15 @@ def test_strength_goes_from_the_photo_to_the_style(compact: Encoder, photo: Tens
 
 
 def test_the_papers_ratios_are_the_papers() -> None:
-    assert ratios(OptimizeConfig(preset="gatys2015")) == (1e-5, 1e-4, 1e-3, 1e-2)
-    assert ratios(OptimizeConfig(content_weight=7)) == (0.001, 0.01, 0.1, 1.0)
+    assert ratios(Settings(preset="gatys2015")) == (1e-5, 1e-4, 1e-3, 1e-2)
+    assert ratios(Settings(content_weight=7)) == (0.001, 0.01, 0.1, 1.0)
 
 
 def test_a_ratio_is_that_of_the_weights(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
-    config = OptimizeConfig(style_weight=3, content_weight=2)
-    work = ratio_grid(photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, config=config)
+    config = Settings(style_weight=3, content_weight=2)
+    work = ratio_grid(photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, settings=config)
     (((used,),),) = (work.settings["cells"],)
-    recipe = OptimizeConfig(**used).resolve()
+    recipe = Settings(**used).resolved(start=True)
     assert recipe.content_weight / recipe.style_weight == pytest.approx(0.25)
 
 
@@ -359,7 +369,7 @@ def test_values_are_read_as_what_they_are() -> None:
     assert read_values("steps", "1,20") == (1, 20)
     assert read_values("init", "noise") == ("noise",)
     for over, text in [("steps", "1.5"), ("strength", "a"), ("strength", ""), ("strength", "nan"), ("preset", "a,")]:
-        with pytest.raises(ImpastoError, match="--values"):
+        with pytest.raises(ImpastoError, match="`values`"):
             read_values(over, text)
 
 
@@ -477,7 +487,7 @@ def test_help_has_examples_and_defaults(run, command) -> None:
         (("reconstruct", "photo.png", "--content", "--layers", ","), "--layers"),
         (("reconstruct", "photo.png", "--content", "--steps", "0"), "steps"),
         (("reconstruct", "photo.png", "--content", "--seed", "-1"), "seed"),
-        (("reconstruct", "photo.png", "--content", "--tv-weight", "-1"), "tv_weight"),
+        (("reconstruct", "photo.png", "--content", "--tv-weight", "-1"), "--tv-weight"),
         (("reconstruct", "photo.png", "--content", "--size", "40"), "--size"),
         (("reconstruct", "none.png", "--content"), "none.png"),
         (("reconstruct", "photo.png", "--content", "--encoder", "other"), "no encoder 'other'"),
@@ -485,10 +495,10 @@ def test_help_has_examples_and_defaults(run, command) -> None:
         (("reconstruct", "photo.png", "--content", "-o", "photo.png"), "written over"),
         (("grid", "photo.png", "painting.png", "--over", "colour"), "'colour'"),
         (("grid", "photo.png", "painting.png", "--over", "preset"), "--values"),
-        (("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"), "unknown preset 'x'"),
+        (("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"), "unknown --preset 'x'"),
         (("grid", "photo.png", "painting.png", "--over", "strength", "--values", "2"), "strength"),
         (("grid", "photo.png", "painting.png", "--values", "-1"), "ratios"),
-        (("grid", "photo.png", "painting.png", "--init", "other"), "unknown init"),
+        (("grid", "photo.png", "painting.png", "--init", "other"), "unknown --init"),
         (("grid", "photo.png", "painting.png", "--seed", "-1"), "--seed"),
         (("deltas", "photo.png", "painting.png"), "one shape"),
         (("deltas", "photo.png", "photo.png", "--steps", "3"), "--smooth"),

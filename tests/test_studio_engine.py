@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from PIL import Image
 
 from impasto.apps.studio.engine import BusyError, Engine, Glimpse, Order, Ticket
 from impasto.apps.studio.limits import Limits, TooLargeError, Upload, open_upload
-from impasto.compose.picture import stylize
 from impasto.errors import ImpastoError
-from impasto.samples import sample
+from impasto.networks.checkpoint import load_painter, save_painter
+from impasto.pictures.samples import sample
+from impasto.pipeline import stylize
+from impasto.settings import Settings
 
 LIMITS = Limits(waiting=16, steps=1_000_000)
 ENDLESS = 1_000_000  # steps
@@ -39,7 +42,7 @@ def learned(engine: Engine) -> str:
 
 
 def small(style: str | Upload, **options: object) -> Order:
-    return Order(CAT, (style,), **{"size": 64, **options})  # type: ignore[arg-type]
+    return Order(CAT, (style,), Settings(**{"size": 64, **options}))  # type: ignore[arg-type]
 
 
 def last(ticket: Ticket) -> Glimpse:
@@ -78,7 +81,7 @@ def test_a_learned_style_is_painted_as_the_package_does(engine: Engine, learned:
 
 def test_a_painting_is_read_and_all_weight_on_one_is_that_one(engine: Engine) -> None:
     alone = stylize(CAT.image, PAINTING.image, method="arbitrary", size=64, device="cpu")
-    both = Order(CAT, (PAINTING, Upload(sample("rocket"))), (1.0, 0.0), size=64)
+    both = Order(CAT, (PAINTING, Upload(sample("rocket"))), Settings(blend=(1.0, 0.0), size=64))
     for order in (small(PAINTING), both):
         image = last(engine.place(order)).image
         assert image is not None
@@ -234,7 +237,7 @@ def test_what_cannot_be_painted_stops_nobody_else(engine: Engine, learned: str) 
 def test_a_photo_too_narrow_for_the_size_is_refused(engine: Engine, learned: str) -> None:
     strip = Upload(Image.new("RGB", (400, 80)), "strip.png")
     with pytest.raises(ImpastoError, match="only 64 x 13 px"):
-        engine.place(Order(strip, (learned,), size=64))
+        engine.place(Order(strip, (learned,), Settings(size=64)))
 
 
 @pytest.mark.parametrize(
@@ -250,18 +253,18 @@ def test_names_are_names_of_styles_only(engine: Engine, name: str) -> None:
     [
         ({"size": 4096}, "between 32 and 2048"),
         ({"size": 31}, "between 32"),
-        ({"size": 10**400}, "size must be between"),
+        ({"size": 10**400}, "`size` must be between"),
         ({"strength": float("nan")}, "strength"),
         ({"style_scale": 5}, "style_scale"),
         ({"size": 1024, "style_scale": 0.2}, "take work at 5120 px"),
         ({"size": 2048, "style_scale": 3, "refine": 5}, "take work at 6144 px"),
         ({"refine": -1}, "refine"),
-        ({"refine": 10**400}, "refine must be between"),
+        ({"refine": 10**400}, "`refine` must be between"),
         ({"keep_color": "all"}, "keep_color"),
-        ({"weights": (1.0, 1.0)}, "one for each"),
-        ({"weights": (-1.0,)}, "0 or more"),
-        ({"weights": (0.0,)}, "above 0"),
-        ({"weights": (float("inf"),)}, "0 or more"),
+        ({"blend": (1.0, 1.0)}, "one for each"),
+        ({"blend": (-1.0,)}, "0 or more"),
+        ({"blend": (0.0,)}, "above 0"),
+        ({"blend": (float("inf"),)}, "finite"),
     ],
 )
 def test_orders_outside_the_limits_are_refused_in_words(engine: Engine, options: dict[str, object], words: str) -> None:
@@ -317,6 +320,22 @@ def test_a_bomb_is_refused_from_its_header_in_little_memory(tmp_path: Path) -> N
     words, grown = done.stdout.split("|")
     assert words == "this picture has 200 megapixels; the studio takes up to 60: reduce it first"
     assert int(grown) < 10_000  # kB; decoded it would be 200 000
+
+
+def test_a_network_that_reads_no_picture_is_offered_no_sample_styles(tmp_path: Path) -> None:
+    whole = load_painter(device="cpu")
+    save_painter(tmp_path / "bank.safetensors", replace(whole, predictor=None))
+    with Engine("cpu", LIMITS, network=tmp_path / "bank.safetensors") as engine:
+        cards = engine.styles()
+        assert [card.name for card in cards] == list(whole.bank.names)
+        assert all(card.learned for card in cards)
+
+
+@pytest.mark.parametrize("name", ["upload_bytes", "pixels", "size", "styles", "steps", "waiting"])
+def test_limits_that_count_are_whole_numbers(name: str) -> None:
+    with pytest.raises(ImpastoError, match=f"{name} must be a whole number, not 100.25"):
+        Limits(**{name: 100.25})  # type: ignore[arg-type]
+    assert getattr(Limits(**{name: 100}), name) == 100  # type: ignore[arg-type]
 
 
 def test_bytes_are_counted_while_they_are_read() -> None:

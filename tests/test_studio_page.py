@@ -29,10 +29,11 @@ from impasto.apps.studio import look
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
-from impasto.apps.studio.visit import Settings, Visit, Visits
+from impasto.apps.studio.visit import Choice, Visit, Visits
 from impasto.errors import ImpastoError
-from impasto.image import read_recipe
-from impasto.samples import sample
+from impasto.pictures.image import read_recipe
+from impasto.pictures.samples import sample
+from impasto.settings import Settings
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra `web`")
 uvicorn = pytest.importorskip("uvicorn")
@@ -592,12 +593,12 @@ def test_a_newer_wish_overtakes_an_older_one(tmp_path: Path) -> None:
     with Engine("cpu", Limits(size=64, steps=1_000_000)) as engine:
         visit = Visit(tmp_path, engine.limits)
         visit.use_photo(Upload(sample("cat"), "cat"))
-        slow = visit.paint(engine, Settings(("woodcut",), size=64), refine=1_000_000)
+        slow = visit.paint(engine, Choice(("woodcut",), Settings(size=64)), refine=1_000_000)
         next(slow)
-        *_, last = visit.paint(engine, Settings(("mosaic",), size=64))
+        *_, last = visit.paint(engine, Choice(("mosaic",), Settings(size=64)))
         assert last.done
         assert not [glimpse for glimpse in slow if glimpse.done], "the older one ends without a word"
-        assert [kept.settings.styles for kept in visit.history.values()] == [("mosaic",)]
+        assert [kept.choice.styles for kept in visit.history.values()] == [("mosaic",)]
         assert len(engine) == 0
 
 
@@ -606,33 +607,33 @@ def test_a_wish_that_is_refused_leaves_the_one_before(tmp_path: Path) -> None:
         visit, other = Visit(tmp_path, engine.limits), Visit(tmp_path, engine.limits)
         for each in (visit, other):
             each.use_photo(Upload(sample("cat"), "cat"))
-        slow = visit.paint(engine, Settings(("woodcut",), size=64), refine=1_000_000)
+        slow = visit.paint(engine, Choice(("woodcut",), Settings(size=64)), refine=1_000_000)
         while not next(slow).step:
             pass
-        with pytest.raises(ImpastoError, match="size must be between"):
-            next(visit.paint(engine, Settings(("woodcut",), size=4096)))
-        waits = other.paint(engine, Settings(("mosaic",), size=64))
+        with pytest.raises(ImpastoError, match="`size` must be between"):
+            next(visit.paint(engine, Choice(("woodcut",), Settings(size=4096))))
+        waits = other.paint(engine, Choice(("mosaic",), Settings(size=64)))
         assert next(waits).ahead == 1
         with pytest.raises(ImpastoError, match="busy"):
-            next(visit.paint(engine, Settings(("mosaic",), size=64)))
-        instead = other.paint(engine, Settings(("waves",), size=64))
+            next(visit.paint(engine, Choice(("mosaic",), Settings(size=64))))
+        instead = other.paint(engine, Choice(("waves",), Settings(size=64)))
         assert next(instead).ahead == 1, "in a full queue, in the place of one's own order before"
         assert list(waits) == []
         assert visit.at_work
         visit.stop()
         *_, last = slow
         assert last.step
-        assert [kept.settings.styles for kept in visit.history.values()] == [("woodcut",)]
+        assert [kept.choice.styles for kept in visit.history.values()] == [("woodcut",)]
         assert [glimpse.done for glimpse in instead][-1]
         assert not other.at_work
 
 
 def test_settings_and_controls_are_each_others_inverse() -> None:
-    for settings in (
-        Settings(("a",), (), 0.35, 1.5, "luminance", 512),
-        Settings(("a", "b", "c"), (0.2, 0.0, 1.0), 1.0, 0.25, "none", 2048),
+    for choice in (
+        Choice(("a",), Settings(strength=0.35, style_scale=1.5, keep_color="luminance", size=512)),
+        Choice(("a", "b", "c"), Settings(blend=(0.2, 0.0, 1.0), style_scale=0.25, size=2048)),
     ):
-        assert Settings.read(settings.styles, settings.controls(4)) == settings
+        assert Choice.read(choice.styles, choice.controls(4)) == choice
 
 
 def test_pictures_in_the_page_are_what_they_were() -> None:

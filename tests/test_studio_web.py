@@ -26,13 +26,14 @@ pytest.importorskip("gradio")
 
 from fastapi.testclient import TestClient  # noqa: E402
 
-from impasto.apps import cli_serve  # noqa: E402
+from impasto.apps.cli import serve as cli_serve  # noqa: E402
 from impasto.apps.studio import web  # noqa: E402
 from impasto.apps.studio.engine import Engine, Order  # noqa: E402
 from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
 from impasto.apps.studio.web import Gate, api  # noqa: E402
-from impasto.picturefile import read_recipe  # noqa: E402
-from impasto.samples import sample  # noqa: E402
+from impasto.pictures.files import read_recipe  # noqa: E402
+from impasto.pictures.samples import sample  # noqa: E402
+from impasto.settings import Settings  # noqa: E402
 
 STYLIZE = "/api/v1/stylize"
 LIMITS = Limits(upload_bytes=400_000, pixels=1_000_000, waiting=4, steps=1_000_000)
@@ -82,7 +83,7 @@ def test_a_picture_comes_back_with_its_recipe(client: TestClient, engine: Engine
     assert recipe is not None
     assert recipe["content"]["name"] == "cät.png"  # type: ignore[index]
     assert recipe["strength"] == 0.5
-    order = Order(Upload(sample("cat").resize((90, 60))), (learned,), strength=0.5, size=64)
+    order = Order(Upload(sample("cat").resize((90, 60))), (learned,), Settings(strength=0.5, size=64))
     (*_, end) = engine.place(order)
     assert end.image is not None
     with Image.open(path) as image:
@@ -91,9 +92,7 @@ def test_a_picture_comes_back_with_its_recipe(client: TestClient, engine: Engine
 
 def test_styles_by_picture_in_their_order(client: TestClient, tmp_path: Path) -> None:
     files = [photo(), ("style", ("one.png", png(PAINTING))), ("style", ("two.png", png()))]
-    answer = client.post(
-        STYLIZE, files=files, data=SMALL | {"weights": "1,3", "refine": "2", "keep_color": "statistics"}
-    )
+    answer = client.post(STYLIZE, files=files, data=SMALL | {"blend": "1,3", "refine": "2", "keep_color": "statistics"})
     assert answer.status_code == 200, answer.text
     (tmp_path / "out.png").write_bytes(answer.content)
     recipe = read_recipe(tmp_path / "out.png")
@@ -123,12 +122,12 @@ def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str)
         ({"photo": b"", "style": "waves"}, "empty"),
         ({"photo": png()}, "style is missing"),
         ({"style": "waves"}, "photo is missing"),
-        ({"photo": png(), "style": "waves", "size": "big"}, "size must be a whole number"),
-        ({"photo": png(), "style": "waves", "size": "9999"}, "size must be between"),
-        ({"photo": png(), "style": "waves", "size": "1" + "0" * 400}, "size must be between"),
-        ({"photo": png(), "style": "waves", "refine": "1" + "0" * 400}, "refine must be between"),
-        ({"photo": png(), "style": "waves", "strength": "nan"}, "strength must be between"),
-        ({"photo": png(), "style": "waves", "weights": "1,x"}, "weights"),
+        ({"photo": png(), "style": "waves", "size": "big"}, "`size` takes a whole number"),
+        ({"photo": png(), "style": "waves", "size": "9999"}, "`size` must be between"),
+        ({"photo": png(), "style": "waves", "size": "1" + "0" * 400}, "`size` must be between"),
+        ({"photo": png(), "style": "waves", "refine": "1" + "0" * 400}, "`refine` must be between"),
+        ({"photo": png(), "style": "waves", "strength": "nan"}, "`strength` takes a finite number"),
+        ({"photo": png(), "style": "waves", "blend": "1,x"}, "`blend` takes numbers"),
         ({"photo": png(), "style": "waves", "size": b"64"}, "size is no file"),
     ],
 )
@@ -222,7 +221,7 @@ def test_a_client_that_goes_away_takes_its_order_along(engine: Engine, learned: 
         await call
 
     asyncio.run(leave())
-    (*_, end) = engine.place(Order(CAT, (learned,), size=64))  # else its turn would never come
+    (*_, end) = engine.place(Order(CAT, (learned,), Settings(size=64)))  # else its turn would never come
     assert end.image is not None
     assert not line.answer
 
@@ -279,7 +278,7 @@ def test_twenty_at_once_are_answered_or_refused_and_each_gets_its_own(
 ) -> None:
     while len(engine):  # what an earlier test gave up is worked at until its next step, and takes a place
         time.sleep(0.01)
-    at_work = engine.place(Order(CAT, (CAT,), size=64, refine=1_000_000))
+    at_work = engine.place(Order(CAT, (CAT,), Settings(size=64, refine=1_000_000)))
 
     def ask(number: int) -> Any:
         data = {"style": learned, "size": str(60 + number)}  # the size tells whose picture it is
@@ -348,7 +347,9 @@ def test_a_studio_open_to_others_takes_nothing_from_other_sites(engine: Engine) 
 APP = typer.Typer()
 APP.callback()(lambda: None)
 cli_serve.register(APP)
-RUN = "import typer; from impasto.apps import cli_serve; app = typer.Typer(); cli_serve.register(app); app()"
+RUN = (
+    "import typer; from impasto.apps.cli import serve as cli_serve; app = typer.Typer(); cli_serve.register(app); app()"
+)
 
 
 def test_help_shows_how(monkeypatch: pytest.MonkeyPatch) -> None:

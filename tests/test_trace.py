@@ -7,22 +7,22 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.apps.trace import Trace, require_plot
+from impasto.apps.cli.trace import Trace, require_plot
 from impasto.errors import ImpastoError
-from impasto.stylizers.core import Step
+from impasto.methods.stylizer import Progress
 
 WEIGHTS = {"content/relu4_1": 0.3, "style/relu1_1": 5.0}
 
 
-def step(number: int, side: int = 8) -> Step:
+def step(number: int, side: int = 8) -> Progress:
     """A step whose losses are awkward fractions."""
     raw = {name: number / 7 + weight / 3 for name, weight in WEIGHTS.items()}
     weighted = {name: WEIGHTS[name] * value for name, value in raw.items()}
     losses = {"total": sum(weighted.values())} | weighted | {f"raw/{name}": value for name, value in raw.items()}
-    return Step(torch.zeros(1, 3, side, side // 2), number, 3, losses)
+    return Progress(torch.zeros(1, 3, side, side // 2), number, 3, losses)
 
 
-def trace(*steps: Step) -> Trace:
+def trace(*steps: Progress) -> Trace:
     kept = Trace()
     for each in steps:
         kept.add(each)
@@ -45,7 +45,7 @@ def test_columns_are_total_then_weighted_then_raw(tmp_path):
 
 
 def test_a_step_that_was_undone_is_an_empty_row(tmp_path):
-    undone = Step(torch.zeros(1, 3, 8, 8), 1, 3, {}, "undone")
+    undone = Progress(torch.zeros(1, 3, 8, 8), 1, 3, {}, "undone")
     trace(undone, step(2)).save(tmp_path / "losses.csv")
     lines = (tmp_path / "losses.csv").read_text().splitlines()
     assert lines[1] == "1" + "," * 5
@@ -65,8 +65,8 @@ def test_plot_is_a_picture_with_ink(tmp_path, count):
 
 def test_plot_takes_losses_of_zero_and_none(tmp_path):
     pytest.importorskip("matplotlib")
-    zero = Step(torch.zeros(1, 3, 8, 8), 1, 3, {"total": 0.0, "content/relu4_1": 0.0})
-    trace(zero, Step(torch.zeros(1, 3, 8, 8), 2, 3)).plot(tmp_path / "losses.png")
+    zero = Progress(torch.zeros(1, 3, 8, 8), 1, 3, {"total": 0.0, "content/relu4_1": 0.0})
+    trace(zero, Progress(torch.zeros(1, 3, 8, 8), 2, 3)).plot(tmp_path / "losses.png")
     assert Image.open(tmp_path / "losses.png").size[0] > 300
 
 

@@ -22,15 +22,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import COMPACT, Architecture, Encoder
-from impasto.nets.weights import load_encoder
-from impasto.samples import sample, sample_names
-from impasto.train.data import augment, crop, randomness, read_pictures
-from impasto.train.distill import Distillation, DistillConfig, like, unexplained
-from impasto.train.log import logged
-from impasto.train.onesided import one_sided, one_sided_regression
-from impasto.train.run import Record, RunConfig, Task, train
-from impasto.train.student import Student
+from impasto.networks.encoder import COMPACT, Architecture, Encoder
+from impasto.networks.weights import load_encoder
+from impasto.pictures.samples import sample, sample_names
+from impasto.training.data import augment, crop, randomness, read_pictures
+from impasto.training.distill import Distillation, DistillConfig, like, unexplained
+from impasto.training.log import logged
+from impasto.training.onesided import one_sided, one_sided_regression
+from impasto.training.run import Record, RunConfig, Task, train
+from impasto.training.student import Student
 
 GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
 LARGE = Architecture.vgg(((8, 8), (8, 8), (8, 8), (8, 6), (8,)), **GREY)

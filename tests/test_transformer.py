@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from impasto.nets.norm import conditional_instance_norm
-from impasto.nets.transformer import Transformer, TransformerConfig, _Convolution, _Enlarging
+from impasto.networks.instance_norm import conditional_instance_norm
+from impasto.networks.transform_net import Transformer, TransformerConfig, _Convolution, _Enlarging
 
 # Three different widths, so that no two levels can be taken for each other.
 SMALL = TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1))

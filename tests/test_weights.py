@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import secrets
 from importlib import resources
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.nets.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
-from impasto.nets.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
+from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
+from impasto.networks.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
 
 BLOCKS = ((4, 6), (8,), (10, 4))
 TINY = Architecture.vgg(BLOCKS, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
@@ -119,12 +120,12 @@ def test_vgg19_comes_from_the_hubs_cache_and_is_checked(hub: Path) -> None:
     damaged = bytearray(blob.read_bytes())
     damaged[-1] ^= 1
     blob.write_bytes(damaged)
-    with pytest.raises(ImpastoError, match=r"damaged.*--encoder"):
+    with pytest.raises(ImpastoError, match=r"damaged.*`encoder="):
         load_encoder("vgg19", device="cpu")
 
 
 def test_without_a_network_vgg19_is_refused_with_two_ways_out(hub: Path) -> None:
-    with pytest.raises(ImpastoError, match=r"no network.*--encoder compact.*--encoder FILE") as error:
+    with pytest.raises(ImpastoError, match=r"no network.*`encoder=compact.*`encoder=FILE") as error:
         load_encoder("vgg19", device="cpu")
     assert "\n" not in str(error.value)
 
@@ -178,11 +179,12 @@ def test_a_file_is_for_whom_the_umask_says(tmp_path: Path, umask: int, mode: int
     assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == mode
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing_new(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_leaves_nothing_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, folder = tmp_path / "old", tmp_path / "folder"
     old.write_bytes(b"what was there")
     folder.mkdir()
-    (tmp_path / "old.part").mkdir()  # in the way of what is not yet finished
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "x")
+    (tmp_path / ".impasto-x.partial").mkdir()  # in the way of what is not yet finished
     before = sorted(os.listdir(tmp_path))
     for path in (old, folder, tmp_path / "missing" / "x"):
         with pytest.raises(ImpastoError, match=r"cannot be written.*choose another place") as error:
@@ -195,8 +197,8 @@ def test_a_file_that_cannot_be_written_leaves_nothing_new(tmp_path: Path) -> Non
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(ImpastoError, match="--device cpu"):
+    with pytest.raises(ImpastoError, match="`device=cpu`"):
         pick_device("no-such-device")
     if not torch.cuda.is_available():
-        with pytest.raises(ImpastoError, match="--device cpu"):
+        with pytest.raises(ImpastoError, match="`device=cpu`"):
             pick_device("cuda")

@@ -28,9 +28,12 @@ def test_wheel_holds_the_weights_their_card_and_nothing_else_large(wheel: Path) 
     assert sizes["impasto/assets/compact.safetensors"] <= 8_000_000
     assert "impasto/assets/compact.md" in sizes
     assert "impasto/py.typed" in sizes
-    rest = sum(size for name, size in sizes.items() if not name.endswith(".safetensors"))
+    styles = [name for name in sizes if name.startswith("impasto/assets/styles/")]
+    assert len(styles) == 10
+    assert sum(sizes[name] for name in styles) < 4_000_000
+    rest = sum(size for name, size in sizes.items() if not name.endswith(".safetensors") and name not in styles)
     assert rest < 1_000_000
-    assert not [name for name in sizes if name.startswith(("tests", "benchmarks"))]
+    assert not [name for name in sizes if name.startswith(("tests", "tools", "benchmarks"))]
 
 
 def test_a_picture_from_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -38,7 +41,7 @@ def test_a_picture_from_the_installed_wheel(wheel: Path, tmp_path: Path) -> None
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     program = (
-        "import impasto, json; from impasto.apps.cli import main; print(json.dumps(impasto.__file__));"
+        "import impasto, json; from impasto.apps.cli.main import main; print(json.dumps(impasto.__file__));"
         "main(['stylize', 'cat', 'ink-hatching', '-o', 'out.png', '--size', '64', '--steps', '4'])"
     )
     run = subprocess.run(

@@ -31,13 +31,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-import impasto.nets.transformer as transformer_module
-from impasto.nets.encoder import Encoder
-from impasto.nets.painter import load_painter, save_painter
-from impasto.nets.weights import load_encoder
-from impasto.train.arbitrary import ArbitraryConfig, ArbitraryTask
-from impasto.train.distill import Distillation, DistillConfig
-from impasto.train.perceptual import Style
+import impasto.networks.transform_net as transformer_module
+from impasto.networks.encoder import Encoder
+from impasto.networks.painter import load_painter, save_painter
+from impasto.networks.weights import load_encoder
+from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
+from impasto.training.distill import Distillation, DistillConfig
+from impasto.training.perceptual import Style
 
 SHORT, LONG = 256, 352  # px kept of a picture
 LARGEST_HELD = 32
@@ -159,7 +159,7 @@ def permuted(x: Tensor) -> Tensor:
 
 
 def recolored(x: Tensor, probability: float) -> Tensor:
-    """As `impasto.train.data.recolored`, a batch at a time."""
+    """As `impasto.training.data.recolored`, a batch at a time."""
     y = torch.where(chance(x, 0.5), permuted(x), x)
     y = torch.where(chance(x, 0.3), 1 - y, y)
     mean = y.mean((2, 3), keepdim=True)
@@ -168,7 +168,7 @@ def recolored(x: Tensor, probability: float) -> Tensor:
 
 
 def flattened(x: Tensor, probability: float) -> Tensor:
-    """As `impasto.train.data.flat`, a batch at a time."""
+    """As `impasto.training.data.flat`, a batch at a time."""
     batch, _, size, _ = x.shape
     ends = []
     for _ in range(2):
@@ -192,7 +192,7 @@ def flattened(x: Tensor, probability: float) -> Tensor:
 
 
 def distorted(x: Tensor) -> Tensor:
-    """As `impasto.train.data.augment`, a batch at a time."""
+    """As `impasto.training.data.augment`, a batch at a time."""
     size, kind, y = x.shape[-1], some(x, 0, 1), x
     which, grain = some(x, 0, 5).long(), torch.zeros_like(x)
     for number, coarse in enumerate((1, 1, 2, 4, 8)):

@@ -11,45 +11,104 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Encoder",
-    "ImpastoError",
-    "Job",
-    "Objective",
-    "OptimizeConfig",
-    "PixelOptimizer",
-    "load_encoder",
-    "open_picture",
-    "plan",
-    "save_picture",
-    "stylize",
-]
+if TYPE_CHECKING:
+    from impasto.errors import DivergedError, ImpastoError, InputError, OptionError, WeightsError
+    from impasto.losses.base import STYLE_LOSSES, StyleLoss
+    from impasto.losses.gram import GRAM
+    from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+    from impasto.losses.presets import PRESETS
+    from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput
+    from impasto.methods.optimize import PixelOptimizer
+    from impasto.methods.stylizer import Progress
+    from impasto.methods.two_stage import TwoStage
+    from impasto.networks.checkpoint import load_painter as load_network
+    from impasto.networks.encoder import Encoder
+    from impasto.networks.loaded import Networks
+    from impasto.networks.weights import load_encoder
+    from impasto.pictures.files import read_recipe
+    from impasto.pictures.image import open_picture, save_picture
+    from impasto.pipeline import Job, plan, stylize
+    from impasto.settings import Settings
 
 _HOMES = {
-    "Encoder": "impasto.nets.encoder",
-    "ImpastoError": "impasto.errors",
-    "Job": "impasto.compose.picture",
-    "Objective": "impasto.objective",
-    "OptimizeConfig": "impasto.stylizers.optimize",
-    "PixelOptimizer": "impasto.stylizers.optimize",
-    "load_encoder": "impasto.nets.weights",
-    "open_picture": "impasto.image",
-    "plan": "impasto.compose.picture",
-    "save_picture": "impasto.image",
-    "stylize": "impasto.compose.picture",
+    "GRAM": "impasto.losses.gram:GRAM",
+    "METHODS": "impasto.methods.base:METHODS",
+    "PRESETS": "impasto.losses.presets:PRESETS",
+    "STYLE_LOSSES": "impasto.losses.base:STYLE_LOSSES",
+    "DivergedError": "impasto.errors:DivergedError",
+    "Encoder": "impasto.networks.encoder:Encoder",
+    "Frame": "impasto.methods.base:Frame",
+    "ImpastoError": "impasto.errors:ImpastoError",
+    "InputError": "impasto.errors:InputError",
+    "Job": "impasto.pipeline:Job",
+    "Method": "impasto.methods.base:Method",
+    "Networks": "impasto.networks.loaded:Networks",
+    "Objective": "impasto.losses.objective:Objective",
+    "OptionError": "impasto.errors:OptionError",
+    "PixelOptimizer": "impasto.methods.optimize:PixelOptimizer",
+    "Progress": "impasto.methods.stylizer:Progress",
+    "Renderer": "impasto.methods.base:Renderer",
+    "Settings": "impasto.settings:Settings",
+    "StyleInput": "impasto.methods.base:StyleInput",
+    "StyleLoss": "impasto.losses.base:StyleLoss",
+    "Term": "impasto.losses.objective:Term",
+    "TwoStage": "impasto.methods.two_stage:TwoStage",
+    "WeightsError": "impasto.errors:WeightsError",
+    "content_term": "impasto.losses.objective:content_term",
+    "load_encoder": "impasto.networks.weights:load_encoder",
+    "load_network": "impasto.networks.checkpoint:load_painter",
+    "open_picture": "impasto.pictures.image:open_picture",
+    "plan": "impasto.pipeline:plan",
+    "read_recipe": "impasto.pictures.files:read_recipe",
+    "save_picture": "impasto.pictures.image:save_picture",
+    "style_term": "impasto.losses.objective:style_term",
+    "stylize": "impasto.pipeline:stylize",
+    "variation_term": "impasto.losses.objective:variation_term",
 }
 
-if TYPE_CHECKING:
-    from impasto.compose.picture import Job, plan, stylize
-    from impasto.errors import ImpastoError
-    from impasto.image import open_picture, save_picture
-    from impasto.nets.encoder import Encoder
-    from impasto.nets.weights import load_encoder
-    from impasto.objective import Objective
-    from impasto.stylizers.optimize import OptimizeConfig, PixelOptimizer
+__all__ = [
+    "GRAM",
+    "METHODS",
+    "PRESETS",
+    "STYLE_LOSSES",
+    "DivergedError",
+    "Encoder",
+    "Frame",
+    "ImpastoError",
+    "InputError",
+    "Job",
+    "Method",
+    "Networks",
+    "Objective",
+    "OptionError",
+    "PixelOptimizer",
+    "Progress",
+    "Renderer",
+    "Settings",
+    "StyleInput",
+    "StyleLoss",
+    "Term",
+    "TwoStage",
+    "WeightsError",
+    "content_term",
+    "load_encoder",
+    "load_network",
+    "open_picture",
+    "plan",
+    "read_recipe",
+    "save_picture",
+    "style_term",
+    "stylize",
+    "variation_term",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'impasto' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,12 +1,29 @@
-"""The one exception that means "you can do something about this".
+"""What can go wrong that somebody can mend: one base class, and one class for each kind of remedy.
 
-Everything a user can get wrong (a broken file, an unknown layer, an option a method cannot honour) raises
-`ImpastoError` with one line that says what to do. The command line prints that line and exits with code 2;
-anything else is a bug and keeps its traceback.
+Everything a user can get wrong raises an `ImpastoError` whose message is one line and says what to do. Messages name
+parameters as Python does, between backticks: `` `style_scale` must be between 0.1 and 4 ``. An application says them
+in its own words: the command line writes `--style-scale`. Anything else that is raised is a bug and keeps its
+traceback.
 """
 
-__all__ = ["ImpastoError"]
+__all__ = ["DivergedError", "ImpastoError", "InputError", "OptionError", "WeightsError"]
 
 
 class ImpastoError(ValueError):
     """A mistake the user can mend; its message is one line and says how."""
+
+
+class InputError(ImpastoError):
+    """A picture, a file or a name that cannot be used; give another."""
+
+
+class OptionError(ImpastoError):
+    """A setting out of its range, at odds with another one, or without effect in the method chosen."""
+
+
+class WeightsError(ImpastoError):
+    """Weights of a network that are missing, damaged, or belong to another network."""
+
+
+class DivergedError(ImpastoError):
+    """An optimisation whose loss overflows again and again; lower a weight or the learning rate."""

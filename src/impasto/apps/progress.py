@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from math import isfinite, log
 from typing import Protocol, Self
 
+from rich import progress as live
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impasto.apps.report import say
-from impasto.stylizers.core import Step
+from impasto.methods.stylizer import Progress
 
 __all__ = ["Bar", "Clock", "Display", "Lines", "Silent", "display", "summary"]
 
@@ -56,7 +56,7 @@ class Clock:
         self._last: float | None = None
         self._pace: float | None = None
 
-    def left(self, step: Step, full: int) -> float | None:
+    def left(self, step: Progress, full: int) -> float | None:
         """Seconds left after this step, towards a picture of `full` pixels; call it at every step.
 
         The first step, which also prepares, tells nothing yet. A coarse-to-fine method makes its first steps at
@@ -120,12 +120,12 @@ class Bar:
     """A live bar; it disappears when done."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[text]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
+        self._progress = live.Progress(
+            live.TextColumn("{task.description}"),
+            live.BarColumn(bar_width=None),
+            live.TextColumn("{task.fields[text]}", markup=False),
+            live.TimeElapsedColumn(),
+            live.TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
             expand=True,

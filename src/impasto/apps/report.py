@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,12 +10,11 @@ from pathlib import Path
 
 import typer
 
+from impasto.apps.cli.options import in_flags
+from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts, terminable
 from impasto.errors import ImpastoError
 
-__all__ = ["INTERRUPTED", "emit", "one_line", "printable", "reporting", "say"]
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+__all__ = ["emit", "one_line", "printable", "reporting", "say"]
 
 # What torch's allocators and drivers say; only some of them have an exception of their own.
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|not enough memory", re.I)
@@ -46,14 +44,15 @@ def printable(text: str) -> str:
 def reporting(debug: bool) -> Iterator[None]:
     """What goes wrong inside becomes one line on stderr and an exit code: 2 for what the user can mend, else 1.
 
-    The traceback is shown with `debug` only. Ctrl-C exits with `INTERRUPTED`. Raises `typer.Exit`.
+    The traceback is shown with `debug` only. Ctrl-C and SIGTERM exit with `INTERRUPTED`. Raises `typer.Exit`.
     """
     try:
-        yield
+        with terminable():
+            yield
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        no_more_interrupts()
         say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
@@ -64,7 +63,7 @@ def reporting(debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         message, code = _verdict(error)
-        say(f"error: {one_line(message)}")
+        say(f"error: {one_line(in_flags(message))}")
         raise typer.Exit(code) from None
 
 

@@ -1,39 +1,34 @@
 """What paints behind the studio: one worker, which makes the orders of a queue into pictures, step by step."""
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
 from impasto.apps.report import printable
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.orders import GIVEN_UP, BusyError, Glimpse, Order, PaintingError, Queue, Ticket, Work, check
-from impasto.apps.tables import learned_styles
 from impasto.errors import ImpastoError
-from impasto.plates import describe, draw, names
-from impasto.samples import sample
+from impasto.networks.header import EMBEDDED, learned_styles, network_header
+from impasto.pictures.samples import STYLES, sample
+from impasto.settings import Settings
 
 if TYPE_CHECKING:
-    from impasto.compose.methods import Networks
-    from impasto.compose.picture import Job
-    from impasto.stylizers.core import Step
+    from impasto.methods.stylizer import Progress
+    from impasto.networks.loaded import Networks
+    from impasto.pipeline import Job
 
 __all__ = ["BusyError", "Engine", "Glimpse", "Order", "PaintingError", "StyleCard", "Ticket"]
 
-_EMBEDDED = "painter"  # `impasto.nets.painter.PAINTER`, which would bring torch
 _PHOTO, _THUMBNAIL = "cat", 160
-# A plate takes seconds to draw in full detail: one pass, which reads statistics only, does with less of it.
-_PLATE_SIDES, _QUICK_SIDE = (256, 512, 1024), 512
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +58,7 @@ class Engine:
     leaving it closes. Raises `ImpastoError` for a network that cannot be read.
     """
 
-    def __init__(self, device: str = "auto", limits: Limits | None = None, network: str | Path = _EMBEDDED) -> None:
+    def __init__(self, device: str = "auto", limits: Limits | None = None, network: str | Path = EMBEDDED) -> None:
         self.limits = limits or Limits()
         self._device, self._network = device, network
         self._queue, self._ready = Queue(self.limits.waiting), threading.Event()
@@ -96,9 +91,15 @@ class Engine:
 
     def styles(self) -> list[StyleCard]:
         """The styles that can be ordered by name, learned ones first, then samples; at once."""
-        learned = _learned(self._network)
+        learned = self._learned()
         cards = [_card(name, note) for name, note in learned.items()]
-        return cards + [_card(name, None) for name in names() if name not in learned]
+        # A network that reads no picture paints in no other style than those it has learned.
+        others = STYLES if network_header(self._network).reads else ()
+        return cards + [_card(name, None) for name in others if name not in learned]
+
+    def _learned(self) -> dict[str, str]:
+        """The styles the network knows by name, with their notes."""
+        return {style.name: style.note for style in learned_styles(self._network)}
 
     def thumbnail(self, name: str) -> Image.Image:
         """A sample photo in that style, 160 px on its long side, from memory after the first time.
@@ -124,11 +125,11 @@ class Engine:
         """
         check(order, self.limits)
         by_vector = [card.name for card in self._known(order.styles) if not card.sample]
-        if by_vector and order.refine:
+        if by_vector and order.settings.refine:
             raise ImpastoError(
                 f"{by_vector[0]} is known by its vector only; drop the painting itself to refine with it"
             )
-        if by_vector and order.keep_color == "statistics":
+        if by_vector and order.settings.keep_color == "statistics":
             raise ImpastoError(
                 f"{by_vector[0]} is known by its vector only and cannot be recoloured like the photo; "
                 "keep the colours by luminance, or drop the painting itself"
@@ -199,37 +200,17 @@ class Engine:
         )
 
     def _job(self, order: Order) -> "Job":
-        from impasto.compose.methods import Networks
-        from impasto.compose.picture import plan
-        from impasto.stylizers.optimize import OptimizeConfig
+        from impasto.methods.base import instant
+        from impasto.networks.loaded import Networks
+        from impasto.pipeline import plan
 
         self._networks = self._networks or Networks()
-        cards = self._known(order.styles)
-        by_name = len(cards) == len(order.styles) and all(card.learned for card in cards)
-        method = "fast" if by_name and not order.refine and order.keep_color != "statistics" else "arbitrary"
-        side = round(order.size * order.style_scale) if order.refine else order.size
-        drawn = {card.name for card in cards if card.sample and method == "arbitrary"}
-        styles = [
-            style.image
-            if isinstance(style, Upload)
-            else _plate(style, side if order.refine else min(side, _QUICK_SIDE))
-            if style in drawn
-            else style
-            for style in order.styles
-        ]
-        return plan(
-            order.photo.image,
-            styles,
-            method=method,  # type: ignore[arg-type]
-            refine=order.refine,
-            blend=order.weights or None,
-            size=order.size,
-            keep_color=order.keep_color,  # type: ignore[arg-type]
-            device=self._device,
-            network=self._network,
-            config=OptimizeConfig(strength=order.strength, style_scale=order.style_scale),
-            networks=self._networks,
-        )
+        styles = [style.image if isinstance(style, Upload) else style for style in order.styles]
+        # To refine, a style has to be a picture: its name as the network learned it is of no use then.
+        learned = frozenset() if order.settings.refine else frozenset(self._learned())
+        method = instant(styles, order.settings, learned)
+        settings = order.settings.but(method=method, device=self._device, network=str(self._network))
+        return plan(order.photo.image, styles, settings, networks=self._networks)
 
     def _warm(self) -> None:
         """Both ways to paint, once, as small as can be."""
@@ -238,7 +219,7 @@ class Engine:
         ways: list[str | Upload] = [*learned[:1], photo]
         try:
             for style in ways:
-                self._once(Order(photo, (style,), size=64))
+                self._once(Order(photo, (style,), Settings(size=64)))
         except ImpastoError as error:  # a network that only knows names, say; an order will tell whom it concerns
             _log.warning("%s", error)
         except Exception:
@@ -255,7 +236,7 @@ class Engine:
     def _paint_thumbnail(self, name: str, thumbnail: "Future[Image.Image]") -> None:
         try:
             photo = Upload(sample(_PHOTO), _PHOTO)
-            self._settle(thumbnail, self._once(Order(photo, (name,), size=_THUMBNAIL)))
+            self._settle(thumbnail, self._once(Order(photo, (name,), Settings(size=_THUMBNAIL))))
         except Exception as error:
             self._thumbnails.pop(name, None)  # the next who asks may have more luck
             self._settle(thumbnail, _in_words(error))
@@ -270,41 +251,16 @@ class Engine:
                 thumbnail.set_result(outcome)
 
 
-def _learned(network: str | Path) -> dict[str, str]:
-    """The styles a network knows by name, with their notes: from the file's header, so that no torch is needed."""
-    if network == _EMBEDDED:
-        return {style.name: style.note for style in learned_styles()}
-    try:
-        with safe_open(str(network), framework="np") as file:
-            known = sorted(key.removeprefix("style.") for key in file.keys() if key.startswith("style."))  # noqa: SIM118
-            notes = json.loads((file.metadata() or {}).get("notes", "{}"))
-        return {name: str(notes.get(name, "")) for name in known}
-    except (SafetensorError, OSError, ValueError, AttributeError) as error:
-        raise ImpastoError(
-            f"{network} is not a network that can be read ({error}); give a file of impasto train"
-        ) from None
-
-
 def _card(name: str, note: str | None) -> StyleCard:
     """`note`: of the network that learned it; None for a style that is not learned."""
-    known = name in names()
+    known = name in STYLES
     title = name.replace("-", " ")
     return StyleCard(
-        name, title[:1].upper() + title[1:], describe(name) if known else note or "", note is not None, known
+        name, title[:1].upper() + title[1:], STYLES[name] if known else note or "", note is not None, known
     )
 
 
-def _plate(name: str, side: int) -> Image.Image:
-    """A sample plate with `side` pixels or, where there is no such drawing, the nearest number to it."""
-    return _drawn(name, next((each for each in _PLATE_SIDES if each >= side), _PLATE_SIDES[-1]))
-
-
-@lru_cache(maxsize=32)
-def _drawn(name: str, side: int) -> Image.Image:
-    return Image.fromarray((draw(name, side) * 255).round().astype("uint8"))
-
-
-def _glimpse(job: "Job", step: "Step", left: float | None) -> Glimpse:
+def _glimpse(job: "Job", step: "Progress", left: float | None) -> Glimpse:
     return Glimpse(job.finish(step), step.step, step.of, dict(step.losses), left, note=step.note)
 
 

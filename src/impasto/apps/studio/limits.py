@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import ImpastoError
-from impasto.picturefile import Array, decode, decoding
+from impasto.pictures.files import Array, decode, decoding
 
 __all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
 
@@ -36,7 +36,7 @@ class Limits:
     `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a picture it makes, in
     pixels. `styles`: at most so many blended. `steps`: of the optimiser (refine). `waiting`: orders in the queue,
     beyond the one worked at. `seconds`: of work at one order. `keep`: seconds that temporary files live.
-    `ImpastoError` for one that is not a whole number above 0 (`steps` and `waiting` may be 0).
+    `ImpastoError` for one that is not above 0 (`steps` and `waiting` may be 0) or, but for times, no whole number.
     """
 
     upload_bytes: int = 30_000_000
@@ -53,8 +53,15 @@ class Limits:
             value, least = getattr(self, field.name), 0 if field.name in ("steps", "waiting") else 1
             if not least <= value < float("inf"):
                 raise ImpastoError(f"the limit {field.name} must be {least} or more, not {value}")
+            if value != int(value) and field.type is int:
+                raise ImpastoError(f"the limit {field.name} must be a whole number, not {value}")
         if not 32 <= self.size <= 16384:
             raise ImpastoError(f"the largest size must be between 32 and 16384 px, not {self.size}")
+
+    @property
+    def highest(self) -> dict[str, int]:
+        """The settings of an order that are limited, and how far they may go."""
+        return {"size": self.size, "refine": self.steps}
 
 
 @dataclass(frozen=True, eq=False)

@@ -147,7 +147,7 @@ def step_words(step: int, of: int, left: float | None, ahead: int) -> str:
 
 def sentence(message: object) -> str:
     """A one-line message as a sentence."""
-    text = str(message).strip()
+    text = str(message).strip().replace("`", "")
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 

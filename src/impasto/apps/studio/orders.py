@@ -1,6 +1,5 @@
 """Orders, the queue they wait in, and the tickets through which they are watched. Nothing here paints."""
 
-import math
 import threading
 import weakref
 from collections import deque
@@ -12,13 +11,30 @@ from typing import Any
 from PIL import Image
 
 from impasto.apps.studio.limits import Limits, Upload
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, OptionError
+from impasto.settings import OPTIONS, Settings
 
-__all__ = ["GIVEN_UP", "BusyError", "Glimpse", "Order", "PaintingError", "Queue", "Ticket", "Work", "check"]
+__all__ = [
+    "GIVEN_UP",
+    "USUAL",
+    "VISITOR",
+    "BusyError",
+    "Glimpse",
+    "Order",
+    "PaintingError",
+    "Queue",
+    "Ticket",
+    "Work",
+    "check",
+]
 
 GIVEN_UP = "this picture was given up"
-_KEEP_COLOR = ("none", "luminance", "statistics")  # `impasto.compose.picture.KeepColor`, which would bring torch
 _SMALLEST = 32  # px, of a side that an encoder can read
+
+VISITOR = tuple(name for name, option in OPTIONS.items() if option.visitor)
+"""The settings that whoever visits may set; the others name files and devices of this machine, or take any time."""
+USUAL = Settings(size=768)
+"""Those of an order where nothing else is said."""
 
 
 class BusyError(ImpastoError):
@@ -33,53 +49,40 @@ class PaintingError(ImpastoError):
 class Order:
     """A picture to make.
 
-    `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture. `weights`: one for each,
-    0 or more, or none at all for equal ones. `strength`: 0 (the photo) to 1. `style_scale`: 0.1 to 4, more is
-    larger strokes. `keep_color`: `none`, `luminance` or `statistics`, as in `plan`. `size`: the long side in pixels,
-    32 to `Limits.size`; what the strokes' size makes of it may not pass twice that. `refine`: steps of the optimiser
-    after the one pass, 0 to `Limits.steps`. Checked by `Engine.place`.
+    `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture. `settings`: of those a
+    visitor may set (`VISITOR`), within the limits; what the strokes' size makes of the size may not pass twice
+    `Limits.size`. Checked by `Engine.place`.
     """
 
     photo: Upload
     styles: tuple[str | Upload, ...]
-    weights: tuple[float, ...] = ()
-    strength: float = 1.0
-    style_scale: float = 1.0
-    keep_color: str = "none"
-    size: int = 768
-    refine: int = 0
+    settings: Settings = USUAL
 
 
 def check(order: Order, limits: Limits) -> None:
-    """`ImpastoError` for what is outside its range or beyond the limits, in words for whoever ordered."""
-    if not 1 <= len(order.styles) <= limits.styles:
-        raise ImpastoError(f"choose from one to {limits.styles} styles, not {len(order.styles)}")
-    if order.weights and len(order.weights) != len(order.styles):
-        raise ImpastoError(f"{len(order.weights)} weights do not fit {len(order.styles)} styles; give one for each")
-    if not all(0 <= weight < math.inf for weight in order.weights) or (order.weights and not sum(order.weights) > 0):
-        raise ImpastoError("weights must be 0 or more, and one of them above 0")
-    if order.keep_color not in _KEEP_COLOR:
-        raise ImpastoError(f"keep_color must be one of {', '.join(_KEEP_COLOR)}")
-    ranges = {
-        "strength": (0, 1),
-        "style_scale": (0.1, 4),
-        "size": (_SMALLEST, limits.size),
-        "refine": (0, limits.steps),
-    }
-    for name, (low, high) in ranges.items():
-        if not low <= getattr(order, name) <= high:  # not a number is in no range
-            # Without the number: it may be too large to be written.
-            raise ImpastoError(f"{name} must be between {low} and {high}")
+    """`OptionError` for what is outside its range or beyond the limits, in words for whoever ordered."""
+    settings, styles = order.settings, order.styles
+    if not 1 <= len(styles) <= limits.styles:
+        raise OptionError(f"choose from one to {limits.styles} styles, not {len(styles)}")
+    if settings.blend is not None and len(settings.blend) != len(styles):
+        raise OptionError(f"{len(settings.blend)} weights do not fit {len(styles)} styles; give one for each")
+    foreign = next((name for name in settings.changed if name not in VISITOR), None)
+    if foreign is not None:
+        raise OptionError(f"`{foreign}` is the studio's own to choose; leave it out")
+    for name, high in limits.highest.items():
+        if getattr(settings, name) > high:
+            raise OptionError(f"`{name}` must be between {OPTIONS[name].low:g} and {high}")
     # One pass paints a copy of size / style_scale; the optimiser looks at paintings of size * style_scale.
-    worked = order.size * max(1 / order.style_scale, order.style_scale if order.refine else 0)
+    scale = settings.style_scale
+    worked = settings.size * max(1 / scale, scale if settings.refine else 0)
     if worked > 2 * limits.size:
-        raise ImpastoError(
-            f"strokes of {order.style_scale:g} at {order.size} px take work at {worked:.0f} px, and the limit is "
+        raise OptionError(
+            f"strokes of {scale:g} at {settings.size} px take work at {worked:.0f} px, and the limit is "
             f"{2 * limits.size}: choose a smaller picture, or strokes nearer to 1"
         )
-    width, height = (round(side * order.size / max(order.photo.image.size)) for side in order.photo.image.size)
+    width, height = (round(side * settings.size / max(order.photo.image.size)) for side in order.photo.image.size)
     if min(width, height) < _SMALLEST:
-        raise ImpastoError(
+        raise OptionError(
             f"the photo would be only {width} x {height} px, and each side needs {_SMALLEST}: choose a larger size"
         )
 
@@ -89,9 +92,9 @@ class Glimpse:
     """Where an order stands.
 
     `image`: the picture so far at the size ordered, None before the first step. `step` of `of`: 0 of 0 before it.
-    `losses`: as in `Step`, empty in one pass. `left`: seconds to go, None where not known. `ahead`: orders before this
-    one, while it waits. `done`: there is no more to come; then `recipe` is how the picture was made. `note`: something
-    to tell, such as why it ended early.
+    `losses`: as in `Progress`, empty in one pass. `left`: seconds to go, None where not known. `ahead`: orders before
+    this one, while it waits. `done`: there is no more to come; then `recipe` is how the picture was made. `note`:
+    something to tell, such as why it ended early.
     """
 
     image: Image.Image | None = None

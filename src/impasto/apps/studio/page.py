@@ -12,15 +12,17 @@ from typing import Any
 import gradio as gr
 
 from impasto.apps.studio import look
+from impasto.apps.studio.controls import percent, with_settings
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Upload
 from impasto.apps.studio.look import Tile
-from impasto.apps.studio.orders import Glimpse
+from impasto.apps.studio.orders import USUAL, Glimpse
 from impasto.apps.studio.shelf import Shelf
-from impasto.apps.studio.visit import KeepColor, Settings, Visit, Visits
+from impasto.apps.studio.visit import Choice, Visit, Visits
 from impasto.errors import ImpastoError
-from impasto.samples import sample, sample_names
+from impasto.pictures.samples import sample, sample_names
+from impasto.settings import OPTIONS
 
 __all__ = ["mount", "page"]
 
@@ -33,7 +35,8 @@ _FRAME = 0.4  # seconds between pictures sent while refining: each one costs the
 _LOOKS = 300  # seconds that a page waits for thumbnails
 _REFINE = 60  # steps, unless told otherwise
 _SIZES = (512, 768, 1024, 1536, 2048)
-_COLORS = [("Of the painting", "none"), ("Of the photo", "luminance"), ("The photo's palette", "statistics")]
+# What the page calls what may be chosen; see `Settings.keep_color`.
+_COLORS = {"none": "Of the painting", "luminance": "Of the photo", "statistics": "The photo's palette"}
 
 
 def page(engine: Engine, root: Path) -> gr.Blocks:
@@ -161,13 +164,17 @@ class _Page:
         sizes = [size for size in _SIZES if size <= self.limits.size] or [self.limits.size]
         with gr.Column(elem_id="tune"):
             _html("<h2>Adjust</h2>")
-            self.strength = gr.Slider(0, 100, 100, step=5, label="Strength", buttons=[], elem_id="strength")
-            self.scale = gr.Slider(25, 200, 100, step=5, label="Stroke size", buttons=[], elem_id="scale")
-            self.keep = gr.Radio(_COLORS, value="none", label="Colours", elem_id="keep")
+            self.strength = gr.Slider(
+                *percent(OPTIONS["strength"]), step=5, label="Strength", buttons=[], elem_id="strength"
+            )
+            strokes = percent(OPTIONS["style_scale"], low=25, high=200)
+            self.scale = gr.Slider(*strokes, step=5, label="Stroke size", buttons=[], elem_id="scale")
+            colors = [(_COLORS[each], each) for each in OPTIONS["keep_color"].choices]
+            self.keep = gr.Radio(colors, value=USUAL.keep_color, label="Colours", elem_id="keep")
             with gr.Accordion("More", open=False):
                 self.size = gr.Dropdown(
                     [(f"{size} pixels", size) for size in sizes],
-                    value=768 if 768 in sizes else sizes[-1],
+                    value=USUAL.size if USUAL.size in sizes else sizes[-1],
                     label="Size, long side",
                     elem_id="size",
                 )
@@ -203,7 +210,7 @@ class _Page:
         self.stop.click(self.enough, None, None, show_progress="hidden", api_visibility="private")
         self.history.select(self.look_back, None, **press)
         self.again.click(self.reuse, None, **hidden)
-        gr.events.api(self.stylize, api_name="stylize", concurrency_limit=None)
+        gr.events.api(with_settings(self.stylize), api_name="stylize", concurrency_limit=None)
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
         """The styles' thumbnails, as they are painted; for the first visitor only it takes a while."""
@@ -299,28 +306,18 @@ class _Page:
     def reuse(self, request: gr.Request) -> Iterator[Update]:
         """Set everything as it was for the picture shown, and paint the photo of now."""
         visit = self.visit(request)
-        settings = visit.recall()
-        values = settings.controls(self.limits.styles)
-        yield {**dict(zip(self.controls, values, strict=True)), self.mix: len(settings.styles) > 1}
+        choice = visit.recall()
+        values = choice.controls(self.limits.styles)
+        yield {**dict(zip(self.controls, values, strict=True)), self.mix: len(choice.styles) > 1}
         yield from self.paint(visit, tuple(values))
 
-    def stylize(
-        self,
-        photo: dict[str, Any],
-        styles: list[Any],
-        weights: list[float] = [],  # noqa: B006
-        strength: float = 1.0,
-        style_scale: float = 1.0,
-        keep_color: KeepColor = "none",
-        size: int = 768,
-        refine: int = 0,
-    ) -> dict[str, Any]:
+    def stylize(self, photo: dict[str, Any], styles: list[Any], **settings: Any) -> dict[str, Any]:
         """A picture, for Gradio's client: `photo` and the paintings among `styles` are files, other styles names."""
         visit = self.visits.passing()
         try:
             keys = visit.take(photo, styles)
-            settings = Settings(keys, tuple(weights), strength, style_scale, keep_color, size)
-            for _ in visit.paint(self.engine, settings, refine=refine):
+            refine = int(settings.pop("refine", 0))
+            for _ in visit.paint(self.engine, Choice(keys, USUAL.but(**settings)), refine=refine):
                 pass
             return gr.FileData(path=str(visit.made)).model_dump()
         except ImpastoError as error:
@@ -334,8 +331,8 @@ class _Page:
         if visit.photo is None or not visit.chosen:
             return
         yield {self.status: look.progress("Getting ready to refine ..." if refine else "Painting ...")}
-        settings, shown = Settings.read(visit.chosen, controls), 0.0
-        for glimpse in visit.paint(self.engine, settings, refine=refine):
+        choice, shown = Choice.read(visit.chosen, controls), 0.0
+        for glimpse in visit.paint(self.engine, choice, refine=refine):
             if glimpse.done:
                 yield self.resting(visit, glimpse.note)
                 return
@@ -373,7 +370,7 @@ class _Page:
             return {**update, self.status: look.progress(note)}
         hint = self.shelf.unrefinable(visit.chosen)
         width, height = kept.size
-        words = f"{self.shelf.titles(kept.settings.styles)}, {width} x {height} pixels." + (
+        words = f"{self.shelf.titles(kept.choice.styles)}, {width} x {height} pixels." + (
             f" {look.sentence(note)}" if note else ""
         )
         return {

@@ -61,7 +61,7 @@ class Shelf:
 
     def past(self, visit: Visit) -> str:
         """HTML: the visit's pictures, the newest first."""
-        made = [Tile(key, self.titles(kept.settings.styles), kept.thumb) for key, kept in visit.history.items()]
+        made = [Tile(key, self.titles(kept.choice.styles), kept.thumb) for key, kept in visit.history.items()]
         return look.tiles("Pictures of this visit", reversed(made))
 
     def title(self, key: str) -> str:

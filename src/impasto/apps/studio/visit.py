@@ -7,18 +7,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.limits import Limits, Upload, open_upload
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
-from impasto.apps.studio.orders import BusyError, Glimpse, Order, Ticket
+from impasto.apps.studio.orders import USUAL, BusyError, Glimpse, Order, Ticket
 from impasto.errors import ImpastoError
-from impasto.picturefile import recipe_options
+from impasto.pictures.files import recipe_options
+from impasto.settings import Settings
 
-__all__ = ["KeepColor", "Kept", "Painting", "Settings", "Visit", "Visits"]
-
-KeepColor = Literal["none", "luminance", "statistics"]
+__all__ = ["Choice", "Kept", "Painting", "Visit", "Visits"]
 
 _PICTURES = 24  # of one visit that are kept; the oldest go
 _PAINTINGS = 12
@@ -26,27 +25,27 @@ _VISITS = 64  # at a time: whoever calls names the session, so that there could 
 
 
 @dataclass(frozen=True)
-class Settings:
+class Choice:
     """How a picture is to be made; `styles` are names of styles or keys of the visit's own paintings."""
 
     styles: tuple[str, ...] = ()
-    weights: tuple[float, ...] = ()
-    strength: float = 1.0
-    style_scale: float = 1.0
-    keep_color: KeepColor = "none"
-    size: int = 768
+    settings: Settings = USUAL
 
     @classmethod
     def read(cls, styles: Sequence[str], controls: Sequence[Any]) -> Self:
         """From the values of the page's controls, as `controls` gives them."""
         strength, scale, keep_color, size, *weights = controls
-        several = tuple(weight / 100 for weight in weights[: len(styles)]) if len(styles) > 1 else ()
-        return cls(tuple(styles), several, strength / 100, scale / 100, keep_color, size)
+        several = tuple(weight / 100 for weight in weights[: len(styles)]) if len(styles) > 1 else None
+        settings = Settings(
+            blend=several, strength=strength / 100, style_scale=scale / 100, keep_color=keep_color, size=size
+        )
+        return cls(tuple(styles), settings)
 
     def controls(self, most: int) -> list[Any]:
         """The values of the page's controls: strength and stroke size in percent, colours, size, `most` weights."""
-        weights = [*(round(100 * weight) for weight in self.weights), *[50] * most][:most]
-        return [round(100 * self.strength), round(100 * self.style_scale), self.keep_color, self.size, *weights]
+        said = self.settings
+        weights = [*(round(100 * weight) for weight in said.blend or ()), *[50] * most][:most]
+        return [round(100 * said.strength), round(100 * said.style_scale), said.keep_color, said.size, *weights]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ class Kept:
     """
 
     file: Path
-    settings: Settings
+    choice: Choice
     refined: bool
     before: str
     after: str
@@ -132,7 +131,7 @@ class Visit:
             raise ImpastoError(f"the studio mixes up to {self.limits.styles} styles; press one of them to let it go")
         self.chosen = wanted
 
-    def paint(self, engine: Engine, settings: Settings, *, refine: int = 0) -> Iterator[Glimpse]:
+    def paint(self, engine: Engine, choice: Choice, *, refine: int = 0) -> Iterator[Glimpse]:
         """Order a picture and watch it come about; a later call whose order is taken on ends an earlier one, silently.
 
         The last glimpse's picture is kept in the history. Raises `ImpastoError` where there is no photo or no style,
@@ -141,24 +140,15 @@ class Visit:
         photo, before = self.photo, self.before
         if photo is None:
             raise ImpastoError("drop a photo first, or take a sample")
-        styles = tuple(self.paintings[key].upload if key in self.paintings else key for key in settings.styles)
-        order = Order(
-            photo,
-            styles,
-            settings.weights,
-            strength=settings.strength,
-            style_scale=settings.style_scale,
-            keep_color=settings.keep_color,
-            size=settings.size,
-            refine=refine,
-        )
+        styles = tuple(self.paintings[key].upload if key in self.paintings else key for key in choice.styles)
+        order = Order(photo, styles, choice.settings.but(refine=refine))
         ticket = self._instead(engine, order)
         try:
             for glimpse in ticket:
                 if ticket is not self._ticket:
                     return
                 if glimpse.done and glimpse.image is not None:
-                    self._keep(self._kept(glimpse, settings, before, refined=refine > 0))
+                    self._keep(self._kept(glimpse, choice, before, refined=refine > 0))
                 yield glimpse
         except ImpastoError:
             if ticket is self._ticket:
@@ -191,14 +181,14 @@ class Visit:
         if self._ticket is not None:
             self._ticket.stop()
 
-    def _kept(self, glimpse: Glimpse, settings: Settings, before: str, *, refined: bool) -> Kept:
+    def _kept(self, glimpse: Glimpse, choice: Choice, before: str, *, refined: bool) -> Kept:
         image = glimpse.image
         assert image is not None
         file = self.folder / f"impasto-{secrets.token_hex(3)}.png"
-        # Not `impasto.image.save_picture`, which brings torch, and the page can be opened before that is there.
+        # Not `save_picture`, which brings torch, and the page can be opened before that is there.
         image.save(file, **recipe_options("PNG", glimpse.recipe))
         after, thumb = data_url(image, PREVIEW), data_url(image, THUMBNAIL)
-        return Kept(file, settings, refined, before, after, thumb, image.size)
+        return Kept(file, choice, refined, before, after, thumb, image.size)
 
     def _keep(self, kept: Kept) -> None:
         """Add to the history; a picture that only a slider sets apart takes the place of the last one."""
@@ -237,12 +227,12 @@ class Visit:
             raise ImpastoError("this picture is no longer kept; paint it again")
         self.shown = key
 
-    def recall(self) -> Settings:
-        """Choose the styles of the picture looked at again; its settings."""
+    def recall(self) -> Choice:
+        """Choose the styles of the picture looked at again, and how it was made."""
         if self.kept is None:
             raise ImpastoError("there is no picture yet; make one first")
-        self.chosen = list(self.kept.settings.styles)
-        return self.kept.settings
+        self.chosen = list(self.kept.choice.styles)
+        return self.kept.choice
 
     def thumbs(self) -> dict[str, str]:
         """The visit's own paintings, small, by key."""
@@ -310,4 +300,4 @@ class Visits:
 
 
 def _kin(kept: Kept) -> object:
-    return kept if kept.refined else (kept.before, kept.settings.styles)
+    return kept if kept.refined else (kept.before, kept.choice.styles)

@@ -8,6 +8,7 @@ import base64
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from io import BytesIO
 from typing import Any
 
@@ -15,23 +16,24 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from impasto.apps.options import numbers
 from impasto.apps.report import one_line, printable
 from impasto.apps.studio.engine import BusyError, Engine, Glimpse, Order, PaintingError, Ticket
 from impasto.apps.studio.limits import Limits, TooLargeError, Upload, open_upload
+from impasto.apps.studio.orders import USUAL, VISITOR
 from impasto.errors import ImpastoError
-from impasto.picturefile import recipe_options
+from impasto.pictures.files import recipe_options
+from impasto.settings import Settings
 
-__all__ = ["Gate", "api"]
+__all__ = ["Gate", "api", "form_schema"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-_HEALTH = "/api/v1/health"
-_NUMBERS: dict[str, type[int] | type[float]] = {"strength": float, "style_scale": float, "size": int, "refine": int}
-_FIELDS = ("photo", "style", "weights", "keep_color", *_NUMBERS)
+_API = "/api/v1"
+_HEALTH = f"{_API}/health"
+_FIELDS = ("photo", "style", *VISITOR)
 _FIELD_BYTES = 10_000  # of a field that is no file, and of all that frames the parts of a form
 _RETRY = {"Retry-After": "5"}
 _PATIENCE = 120.0  # seconds that a form may take to arrive: it holds one of few places meanwhile
@@ -40,19 +42,29 @@ _PATIENCE = 120.0  # seconds that a form may take to arrive: it holds one of few
 def api(engine: Engine) -> FastAPI:
     """`POST /api/v1/stylize`, `GET /api/v1/styles` and `GET /api/v1/health`, painting with `engine`.
 
-    `stylize` takes a form: `photo`, a file; `style`, a file or the name of a style, as often as there are styles;
-    `weights`, one for each with commas between; `strength`, `style_scale`, `keep_color`, `size`, `refine` as in
-    `Order`. It answers with the picture as PNG, its recipe inside. Errors are `{"error": "one line"}`: 400 for what can
-    be mended, 408 for a form that takes too long to arrive, 413 for too much, 429 for too many requests at once, 503
-    for a full queue, 500 for the studio's own. What is worth telling beside the picture is in the header
-    `Impasto-Note`. A client that goes away takes its order along.
+    `stylize` takes a form: `photo`, a file; `style`, a file or the name of a style, as often as there are styles; and
+    the settings that visitors may set. `GET /api/v1/openapi.json` has all of them with their ranges. It answers
+    with the picture as PNG, its recipe inside. Errors are `{"error": "one line"}`: 400 for what can be mended, 408 for
+    a form that takes too long to arrive, 413 for too much, 429 for too many requests at once, 503 for a full queue,
+    500 for the studio's own. What is worth telling beside the picture is in the header `Impasto-Note`. A client that
+    goes away takes its order along.
     """
     # No pages about the API: FastAPI's would fetch their scripts from elsewhere.
-    app = FastAPI(title="impasto", docs_url=None, redoc_url=None, openapi_url=None)
-    desk = _Desk(engine)
-    app.add_api_route("/api/v1/stylize", desk.stylize, methods=["POST"], response_model=None)
+    version = metadata.version("impasto")
+    app = FastAPI(title="impasto", version=version, docs_url=None, redoc_url=None, openapi_url=f"{_API}/openapi.json")
+    desk, schema = _Desk(engine), form_schema(engine.limits)
+    app.add_api_route(
+        f"{_API}/stylize",
+        desk.stylize,
+        methods=["POST"],
+        response_model=None,
+        summary="A photo in the style of one painting or several",
+        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}},
+        responses={200: {"content": {"image/png": {}}, "description": "The picture, its recipe inside"}},
+        response_class=Response,
+    )
 
-    @app.get("/api/v1/styles", response_model=None)
+    @app.get(f"{_API}/styles", response_model=None)
     def styles() -> list[dict[str, object]]:
         return [asdict(card) | {"refinable": card.refinable} for card in engine.styles()]
 
@@ -65,6 +77,25 @@ def api(engine: Engine) -> FastAPI:
 
     app.add_exception_handler(400, refused)  # a form that is none
     return app
+
+
+def form_schema(limits: Limits) -> dict[str, Any]:
+    """The form of `stylize` as OpenAPI has it: its files, and the settings of visitors with their ranges here."""
+    known = Settings.model_json_schema()["properties"]
+    fields = {name: {key: value for key, value in known[name].items() if key not in _OURS} for name in VISITOR}
+    for name, high in limits.highest.items():
+        fields[name] |= {"maximum": high}
+    for name in VISITOR:
+        fields[name] |= {"default": getattr(USUAL, name)}
+    # In a form a list is a text with commas between its entries.
+    fields["blend"] = {"type": "string", "description": fields["blend"]["description"], "example": "0.7,0.3"}
+    file = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP"}
+    styles = {"type": "array", "items": {"anyOf": [file, {"type": "string"}]}, "maxItems": limits.styles}
+    styles["description"] = "files, or names of styles"
+    return {"type": "object", "required": ["photo", "style"], "properties": {"photo": file, "style": styles, **fields}}
+
+
+_OURS = ("group", "shown", "visitor", "title")  # of a field, but nobody's business over HTTP
 
 
 class _GoneError(Exception):
@@ -166,24 +197,12 @@ def _order(form: Iterable[tuple[str, str | _File]], limits: Limits) -> Order:
         elif name == "style":
             styles.append(value if isinstance(value, str) else value.opened(limits))
         elif isinstance(value, str):
-            others[name] = _value(name, value)
+            others[name] = value
         else:
             raise ImpastoError(f"{name} is no file")
     if not photos or not styles:
         raise ImpastoError(f"the field {'style' if photos else 'photo'} is missing")
-    return Order(photos[0], tuple(styles), **others)
-
-
-def _value(name: str, text: str) -> object:
-    if name == "weights":
-        return numbers(text, name)
-    if name not in _NUMBERS:
-        return text
-    try:
-        return _NUMBERS[name](text)
-    except ValueError:
-        kind = "whole number" if _NUMBERS[name] is int else "number"
-        raise ImpastoError(f"{name} must be a {kind}, not {printable(text[:80])!r}") from None
+    return Order(photos[0], tuple(styles), USUAL.but(**others))
 
 
 async def _last(request: Request, ticket: Ticket) -> Glimpse:

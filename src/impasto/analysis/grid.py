@@ -1,0 +1,201 @@
+"""Many pictures of one pair, side by side: style layers against the content/style ratio, or one dial turned.
+
+The grid of Gatys et al. 2015 (arXiv:1508.06576), figure 3: rows match ever more style layers, columns weigh the
+photo's content ever more, from texture to photo.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from impasto.analysis.reconstruct import growing, style_distance
+from impasto.analysis.sheets import Cell, Task, Work, open_cell, settings_of, title_of
+from impasto.analysis.usual import GRID_SIZE
+from impasto.errors import OptionError
+from impasto.layers import STYLE_LAYERS
+from impasto.losses.content import relative_content_loss
+from impasto.methods.optimize import PixelOptimizer
+from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.pictures.image import Source, resize
+from impasto.settings import Settings
+
+__all__ = ["DIALS", "Value", "dial", "ratio_grid", "ratios", "read_values", "sweep"]
+
+Value: TypeAlias = float | int | str
+
+# What may be turned, its type, and where along it there is something to see.
+DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingProxyType(
+    {
+        "content_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
+        "init": (str, ("content", "noise")),
+        "learning_rate": (float, ()),
+        "optimizer": (str, ("adam", "lbfgs")),
+        "preset": (str, ()),
+        "seed": (int, (0, 1, 2, 3)),
+        "steps": (int, (10, 30, 100, 300)),
+        "strength": (float, (0.0, 0.25, 0.5, 0.75, 1.0)),
+        "style_scale": (float, (0.5, 0.75, 1.0, 1.5, 2.0)),
+        "style_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
+        "tv_weight": (float, (0.0, 0.1, 1.0, 10.0)),
+    }
+)
+
+# The paper's columns, in units of its usual ratio.
+_AROUND = (0.01, 0.1, 1.0, 10.0)
+
+
+def dial(over: str) -> str:
+    """`style-scale` -> `style_scale`; `ImpastoError`, with those there are, for what cannot be turned."""
+    name = over.replace("-", "_")
+    if name not in DIALS:
+        known = ", ".join(each.replace("_", "-") for each in DIALS)
+        raise OptionError(f"a grid cannot go over {over!r}; choose one of {known}")
+    return name
+
+
+def read_values(over: str, text: str) -> tuple[Value, ...]:
+    """`0.5,1,2` as values of that dial; `ImpastoError` for what is none."""
+    kind, _ = DIALS[dial(over)]
+    try:
+        found = tuple(kind(word.strip()) for word in text.split(","))
+    except ValueError:
+        found = ("",)
+    if any(value == "" or (isinstance(value, float) and not math.isfinite(value)) for value in found):
+        raise OptionError(f"`values` of {over} takes {kind.__name__} values with commas between them, not {text!r}")
+    return found
+
+
+def ratios(settings: Settings) -> tuple[float, ...]:
+    """Four content/style ratios around the preset's own, powers of ten: figure 3's 1e-5 to 1e-2 for `gatys2015`."""
+    middle: float = 10.0 ** round(math.log10(_own_ratio(settings)))
+    return tuple(float(f"{middle * each:.6g}") for each in _AROUND)
+
+
+def _own_ratio(settings: Settings) -> float:
+    recipe = settings.but(content_weight=1.0).resolved(start=True)
+    if recipe.style_weight == 0:
+        raise OptionError("`style_weight` is 0; a ratio to it needs more")
+    return recipe.content_weight / recipe.style_weight
+
+
+def ratio_grid(
+    photo: Source,
+    painting: Source,
+    values: Sequence[float] = (),
+    layers: Sequence[str] = STYLE_LAYERS,
+    *,
+    encoder: Encoder,
+    size: int = GRID_SIZE,
+    settings: Settings | None = None,
+) -> Work:
+    """Rows: growing sets of style `layers`. Columns: content/style ratios `values` (alpha/beta), by default `ratios`.
+
+    Gatys et al. 2015, figure 3. `settings` holds for every cell but for its style layers and content weight. The
+    numbers of a cell: `content`, the mean of `||F - P||^2 / ||P||^2` over the content layers, and `style`, the mean
+    of `||G - A||^2 / ||A||^2` over all of `layers`, whichever of them the cell was made with. Raises `ImpastoError`,
+    long work not yet begun, for whatever does not fit.
+    """
+    settings = settings or Settings(init="content")
+    values = tuple(values) or ratios(settings)
+    if any(not 0 <= value < float("inf") for value in values):
+        raise OptionError(f"ratios must be 0 or more, not {', '.join(f'{value:g}' for value in values)}")
+    own, names = _own_ratio(settings), tuple(dict.fromkeys(encoder.canonical(layers)))
+    if not names:
+        raise OptionError("name at least one style layer (impasto layers lists them)")
+    sets = growing(names)
+    cells = [[settings.but(style_layers=used, content_weight=value / own) for value in values] for _, used in sets]
+    labels = tuple(f"content / style\n{value:g}" for value in values)
+    base = settings.but(style_layers=names)
+    return _work(photo, painting, tuple(label for label, _ in sets), labels, cells, base, encoder, size)
+
+
+def sweep(
+    photo: Source,
+    painting: Source,
+    over: str,
+    values: Sequence[Value] = (),
+    *,
+    encoder: Encoder,
+    size: int = GRID_SIZE,
+    settings: Settings | None = None,
+) -> Work:
+    """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in `ratio_grid`.
+
+    Raises `ImpastoError`, long work not yet begun, for whatever does not fit.
+    """
+    settings, name = settings or Settings(init="content"), dial(over)
+    values = tuple(values) or DIALS[name][1]
+    if not values:
+        raise OptionError(f"say which `values` of {over}: A,B,C")
+    cells = [[settings.but(**{name: value}) for value in values]]
+    labels = tuple(f"{name.replace('_', ' ')}\n{value if isinstance(value, str) else f'{value:g}'}" for value in values)
+    base = settings.but(style_layers=settings.style_layers or STYLE_LAYERS)
+    return _work(photo, painting, ("",), labels, cells, base, encoder, size)
+
+
+def _work(
+    photo: Source,
+    painting: Source,
+    rows: tuple[str, ...],
+    columns: tuple[str, ...],
+    cells: Sequence[Sequence[Settings]],
+    base: Settings,
+    encoder: Encoder,
+    size: int,
+) -> Work:
+    """The photo and the painting stand at the right end. `base` says which layers are measured."""
+    content = open_cell(photo, size)
+    scales = sorted({settings.style_scale for row in cells for settings in row} | {1.0})
+    paintings = {scale: open_cell(painting, max(SMALLEST, round(size * scale))) for scale in scales}
+    measure = _measure(content.image, paintings[1.0].image, PixelOptimizer(encoder, base))
+
+    def task(row: int, column: int, settings: Settings) -> Task:
+        optimizer = PixelOptimizer(encoder, settings)
+        style = optimizer.prepare(paintings[settings.style_scale].image)
+        return Task(row, column, "", optimizer.recipe.steps, lambda: optimizer.render(content.image, style), measure)
+
+    tasks = tuple(task(r, c, settings) for r, row in enumerate(cells) for c, settings in enumerate(row))
+    below = len(rows) > 1
+    given = (
+        Cell(0, len(columns), content.image, "photo"),
+        Cell(int(below), len(columns) + int(not below), _beside(paintings[1.0].image, content.image), "painting"),
+    )
+    return Work(
+        f"{title_of(photo)} in the style of {title_of(painting)}, by {encoder.name}",
+        rows,
+        (*columns, *("",) * (1 if below else 2)),
+        given,
+        tasks,
+        settings_of("grid", encoder, content.image, *(paintings[scale].image for scale in scales))
+        | {"cells": [[settings.dump() for settings in row] for row in cells], "measured": base.dump()},
+        tuple(dict.fromkeys(note for picture in (content, *paintings.values()) for note in picture.notes)),
+    )
+
+
+def _beside(picture: Tensor, other: Tensor) -> Tensor:
+    """The picture made to fit into the other's size, in its own aspect."""
+    height, width = picture.shape[-2:]
+    factor = min(other.shape[-2] / height, other.shape[-1] / width)
+    return resize(picture, (max(1, round(height * factor)), max(1, round(width * factor))))
+
+
+def _measure(photo: Tensor, painting: Tensor, base: PixelOptimizer) -> Callable[[Tensor], Mapping[str, float]]:
+    """Distances to photo and painting that are the same for all cells, so that they compare."""
+    encoder, held, layers = base.encoder, base.recipe.content_layers, base.recipe.style_layers
+    # The painting as an optimiser sees it at style scale 1.
+    factor = max(photo.shape[-2:]) / max(painting.shape[-2:])
+    height, width = (max(SMALLEST, round(side * factor)) for side in painting.shape[-2:])
+    aim = resize(painting, (height, width))
+
+    @torch.no_grad()
+    def measure(found: Tensor) -> Mapping[str, float]:
+        there = found.to(encoder.device)
+        ours, theirs = encoder.features(there, held), encoder.features(photo.to(encoder.device), held)
+        content = torch.stack([relative_content_loss(ours[layer], theirs[layer]) for layer in held]).mean()
+        return {"content": content.item(), "style": style_distance(encoder, there, aim.to(encoder.device), layers)}
+
+    return measure

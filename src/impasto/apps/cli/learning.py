@@ -1,0 +1,132 @@
+"""One more style for a network that is there: its vector alone is learned, and kept in the user's own bank."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import typer
+from torch import Tensor
+
+from impasto.apps.cli.training import pictures, tell
+from impasto.apps.interrupt import INTERRUPTED, no_more_interrupts
+from impasto.apps.progress import Display, display
+from impasto.apps.report import say
+from impasto.errors import ImpastoError
+from impasto.home import own_bank
+from impasto.networks.checkpoint import PAINTER, Painter, load_painter
+from impasto.networks.style_bank import Bank, check_name
+from impasto.networks.weights import best_dtype, load_encoder, pick_device
+from impasto.pictures.image import Picture, open_picture
+from impasto.pictures.samples import sample, sample_names
+from impasto.pictures.sources import open_source
+from impasto.training.bank import BankConfig, BankTask
+from impasto.training.processes import processes
+from impasto.training.run import train
+
+__all__ = ["Lesson", "learn"]
+
+_PHOTO = 432  # long side in px of a sample photo: a short side of about 288, as pictures of folders are kept
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A painting (a file or a sample style's name) and what to call it; folders of photos, or none for the samples.
+
+    `replace`: whether a style of that name may be there already.
+    """
+
+    painting: str
+    name: str
+    content: tuple[str, ...] = ()
+    network: str = PAINTER
+    replace: bool = False
+
+
+def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool) -> None:
+    """Learn a style and print its name on stdout; `config` is for `BankConfig`.
+
+    Ctrl-C finishes the step, keeps the vector so far and raises `typer.Exit(130)`; before the first step it keeps
+    nothing. Raises `ImpastoError`, long work not yet begun, for anything that does not fit.
+    """
+    check_name(lesson.name)
+    if processes().world > 1:
+        raise ImpastoError("impasto learn runs in one process; start it without a launcher")
+    painter = load_painter(lesson.network, device="cpu", dtype=torch.float32)
+    known = (*painter.bank.names, *_own(painter).names)
+    if lesson.name in known and not lesson.replace:
+        raise ImpastoError(f"a style is called {lesson.name} already; choose another --name, or add --replace")
+    settings = _settings(config, device)
+    done, interrupted = 0, False
+    try:
+        with display(quiet) as show, TemporaryDirectory(prefix="impasto-") as folder:
+            task = _task(lesson, painter, settings, show)
+            for record in train(task, checkpoint=Path(folder) / "checkpoint", device=device, every=settings.steps):
+                tell(record, show)
+                done = record.step
+    except KeyboardInterrupt:
+        # There is only the way out left, and what was learned is to be saved whole.
+        no_more_interrupts()
+        interrupted = True
+        if done == 0:
+            say("interrupted before the first step; nothing was learned")
+            raise typer.Exit(INTERRUPTED) from None
+        say(f"interrupted at step {done} of {settings.steps}; what was learned so far is kept")
+    vector = task.bank().vector(lesson.name)
+    # Read anew: another lesson may have ended in the meantime.
+    bank = _own(painter).learned(lesson.name, vector, f"learned from {Path(lesson.painting).name}")
+    bank.save(own_bank())
+    if not quiet:
+        where = () if lesson.network == PAINTER else ("--network", lesson.network)
+        command = ("impasto", "stylize", "PHOTO", "--style", lesson.name, "--method", "fast", *where)
+        say(f"use it: {shlex.join(command)}")
+    print(lesson.name, flush=True)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _settings(config: Mapping[str, Any], device: str) -> BankConfig:
+    native = best_dtype(pick_device(device)) == torch.bfloat16
+    # So few steps cannot spend a hundred on warming up.
+    own = {"precision": "bfloat16" if native else "float32", "warmup": max(1, config.get("steps", 0) // 10)}
+    return BankConfig(**{**own, **config, "vectors_only": True})
+
+
+def _own(painter: Painter) -> Bank:
+    """The user's bank, empty at first; its folder is made. `ImpastoError` if it is not for this network."""
+    path = own_bank()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImpastoError(f"cannot make the folder {path.parent} ({error.strerror}); set IMPASTO_HOME") from error
+    if not os.access(path.parent, os.W_OK):
+        raise ImpastoError(f"{path.parent} is write-protected; set IMPASTO_HOME to another folder")
+    bank = Bank.load(path) if path.is_file() else Bank(painter.bank.network)
+    if bank.vectors and bank.network != painter.bank.network:
+        raise ImpastoError(
+            f"the styles in {path} were learned for another network; move it away, or set IMPASTO_HOME anew"
+        )
+    return bank if bank.vectors else Bank(painter.bank.network)
+
+
+def _task(lesson: Lesson, painter: Painter, settings: BankConfig, show: Display) -> BankTask:
+    encoder = load_encoder(painter.encoder, device="cpu", dtype=torch.float32)
+    painting = open_source(lesson.painting, 4 * settings.crop)
+    for note in painting.notes:
+        show.note(note)
+    photos = pictures(lesson.content, show) if lesson.content else _samples(show)
+    return BankTask(encoder, photos, {lesson.name: _bytes(painting)}, settings, start=painter)
+
+
+def _samples(show: Display) -> Sequence[Tensor]:
+    show.note(f"learning on the sample photos ({', '.join(sample_names())}); --content FOLDER takes others")
+    return [_bytes(open_picture(sample(name), size=_PHOTO)) for name in sample_names()]
+
+
+def _bytes(picture: Picture) -> Tensor:
+    """uint8 `(3, H, W)`."""
+    return (picture.image[0] * 255).round().to(torch.uint8)

@@ -1,0 +1,231 @@
+"""`impasto` on the command line. Anything heavy is imported by the command that needs it."""
+
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from impasto.apps.cli import measure as cli_measure
+from impasto.apps.cli import see as cli_see
+from impasto.apps.cli import serve as cli_serve
+from impasto.apps.cli import train as cli_train
+from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
+from impasto.apps.report import one_line, reporting, say
+from impasto.networks.memory import keep_freed_memory
+from impasto.settings import OPTIONS, Settings
+
+__all__ = ["app", "main"]
+
+# Sample names, see `impasto styles`.
+DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
+
+app = typer.Typer(
+    name="impasto",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.add_typer(cli_train.train, name="train")
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The picture to write: .png .jpg .webp .tiff or .avif; CONTENT-STYLE.png here if not given.",
+    ),
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"impasto {metadata.version('impasto')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def impasto(
+    ctx: typer.Context,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """A photo in the style of a painting.
+
+    impasto stylize photo.jpg painting.jpg -o out.png
+    impasto stylize photo.jpg night-swirl    (one of impasto styles)
+    impasto stylize photo.jpg painting.jpg --method arbitrary    (at once)
+    impasto demo
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+@app.command(cls=SettingsCommand)
+@asks(*OPTIONS)
+def stylize(
+    *,
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")],
+    styles: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STYLE", show_default=False, help="One painting or several, or names of styles."),
+    ] = None,
+    output: Output = None,
+    given: dict[str, Any],
+    style: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STYLE", show_default=False, help="The same as STYLE; may be given several times."),
+    ] = None,
+    save_every: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="Also save the picture after every N steps, as OUT-00050.png.",
+            rich_help_panel=FILES,
+        ),
+    ] = 0,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Save every step's losses as a table, and their plot beside it as PNG.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Paint a photo in the style of one painting or several.
+
+    The path of the picture goes to stdout, all else to stderr. Ctrl-C stops and saves the picture so far.
+
+    impasto stylize photo.jpg painting.jpg -o out.png
+    impasto stylize photo.jpg waves mosaic --blend 0.7,0.3 --size 1024
+    impasto stylize photo.jpg painting.jpg --keep-color luminance --style-weight 2
+    impasto stylize photo.jpg painting.jpg --preset gatys2015 --trace losses.csv
+    impasto stylize photo.jpg painting.jpg --method arbitrary --refine 35
+    impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
+    """
+    with reporting(debug):
+        from impasto.apps.cli.rendering import Outputs, Request, free_name, render
+
+        request = Request.typed(content, [*(styles or ()), *(style or ())], given)
+        outputs = Outputs(output or free_name(content, request.styles), save_every, trace)
+        render(request, outputs, quiet=quiet)
+
+
+@app.command(cls=SettingsCommand)
+@asks("size", "steps")
+def demo(
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write.")] = DEMO_OUTPUT,
+    given: dict[str, Any],
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Paint a sample photo in a sample style, and say where the picture is.
+
+    impasto demo
+    impasto demo --size 256 -o small.png
+    """
+    with reporting(debug):
+        from impasto.apps.cli.rendering import Outputs, Request, render
+
+        render(Request.typed(DEMO_PHOTO, [DEMO_STYLE], given), Outputs(output), quiet=quiet)
+        if not quiet:
+            say(f"{DEMO_PHOTO} in the style of {DEMO_STYLE}: {output.absolute()}")
+
+
+@app.command()
+def styles(
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw them all as PNGs into this folder, and a photo in each learned one."),
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the saved pictures in pixels.")] = 512,
+    debug: Debug = False,
+) -> None:
+    """List the styles: samples, which are drawn by code, and those learned; and the sample photos.
+
+    impasto styles
+    impasto styles --save plates --size 1024
+    """
+    with reporting(debug):
+        from impasto.apps.cli import tables
+
+        tables.styles() if save is None else tables.save_styles(save, size, DEMO_PHOTO)
+
+
+@app.command()
+def presets(debug: Debug = False) -> None:
+    """List the presets: layers, weights, start and optimiser, after their sources.
+
+    The sources' layers and weights are those of VGG-19. The default encoder, compact, has 128 channels at relu4_2 for
+    512 there, and no relu5_2: for a source's own numbers add --encoder vgg19.
+
+    impasto stylize photo.jpg painting.jpg --preset gatys2015 --encoder vgg19
+    """
+    with reporting(debug):
+        from impasto.apps.cli import tables
+
+        tables.presets()
+
+
+@app.command(cls=SettingsCommand)
+@asks("encoder")
+def layers(*, given: dict[str, Any], debug: Debug = False) -> None:
+    """List the layers of an encoder and their channels.
+
+    impasto layers
+    impasto layers --encoder vgg19
+    """
+    with reporting(debug):
+        from impasto.apps.cli import tables
+
+        tables.layers(Settings(**given).encoder)
+
+
+@app.command()
+def info(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture impasto made.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The recipe as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show how a picture was made, and the command that makes it again.
+
+    impasto info out.png
+    impasto info out.png --json
+    """
+    with reporting(debug):
+        from impasto.apps.cli.recipe import show
+
+        show(file, as_json=as_json)
+
+
+app.command(cls=TrainingCommand)(cli_train.learn)
+app.command(cls=SettingsCommand)(cli_train.pairs)
+cli_see.register(app)
+cli_measure.register(app)
+cli_serve.register(app)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line `args`, by default the process's own, and exit."""
+    keep_freed_memory()
+    try:
+        code = app(args=args, standalone_mode=False)
+    except Exception as error:
+        # A usage error. Its class is click's, or newer typer's own; this is the mark of both.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        say(f"error: {one_line(message())}")
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,298 @@
+"""`impasto score` and `impasto inspect`: a picture in numbers, and what the network sees in one."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from impasto.apps.cli.options import Debug, Quiet
+from impasto.apps.report import emit, one_line, printable, reporting, say
+from impasto.errors import ImpastoError
+from impasto.pictures.writing import FORMATS
+
+if TYPE_CHECKING:
+    from impasto.analysis.sheets import Sheet
+
+__all__ = ["Scored", "inspect", "judge", "measure", "register", "score"]
+
+_TOP = 9
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to `app`."""
+    app.command()(score)
+    app.command()(inspect)
+
+
+def _explain(asked: bool) -> None:
+    if asked:
+        from impasto.analysis.metrics import METRICS
+
+        rows = [(each.name, each.better, each.range, each.meaning, each.source) for each in METRICS]
+        print(_table([("metric", "better", "range", "meaning", "source"), *rows], left=5))
+        raise typer.Exit
+
+
+def score(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo, or a sample photo's name.")],
+    painting: Annotated[str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")],
+    outputs: Annotated[
+        list[Path], typer.Argument(metavar="OUTPUT", help="The pictures to measure, or folders of them.")
+    ],
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="compact|vgg19|FILE",
+            help="Whose features to measure with; if not given, one that is at hand and did not make the pictures.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="METRIC", help="Rank by this; if not given, by style and legibility alike."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Compare at this long side in pixels, where the pictures are larger.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="Also look for seams between tiles of N pixels.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The numbers in full, as JSON.")] = False,
+    explain: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option("--explain", callback=_explain, is_eager=True, help="What each number means, and its source."),
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure pictures against their photo and their painting; several are ranked, best first.
+
+    impasto score photo.jpg painting.jpg out.png
+    impasto score photo.jpg painting.jpg results --by legibility
+    impasto score --explain
+    """
+    with reporting(debug):
+        if tile is not None and size is not None:
+            raise ImpastoError("--tile counts the pixels of the file: leave --size out")
+        scored = measure(photo, painting, outputs, encoder=encoder, by=by, size=size, tile=tile, quiet=quiet)
+        if not quiet:
+            for note in dict.fromkeys(note for each in scored for note in each.notes):
+                say(f"note: {printable(note)}")
+        print(_json(photo, painting, scored) if as_json else _scores(scored))
+
+
+class Scored(NamedTuple):
+    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, and what to know of it."""
+
+    path: Path
+    values: dict[str, float]
+    encoder: str
+    notes: tuple[str, ...]
+
+
+def measure(
+    photo: str,
+    painting: str,
+    outputs: Sequence[Path],
+    *,
+    encoder: str | None = None,
+    by: str | None = None,
+    size: int | None = None,
+    tile: int | None = None,
+    quiet: bool = True,
+) -> list[Scored]:
+    """Score picture files and those in folders, best first (see `impasto.analysis.metrics.rank`).
+
+    All are measured under one encoder, in float32: the one given, or `judge`'s choice. The photo is resized to each
+    picture, the painting reduced to its long side. `ImpastoError` for what cannot be read or measured.
+    """
+    import torch
+
+    from impasto.analysis.metrics import Reference, rank, reference
+    from impasto.analysis.metrics import score as scored
+    from impasto.apps.progress import display
+    from impasto.networks.weights import load_encoder
+    from impasto.pictures.image import open_picture
+    from impasto.pictures.sources import open_source
+
+    paths = _pictures(outputs, (photo, painting))
+    makers = [_maker(path) for path in paths]
+    name = encoder or judge(makers)
+    net = load_encoder(name, dtype=torch.float32)
+    known: dict[tuple[int, int], Reference] = {}
+    found = []
+    with display(quiet or len(paths) == 1) as show:
+        for done, (path, maker) in enumerate(zip(paths, makers, strict=True), start=1):
+            opened = open_picture(path, size=size)
+            height, width = opened.image.shape[-2:]
+            content = open_source(photo, max(height, width))
+            notes = [f"{path.name}: {note}" for note in opened.notes]
+            if (height, width) not in known:
+                style = open_source(painting, max(height, width))
+                known[height, width] = reference(content.image, style.image, (height, width), net)
+                notes += [f"{each}: {note}" for each, of in ((photo, content), (painting, style)) for note in of.notes]
+            values = scored(opened.image, known[height, width], tile=tile)
+            notes += [note for note in (_stretched(path, content.image.shape, width / height),) if note]
+            if maker == net.name:
+                notes.append(f"{path.name} was made with the features of {maker} and is measured with them: flattering")
+            found.append(Scored(path, values, net.name, tuple(notes)))
+            show.update(done, len(paths), one_line(printable(path.name)), None)
+    return [found[index] for index in rank([each.values for each in found], by)]
+
+
+def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
+    photo = shape[-1] / shape[-2]
+    # Of small pictures, one pixel more or less is a few percent.
+    if abs(photo / ratio - 1) < 0.05:
+        return ""
+    return f"{path.name} has other proportions than the photo ({ratio:.2f} for {photo:.2f}), which is stretched to it"
+
+
+def judge(makers: Iterable[str | None]) -> str:
+    """An encoder that made none of the pictures: the embedded one, else VGG-19 where its weights are already here.
+
+    Where there is none, it is the embedded one again. `makers` are the names in the pictures' recipes. An optimiser
+    finds what pleases the very encoder it descends on; another one is harder to please.
+    """
+    from impasto.networks.weights import EMBEDDED
+
+    used = set(makers)
+    return "vgg19" if EMBEDDED in used and "vgg19" not in used and _has_vgg19() else EMBEDDED
+
+
+def _has_vgg19() -> bool:
+    """Whether the hub's cache holds the weights: a score should not fetch half a gigabyte unasked."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    return any(cache.glob("models--timm--vgg19.tv_in1k/snapshots/*/model.safetensors"))
+
+
+def _maker(path: Path) -> str | None:
+    """The encoder named in the recipe of a picture."""
+    from impasto.pictures.files import read_recipe
+
+    named = (read_recipe(path) or {}).get("encoder")
+    name = named.get("name") if isinstance(named, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
+    """Files as they are; of a folder its pictures, sorted by name, without those measured against."""
+    own = [Path(name) for name in inputs if Path(name).exists()]
+    found: list[Path] = []
+    for path in outputs:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(each for each in path.iterdir() if each.suffix.lower() in FORMATS and each.is_file())
+        inside = [each for each in inside if not any(each.samefile(other) for other in own)]
+        if not inside:
+            raise ImpastoError(f"the folder {path} holds no pictures to measure; name another")
+        found += inside
+    return found
+
+
+def _scores(scored: Sequence[Scored]) -> str:
+    """One picture down the page, several across, ranked."""
+    names = list(scored[0].values)
+    files = [printable(each.path.name) for each in scored]
+    rows = [[_short(each.values[name]) for name in names] for each in scored]
+    heads = [name.removeprefix("style/") for name in names]
+    if len(scored) == 1:
+        table = _table([(files[0], ""), *zip(heads, rows[0], strict=True)], left=1)
+    else:
+        numbered = [(f"{place}  {name}", *row) for place, (name, row) in enumerate(zip(files, rows, strict=True), 1)]
+        table = _table([("   picture", *heads), *numbered], left=1)
+    return f"{table}\n\nunder {printable(scored[0].encoder)}; impasto score --explain says what is what"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _table(rows: Sequence[Sequence[str]], left: int) -> str:
+    """Rows of texts as columns, the first `left` of them flush left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<" if i < left else ">" for i in range(len(widths))]
+    lines = ["  ".join(f"{text:{s}{w}}" for text, s, w in zip(row, sides, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _json(photo: str, painting: str, scored: Sequence[Scored]) -> str:
+    """Keys in a fixed order, names without folders, numbers in full."""
+    pictures: list[dict[str, Any]] = [
+        {"rank": place, "picture": each.path.name, "scores": each.values, "notes": list(each.notes)}
+        for place, each in enumerate(scored, start=1)
+    ]
+    names = {"photo": Path(photo).name, "painting": Path(painting).name, "encoder": scored[0].encoder}
+    return json.dumps({**names, "pictures": pictures}, indent=2, allow_nan=False)
+
+
+# ------------------------------------------------------------------------------------------ inspect
+
+
+def inspect(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture, or a sample's name.")],
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Show what excites this layer most, e.g. relu3_1.")
+    ] = None,
+    gram: Annotated[bool, typer.Option("--gram", help="Show the Gram matrices of the five style layers.")] = False,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help=f"So many feature maps of the layer; {_TOP} if not given.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The sheet to write, .png or .pdf; PICTURE-LAYER.png here if not given.",
+        ),
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=32, help="Long side at which to look, in pixels, of a larger picture.")
+    ] = 512,
+    encoder: Annotated[str, typer.Option(metavar="compact|vgg19|FILE", help="Whose features to look at.")] = "compact",
+    debug: Debug = False,
+) -> None:
+    """Show what the network sees: feature maps and what excites them, or a style's Gram matrices, as a sheet.
+
+    Each row of a layer's sheet is a feature map, then the patches of the picture that excite it most, each with its
+    projection back to pixels by a deconvnet (Zeiler and Fergus 2013).
+
+    impasto inspect photo.jpg --layer relu3_1 --top 9
+    impasto inspect painting.jpg --gram -o gram.pdf
+    """
+    with reporting(debug):
+        if gram == (layer is not None):
+            raise ImpastoError("choose one: --layer NAME (impasto layers lists them) or --gram")
+        if gram and top is not None:
+            raise ImpastoError("--top counts feature maps: it goes with --layer, not with --gram")
+        from impasto.analysis.sheets import check_sheet, save_sheet
+        from impasto.apps.cli.rendering import free_name
+
+        target = check_sheet(output or free_name(picture, [layer or "gram"]))
+        if target.exists() and Path(picture).exists() and target.samefile(picture):
+            raise ImpastoError(f"{target} is the input and would be written over; choose another name (-o)")
+        sheet, recipe = _look(picture, layer, top or _TOP, size, encoder)
+        emit(save_sheet(target, sheet, recipe=recipe))
+
+
+def _look(picture: str, layer: str | None, top: int, size: int, encoder: str) -> tuple["Sheet", dict[str, object]]:
+    """The sheet, and how it was made."""
+    import torch
+
+    from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
+    from impasto.analysis.sheets import settings_of
+    from impasto.networks.weights import load_encoder
+    from impasto.pictures.sources import open_source
+
+    image = open_source(picture, size).image
+    net = load_encoder(encoder, dtype=torch.float32)
+    recipe = settings_of("inspect", net, image) | {"picture": {"name": Path(picture).name}, "size": size}
+    if layer is None:
+        return gram_sheet(gram_maps(net, image)), recipe | {"gram": True}
+    return feature_sheet(strongest(net, image, layer, top=top)), recipe | {"layer": layer, "top": top}

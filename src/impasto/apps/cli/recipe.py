@@ -1,0 +1,104 @@
+"""The recipe inside a picture, for people, for machines, and as the command that makes the picture again."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from impasto.apps.report import printable
+from impasto.errors import InputError, OptionError
+from impasto.methods.base import METHODS
+from impasto.pictures.files import read_recipe
+from impasto.settings import OPTIONS, Settings
+
+__all__ = ["command", "show"]
+
+
+def show(path: Path, *, as_json: bool) -> None:
+    """Print the recipe in a picture; `InputError` where there is none."""
+    recipe = read_recipe(path)
+    if recipe is None:
+        raise InputError(f"{path} holds no recipe: impasto did not make it, or its metadata was stripped")
+    if as_json:
+        print(json.dumps(recipe, indent=2))
+        return
+    for name, value in recipe.items():
+        if value not in (None, [], ""):
+            print(f"{printable(name):<15} {printable(_text(value))}")
+    again = command(recipe, path.with_name(f"{path.stem}-again{path.suffix}").name)
+    print()
+    if again is None:
+        print("this version knows no command that would make it again")
+        return
+    print("the finished picture:" if recipe.get("unfinished") else "the same again:")
+    print(printable(again))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping) and "in memory" in value:
+        return f"a picture in memory ({value['in memory']})"
+    if isinstance(value, Mapping) and "name" in value:
+        digest = value.get("sha256")
+        return f"{value['name']} (SHA-256 {digest})" if digest else str(value["name"])
+    if isinstance(value, list):
+        return ", ".join(_text(each) for each in value)
+    return str(value)
+
+
+def command(recipe: Mapping[str, Any], output: str) -> str | None:
+    """The line for a shell that makes the picture of `recipe` again as `output`; None if there is none.
+
+    There is none for pictures that were never in a file. Files are named as they were, without their folders, and
+    options unless leaving them out says the same.
+    """
+    content, styles = _name(recipe.get("content")), recipe.get("styles")
+    names = [_name(style) for style in styles] if isinstance(styles, list) else []
+    digests = recipe.get("vectors")
+    if isinstance(digests, Mapping):
+        names = [f"{name}@{digests[name]}" if name in digests else name for name in names]
+    start = _name(recipe.get("start"))
+    if str(recipe.get("method")) not in METHODS.names or content is None or not names or None in names:
+        return None
+    try:
+        settings = _settings(recipe)
+    except OptionError:
+        return None
+    if recipe.get("start") is not None and start is None:
+        return None
+    inputs = [_positional(name) for name in (content, *names) if name]
+    parts = ["impasto", "stylize", *inputs, "-o", _positional(output)]
+    for name in settings.changed:
+        parts += _typed(name, getattr(settings, name))
+    return shlex.join([*parts, *(["--init", start] if start is not None else [])])
+
+
+def _settings(recipe: Mapping[str, Any]) -> Settings:
+    """The settings in a recipe; those that say no more than the preset are left to it."""
+    found = {name: recipe[name] for name in OPTIONS if recipe.get(name) is not None}
+    found |= {name: _name(found[name]) for name in ("encoder", "network") if name in found}
+    blend = found.get("blend")
+    if isinstance(blend, list) and all(weight == blend[0] for weight in blend):
+        found.pop("blend")
+    if found.get("device") == "cpu":
+        found.pop("device")
+    settings = Settings(**found)
+    return settings.but(steps=None) if settings.steps == settings.but(steps=None).resolved().steps else settings
+
+
+def _typed(name: str, value: object) -> list[str]:
+    """An option as it is typed."""
+    if isinstance(value, bool):
+        return [OPTIONS[name].flag if value else f"--no-{name}"]
+    text = ",".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
+    return [OPTIONS[name].flag, text]
+
+
+def _name(part: object) -> str | None:
+    name = part.get("name") if isinstance(part, Mapping) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _positional(name: str) -> str:
+    """A name that no parser takes for an option."""
+    return f"./{name}" if name.startswith("-") else name

@@ -1,0 +1,129 @@
+"""What there is to choose from: styles, presets, layers."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from impasto.apps.report import emit, printable, say
+from impasto.errors import ImpastoError
+from impasto.home import own_bank
+from impasto.losses.presets import PRESETS, Preset
+from impasto.networks.header import foreign_styles, learned_styles
+from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
+
+__all__ = ["layers", "presets", "save_styles", "styles"]
+
+# Where stdout is no terminal, wide enough to wrap nothing.
+_WIDE = 400
+_STARTS = {"content": "the photo", "noise": "noise", "pass": "a one-pass picture"}
+
+
+def _print(table: Table) -> None:
+    """On a terminal fitted to it; elsewhere a line a row, none wrapped."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    wide, table.leading = Console(highlight=False, no_color=True, force_terminal=False, width=_WIDE), 0
+    with wide.capture() as text:
+        wide.print(table)
+    print("\n".join(line.rstrip() for line in text.get().splitlines()))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column == columns[0])
+    return table
+
+
+def styles() -> None:
+    """Print the sample styles with what they show, the names of the sample photos, and the learned styles."""
+    table = _table("style", "what it is")
+    for name, note in STYLES.items():
+        table.add_row(name, note)
+    _print(table)
+    print(f"\nphotos: {', '.join(sample_names())}")
+    found = learned_styles()
+    if foreign := foreign_styles():
+        where = printable(", ".join(foreign))
+        say(f"note: {where} in {own_bank()}: learned for another network, not usable with the embedded one")
+    if found:
+        print("\nlearned, for --method fast:")
+        table = _table("style", "what it is")
+        for each in found:
+            # As `Text`: what stands in a file is no markup.
+            note = f"{each.note} (yours)".lstrip() if each.own else each.note
+            table.add_row(Text(printable(each.name)), Text(printable(note)))
+        _print(table)
+
+
+def save_styles(folder: Path, size: int, photo: str) -> None:
+    """Save every sample style as `FOLDER/NAME.png`, `size` pixels square, and print the paths.
+
+    And paint the sample `photo` in every learned style, as `FOLDER/NAME-painted.png`, `size` pixels on its long side.
+    """
+    from impasto.pictures.image import check_output, open_picture, resize, save_picture
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImpastoError(f"cannot make the folder {folder} ({error.strerror}); choose another") from error
+    paths = [check_output(folder / f"{name}.png") for name in STYLES]
+    for name, path in zip(STYLES, paths, strict=True):
+        emit(save_picture(path, resize(open_picture(sample_style(name)).image, (size, size))))
+    _paint_learned(folder, size, photo)
+
+
+def _paint_learned(folder: Path, size: int, name: str) -> None:
+    from impasto.methods.feedforward import FeedForward
+    from impasto.networks.checkpoint import load_painter
+    from impasto.networks.style_bank import check_name
+    from impasto.pictures.image import open_picture, resize, save_picture
+
+    painter, foreign = load_painter().knowing_own()
+    if foreign:
+        say(f"note: the styles in {own_bank()} were learned for another network and are left out")
+    stylizer = FeedForward(painter)
+    photo = open_picture(sample(name)).image
+    scale = size / max(photo.shape[-2:])
+    photo = resize(photo, (round(photo.shape[-2] * scale), round(photo.shape[-1] * scale)))
+    for style in painter.bank.names:
+        (step,) = stylizer.render(photo, stylizer.named(style))
+        emit(save_picture(folder / f"{check_name(style)}-painted.png", step.image))
+
+
+def presets() -> None:
+    """Print the presets: layers with their weights and scales, the start, the optimiser, the source."""
+    table = _table("preset", "content, of VGG-19", "style, of VGG-19", "how", "source")
+    for name, preset in PRESETS.items():
+        table.add_row(name, *_preset(preset))
+    table.leading = 1
+    _print(table)
+
+
+def _preset(preset: Preset) -> tuple[str, str, str, str]:
+    sizes = ", coarse to fine" if preset.pyramid else ""
+    variation = f", variation {preset.tv_weight:g} ({preset.tv_scale})" if preset.tv_weight else ""
+    afresh = f"; {preset.steps_afresh} from any other start" if preset.steps_afresh else ""
+    return (
+        f"{preset.content_weight:g} x {' '.join(preset.content_layers)} ({preset.content_scale})",
+        f"{preset.style_weight:g} x {' '.join(preset.style_layers)} ({preset.style_scale})",
+        f"from {_STARTS[preset.init]}, {preset.steps} steps of {preset.optimizer}{sizes}{variation}{afresh}",
+        preset.source,
+    )
+
+
+def layers(encoder: str) -> None:
+    """Print an encoder's layers, in order of computation, with their channels."""
+    from impasto.networks.encoder import VGG19
+    from impasto.networks.weights import load_encoder
+
+    # VGG-19's layers are known without its weights, which would have to be fetched.
+    architecture = VGG19 if encoder == "vgg19" else load_encoder(encoder, device="cpu").architecture
+    table = _table("layer", "channels")
+    for layer, channels in architecture.widths.items():
+        table.add_row(layer, str(channels))
+    _print(table)

@@ -1,0 +1,320 @@
+"""`impasto train`, `impasto learn` and `impasto pairs`: how networks and their styles come about.
+
+Anything heavy is imported by the command that needs it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from impasto.apps.cli.options import FILES, Debug, Quiet, TrainingCommand
+from impasto.apps.report import reporting
+
+__all__ = ["learn", "pairs", "train"]
+
+train = typer.Typer()
+
+LEARN_STEPS, PAIR_SIZE = 150, 256
+# Options that are fields of a training's configuration.
+_FIELDS = (
+    *("steps", "batch", "accumulate", "crop", "content_weight", "coarse", "shifted", "even_weight"),
+    *("learning_rate", "warmup", "decay", "precision", "seed"),
+)
+
+COURSE = "Course of the training"
+
+Steps = Annotated[int | None, typer.Option(help="Steps of training.", rich_help_panel=COURSE)]
+Batch = Annotated[int | None, typer.Option(help="Pictures a step.", rich_help_panel=COURSE)]
+Accumulate = Annotated[
+    int | None,
+    typer.Option(help="Batches a step, one after the other, in each process.", rich_help_panel=COURSE),
+]
+Crop = Annotated[int | None, typer.Option(help="Side of a training picture in pixels.", rich_help_panel=COURSE)]
+Rate = Annotated[float | None, typer.Option(help="The largest of the run.", rich_help_panel=COURSE)]
+Balance = Annotated[float | None, typer.Option(help="More keeps more of the photo's forms.", rich_help_panel=COURSE)]
+Warmup = Annotated[int | None, typer.Option(help="Steps of a rising rate.", rich_help_panel=COURSE)]
+Decay = Annotated[
+    float | None,
+    typer.Option(
+        help="Last share of the steps in which the rate falls; 0 if another leg follows.", rich_help_panel=COURSE
+    ),
+]
+Coarse = Annotated[float | None, typer.Option(help="Weight of the style in smaller copies.", rich_help_panel=COURSE)]
+Shifted = Annotated[
+    float | None, typer.Option(help="Weight of products with shifted features.", rich_help_panel=COURSE)
+]
+Even = Annotated[float | None, typer.Option(help="Against halos and bars in plain areas.", rich_help_panel=COURSE)]
+Critics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--critic",
+        metavar="compact|vgg19|FILE",
+        show_default=False,
+        help="Whose features the losses compare, several sharing the layers; else the encoder's that reads styles.",
+    ),
+]
+Precision = Annotated[
+    str | None, typer.Option(metavar="bfloat16|float32", help="Of convolutions.", rich_help_panel=COURSE)
+]
+Seed = Annotated[int | None, typer.Option(help="One seed, one result.", rich_help_panel=COURSE)]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.", rich_help_panel=COURSE)]
+Every = Annotated[
+    int, typer.Option(min=1, help="Validate, save, and paint samples after so many steps.", rich_help_panel=COURSE)
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the checkpoint left off.", rich_help_panel=COURSE)]
+Weights = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE.safetensors", help="The result; its checkpoint and log lie beside it."
+    ),
+]
+Licence = Annotated[
+    str, typer.Option(help="What the file says of its licence; the pictures' has a say.", rich_help_panel=FILES)
+]
+Content = Annotated[
+    list[str], typer.Option(metavar="FOLDER", help="Photos to paint while training; several are joined.")
+]
+Start = Annotated[str, typer.Option("--from", metavar="embedded|nothing|FILE", help="The network to go on from.")]
+
+
+def _config(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in _FIELDS if given.get(name) is not None}
+
+
+@train.callback(invoke_without_command=True)
+def train_group(ctx: typer.Context) -> None:
+    """Train networks of your own, in one process or, by a launcher, in several, on one machine or more.
+
+    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o mine.safetensors
+
+    torchrun and SLURM's srun do as well. Only encoders are always trained in one process.
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+@train.command("encoder", cls=TrainingCommand)
+def train_encoder(
+    teacher: Annotated[
+        list[str],
+        typer.Option(metavar="compact|vgg19|FILE", help="Whose features to learn; several share the layers."),
+    ],
+    data: Annotated[list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")],
+    output: Weights,
+    start: Annotated[
+        str, typer.Option("--from", metavar="compact|vgg19|FILE|nothing", help="The encoder to go on from.")
+    ] = "nothing",
+    resume: Resume = False,
+    steps: Steps = None,
+    batch: Batch = None,
+    accumulate: Accumulate = None,
+    crop: Crop = None,
+    learning_rate: Rate = None,
+    warmup: Warmup = None,
+    decay: Decay = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    every: Every = 500,
+    device: Device = "auto",
+    licence: Licence = "not stated",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Distil an encoder: a small VGG learns to give a large one's features.
+
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+
+    impasto train encoder --teacher vgg19 --data photos --data paintings -o mine.safetensors
+    impasto stylize photo.jpg painting.jpg --encoder mine.safetensors
+    """
+    config = _config(locals())
+    with reporting(debug):
+        from impasto.apps.cli import training
+
+        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
+        training.train_encoder(teacher, data, start, config, session)
+
+
+@train.command("bank", cls=TrainingCommand)
+def train_bank(
+    styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, each a style called after its file.")],
+    content: Content,
+    output: Weights,
+    start: Start = "embedded",
+    resume: Resume = False,
+    steps: Steps = None,
+    batch: Batch = None,
+    accumulate: Accumulate = None,
+    crop: Crop = None,
+    content_weight: Balance = None,
+    learning_rate: Rate = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    every: Every = 500,
+    device: Device = "auto",
+    licence: Licence = "not stated",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network for a number of styles, which it then paints by name in one pass.
+
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+
+    impasto train bank --styles paintings --content photos -o mine.safetensors
+    impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
+    """
+    config = _config(locals())
+    with reporting(debug):
+        from impasto.apps.cli import training
+
+        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
+        training.train_bank(styles, content, start, config, session)
+
+
+@train.command("arbitrary", cls=TrainingCommand)
+def train_arbitrary(
+    styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")],
+    content: Content,
+    output: Weights,
+    start: Start = "nothing",
+    critic: Critics = None,
+    resume: Resume = False,
+    steps: Steps = None,
+    batch: Batch = None,
+    accumulate: Accumulate = None,
+    crop: Crop = None,
+    content_weight: Balance = None,
+    coarse: Coarse = None,
+    shifted: Shifted = None,
+    even_weight: Even = None,
+    learning_rate: Rate = None,
+    warmup: Warmup = None,
+    decay: Decay = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    every: Every = 500,
+    device: Device = "auto",
+    licence: Licence = "not stated",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network that paints in the style of any picture, also of one it has never seen, in one pass.
+
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights. Where only
+    weights are left, the next leg goes --from them.
+
+    impasto train arbitrary --styles paintings --content photos -o mine.safetensors
+    impasto train arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
+    impasto stylize photo.jpg painting.jpg --method arbitrary --network more.safetensors
+    """
+    config = _config(locals())
+    with reporting(debug):
+        from impasto.apps.cli import training
+
+        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
+        training.train_arbitrary(styles, content, start, critic or (), config, session)
+
+
+@train.command("pairs", cls=TrainingCommand)
+def train_pairs(
+    pairs: Annotated[
+        str, typer.Option(metavar="FOLDER", help="photos/NAME.jpg in it, and painted/NAME.jpg of the same size.")
+    ],
+    name: Annotated[str, typer.Option(help="What to call the style.")],
+    output: Weights,
+    start: Start = "embedded",
+    resume: Resume = False,
+    steps: Steps = None,
+    batch: Batch = None,
+    accumulate: Accumulate = None,
+    crop: Crop = None,
+    learning_rate: Rate = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    every: Every = 500,
+    device: Device = "auto",
+    licence: Licence = "not stated",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network on photos and what each of them is to become.
+
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+
+    impasto pairs photos painting.jpg -o pairs    (makes some with the optimiser)
+    impasto train pairs --pairs pairs --name harbour -o mine.safetensors
+    impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
+    """
+    config = _config(locals())
+    with reporting(debug):
+        from impasto.apps.cli import training
+
+        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
+        training.train_pairs(pairs, name, start, config, session)
+
+
+def learn(
+    painting: Annotated[str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")],
+    name: Annotated[str, typer.Option(help="What to call the style.")],
+    content: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FOLDER", show_default=False, help="Photos to learn on; the sample photos if not given."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The network to teach it to; the embedded one if not given.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Learn anew a style that is there already.")] = False,
+    steps: Annotated[
+        int, typer.Option(help="Steps of training; a bank of many styles takes more.", rich_help_panel=COURSE)
+    ] = LEARN_STEPS,
+    batch: Batch = None,
+    crop: Crop = None,
+    content_weight: Balance = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Teach a painting to a network, as a style of your own: only its vector is learned, all else stays as it is.
+
+    It is kept in ~/.impasto, or in the folder that IMPASTO_HOME names.
+    Ctrl-C finishes the step and keeps what was learned so far.
+
+    impasto learn painting.jpg --name harbour
+    impasto stylize photo.jpg --style harbour --method fast
+    impasto learn painting.jpg --name harbour --content photos --content-weight 0.8 --replace
+    """
+    config = _config(locals())
+    with reporting(debug):
+        from impasto.apps.cli import learning
+        from impasto.networks.checkpoint import PAINTER
+
+        lesson = learning.Lesson(painting, name, tuple(content or ()), network or PAINTER, replace)
+        learning.learn(lesson, config, device=device, quiet=quiet)
+
+
+def pairs(
+    photos: Annotated[Path, typer.Argument(metavar="FOLDER", help="The photos.")],
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting, or a sample style's name.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Gets photos/NAME.png and painted/NAME.png.")
+    ],
+    size: Annotated[int, typer.Option(help="Long side of the pictures in pixels.")] = PAIR_SIZE,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser for each.")] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Paint every photo of a folder with the optimiser: pairs to train a network on.
+
+    What cannot be read is left out, and said so. Ctrl-C stops; the same command goes on.
+
+    impasto pairs photos painting.jpg -o pairs
+    impasto train pairs --pairs pairs --name harbour -o mine.safetensors
+    """
+    with reporting(debug):
+        from impasto.apps.cli.pairing import Pairs, make_pairs
+
+        make_pairs(Pairs(photos, style, output, size, steps, device), quiet=quiet)

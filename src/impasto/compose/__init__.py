@@ -1,1 +1,0 @@
-"""What is built from stylizers: whole pictures."""

@@ -1,0 +1,1 @@
+"""What it means to share content, or style."""

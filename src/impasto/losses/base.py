@@ -1,0 +1,53 @@
+"""What a style loss is: a statistic of features that says what a style is, and the distance of a picture's from it.
+
+Another package adds one by an entry point of the group `impasto.style_losses` that names an instance of a subclass of
+`StyleLoss`; `STYLE_LOSSES.add` does the same for a running program. PyTorch is imported by the losses, not here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from impasto.errors import OptionError
+from impasto.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from torch import Tensor
+
+__all__ = ["STYLE_LOSSES", "StyleLoss"]
+
+
+class StyleLoss(ABC):
+    """How far a layer's features are from a style, registered by its `name`.
+
+    A target is whatever `target` gives, and means something to this loss alone. Masks are soft: `(1, 1, H, W)` in
+    [0, 1] at the size of the features, None for all of them.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def target(self, features: Tensor, mask: Tensor | None = None) -> Any:
+        """What is aimed at, from the features `(1, C, H, W)` of a style picture."""
+
+    @abstractmethod
+    def mix(self, targets: Sequence[Any], weights: Sequence[float]) -> Any:
+        """One target between several; weights are 0 or more and divided by their sum."""
+
+    @abstractmethod
+    def distance(self, features: Tensor, target: Any, mask: Tensor | None = None) -> Tensor:
+        """A differentiable number, 0 for the style itself, that is about 1 for features gone dark."""
+
+    def scaled(self, scale: str) -> Self:
+        """The same loss in a source's convention; `relative` is the one described above, and all that most have."""
+        if scale != "relative":
+            raise OptionError(f"`style_loss={self.name}` has no scale {scale!r}; choose another `preset`")
+        return self
+
+
+STYLE_LOSSES: Registry[StyleLoss] = Registry("impasto.style_losses", {"gram": "impasto.losses.gram:GRAM"}, "style_loss")
+"""The style losses there are: `STYLE_LOSSES.get("gram")` is one, `STYLE_LOSSES.add(name, loss)` adds one."""

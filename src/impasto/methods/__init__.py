@@ -1,0 +1,1 @@
+"""The ways to paint: what a method is, those there are, and renderers made of renderers."""

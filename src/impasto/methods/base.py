@@ -1,0 +1,217 @@
+"""What a method is: it prepares a renderer for some styles, and the renderer paints frames in them.
+
+    renderer = METHODS.get(settings.method).prepare(styles, settings, networks)
+    for progress in renderer.render(Frame(photo)): ...
+
+Another package adds a method by an entry point of the group `impasto.methods` that names an instance of a subclass of
+`Method`; `METHODS.add` does the same for a running program. PyTorch is imported by the methods, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from impasto.errors import InputError, OptionError
+from impasto.pictures.samples import STYLES, sample_names
+from impasto.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from impasto.methods.stylizer import Progress, Stylizer
+    from impasto.networks.loaded import Networks
+    from impasto.pictures.image import Source
+    from impasto.settings import Settings
+
+__all__ = [
+    "METHODS",
+    "Frame",
+    "Method",
+    "Prepared",
+    "Renderer",
+    "StyleInput",
+    "instant",
+    "refuse_unheard",
+    "style_named",
+]
+
+S = TypeVar("S")
+
+# What the pipeline does for every method: it reads the photo at its size, gives the styles their weights, keeps the
+# photo's colours, and says where to compute.
+_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "device"})
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What is rendered: `image`, `(1, 3, H, W)` in [0, 1].
+
+    `start`: a picture to start from, of any size, if there is one.
+    """
+
+    image: Tensor
+    start: Tensor | None = None
+
+
+class Renderer(Protocol):
+    """Paints frames in a style that is prepared.
+
+    `steps`: how many there will be for a frame, at most. `recipe`: what it computes with, as JSON has it, for the
+    recipe of a picture.
+    """
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def recipe(self) -> Mapping[str, object]: ...
+
+    def render(self, frame: Frame) -> Iterator[Progress]:
+        """The frame, step by step: take the last for the picture, look at the others, stop taking them to cancel."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StyleInput:
+    """One style as it was given: `source`, and its `weight` beside the others'.
+
+    `open(long_side)` is its picture, `(1, 3, H, W)` in [0, 1], enlarged if need be, with the photo's palette where
+    that was asked for. Raises `InputError` where there is no such picture.
+    """
+
+    source: Source
+    weight: float
+    open: Callable[[int], Tensor]
+
+    @property
+    def name(self) -> str | None:
+        """The text that was given, if it can be the name of a style: it names no file. Without a digest after `@`."""
+        if not isinstance(self.source, str) or os.path.isfile(self.source):
+            return None
+        return self.source.partition("@")[0]
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there is a picture to look at: it was given, as itself or by its file, or is a sample's."""
+        source = self.source
+        if not isinstance(source, str) or os.path.exists(source) or Path(source).suffix:
+            return True
+        return source in (*STYLES, *sample_names())
+
+    @property
+    def called(self) -> str:
+        """What to call it in a message."""
+        source = self.source
+        return str(source) if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"
+
+    def showing(self, picture: Tensor) -> StyleInput:
+        """The same style, whose picture is this one at whatever size."""
+        return replace(self, open=lambda _: picture)
+
+
+def style_named(name: str) -> StyleInput:
+    """A style by its name alone, to ask a method whether it takes it."""
+    return StyleInput(name, 1.0, _closed)
+
+
+def _closed(_: int) -> Tensor:
+    raise InputError("this style is only asked about; no picture of it is at hand")
+
+
+class Method(ABC):
+    """A way to paint, registered by its `name`.
+
+    `help`: what it does, in one line. `honours`: the settings that make a difference to it, and `start` if a picture to
+    start from does; whatever else is asked for is refused. The pipeline itself honours `size`, `blend`, `keep_color`
+    and `device` for every method. `instant`: whether it paints in one pass, at once.
+    """
+
+    name: str
+    help: str = ""
+    honours: frozenset[str] = frozenset()
+    instant: bool = False
+
+    def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:  # noqa: B027
+        """`OptionError` for settings and styles that do not go together here; nothing has been opened yet."""
+
+    def takes(self, style: StyleInput, learned: Collection[str]) -> bool:  # noqa: ARG002
+        """Whether it paints in that style; `learned`: the names of the styles that the network has learned."""
+        return style.pictured
+
+    @property
+    def called(self) -> str:
+        """What to call it in a message."""
+        return f"`method={self.name}`"
+
+    @abstractmethod
+    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+        """Open the styles, load what is needed, and return what paints in them."""
+
+
+METHODS: Registry[Method] = Registry(
+    "impasto.methods",
+    {
+        "optimize": "impasto.methods.builtin:OPTIMIZE",
+        "fast": "impasto.methods.builtin:FAST",
+        "arbitrary": "impasto.methods.builtin:ARBITRARY",
+    },
+    "method",
+)
+"""The methods there are: `METHODS.get("fast")` is one, `METHODS.add(name, method)` adds one to this process."""
+
+
+def refuse_unheard(method: Method, settings: Settings, start: bool) -> None:
+    """`OptionError` naming the first setting that makes no difference to `method`, and where it would make one."""
+    honoured = method.honours | _ALWAYS
+    asked = [name for name in settings.changed if name not in honoured]
+    asked += ["init"] * (start and "start" not in honoured)
+    if not asked:
+        return
+    unheard = asked[0]
+    others = [name for name, each in METHODS.all().items() if unheard in each.honours]
+    where = f"; it has in `method={others[0]}`" if others else ""
+    if "refine" in honoured and not settings.refine and unheard != "refine":
+        where += " or with `refine`" if where else "; it has with `refine`"
+    raise OptionError(f"`{unheard}` has no say in {method.called}{where}")
+
+
+def instant(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:
+    """The first method that paints in one pass, in all these styles; `learned`: the styles known by their names.
+
+    `OptionError`, in the words of the last one asked, if there is none.
+    """
+    inputs = [style_named(style) if isinstance(style, str) else StyleInput(style, 1.0, _closed) for style in styles]
+    refusal = OptionError("there is no method that paints in one pass in these styles; choose others")
+    for name, method in METHODS.all().items():
+        if not method.instant or not all(method.takes(style, learned) for style in inputs):
+            continue
+        try:
+            method.check(inputs, settings)
+        except OptionError as error:
+            refusal = error
+            continue
+        return name
+    raise refusal
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared(Generic[S]):
+    """A `Renderer` made of a `Stylizer` and a style it has prepared."""
+
+    stylizer: Stylizer[S]
+    style: S
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """As the stylizer says."""
+        return self.stylizer.steps
+
+    def render(self, frame: Frame) -> Iterator[Progress]:
+        """See `Renderer`."""
+        return self.stylizer.render(frame.image, self.style, start=frame.start)

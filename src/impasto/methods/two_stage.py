@@ -1,0 +1,110 @@
+"""One renderer after another: what the first paints is where the second begins."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from impasto.errors import OptionError
+from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
+from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Progress
+from impasto.networks.loaded import Networks
+from impasto.pictures.image import resize
+from impasto.settings import GROUPS, OPTIONS, Settings
+
+__all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
+
+DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {"strength", "start"}
+"""What the optimiser honours: all that is not said of the picture itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class TwoStage:
+    """A `Renderer`: `first`, then `second` with the first's last picture as its start.
+
+    `shown`: whether the first's picture is a step of its own, or only where the second begins. A frame with a start
+    of its own needs no first stage, and goes to the second as it is.
+    """
+
+    first: Renderer
+    second: Renderer
+    shown: bool = True
+    made: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Of both, the first counting as one if it is shown."""
+        return self.second.steps + self.shown
+
+    @property
+    def recipe(self) -> Mapping[str, object]:
+        """Of both, the second's where they differ, and `made`: what else there is to tell."""
+        return {**self.first.recipe, **self.second.recipe, **self.made}
+
+    def render(self, frame: Frame) -> Iterator[Progress]:
+        """See `Renderer`."""
+        if frame.start is not None:
+            yield from self.second.render(frame)
+            return
+        for step in self.first.render(frame):
+            begun = step
+        if self.shown:
+            yield Progress(begun.image, 1, self.steps)
+        for step in self.second.render(replace(frame, start=begun.image)):
+            yield replace(step, step=step.step + self.shown, of=step.of + self.shown)
+
+
+class Refined(Method):
+    """A method that paints in one pass, and the optimiser from there: what `refine` makes of any that honours it."""
+
+    def __init__(self, method: Method) -> None:
+        self.method, self.name, self.help = method, method.name, method.help
+        self.honours = method.honours | DESCENT - {"steps", "init", "seed", "start"}
+
+    @property
+    def called(self) -> str:
+        """The method and `refine`, which says how many steps, draws no noise, and starts from the one-pass picture."""
+        return f"{self.method.called} with `refine`"
+
+    def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
+        """Every style must be a picture, whatever the first pass makes of it."""
+        self.method.check(styles, settings)
+        for style in styles:
+            if not style.pictured:
+                raise OptionError(
+                    f"`refine` needs the painting itself, and a learned style like {style.source!r} is only a vector; "
+                    "use `method=arbitrary` with the picture"
+                )
+
+    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+        """See `Method`."""
+        first, second = stages(self.method, styles, settings.but(steps=settings.refine), networks)
+        return TwoStage(first, second)
+
+
+def stages(
+    method: Method, styles: Sequence[StyleInput], settings: Settings, networks: Networks
+) -> tuple[Renderer, Renderer]:
+    """One pass by `method`, and the optimiser: both read each style from one opened picture."""
+    encoder = networks.encoder(settings.encoder, settings.pooling, settings.device)
+    optimizer = PixelOptimizer(encoder, settings)
+    # For large strokes the optimiser has larger paintings; a network reads them at the size it paints at.
+    scale = max(1.0, settings.style_scale)
+    pictures = [style.open(round(settings.size * scale)) for style in styles]
+    read = [resize(x, (round(x.shape[-2] / scale), round(x.shape[-1] / scale))) for x in pictures]
+    shown = [style.showing(picture) for style, picture in zip(styles, read, strict=True)]
+    return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
+
+
+def descent(optimizer: PixelOptimizer, pictures: Sequence[Tensor], styles: Sequence[StyleInput]) -> Renderer:
+    """The optimiser with these pictures, blended by the styles' weights."""
+    prepared = [optimizer.prepare(picture) for picture in pictures]
+    style = optimizer.blend(prepared, [style.weight for style in styles])
+    return Prepared(optimizer, style, computed(optimizer.encoder.device, optimizer.encoder.dtype))
+
+
+def computed(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
+    """Where and in what numbers, for a recipe."""
+    return {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}

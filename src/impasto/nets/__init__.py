@@ -1,1 +1,0 @@
-"""Networks: the encoder that reads pictures."""

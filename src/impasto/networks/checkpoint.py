@@ -1,0 +1,172 @@
+"""A network that paints in one pass, with the styles it knows: one safetensors file, embedded or the user's own."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from impasto.errors import ImpastoError, WeightsError
+from impasto.home import own_bank
+from impasto.networks.style_bank import Bank
+from impasto.networks.style_predictor import Predictor, PredictorConfig
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.weights import best_dtype, pick_device, write_weights
+
+__all__ = ["PAINTER", "Painter", "fingerprint", "load_painter", "save_painter"]
+
+PAINTER = "painter"
+_KIND = "impasto painter"
+_STYLE, _OWN = "style.", "own"
+
+_Net = TypeVar("_Net", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A `Transformer` and where its style vectors come from: a `bank` of named ones, a `predictor` for any picture.
+
+    `own`, `(V,)`, is the vector that gives a photo itself back, for a network without a predictor to ask. `encoder`
+    names the one whose features the predictor reads. `recipe` says how it was trained, `licence` what may be done
+    with it.
+    """
+
+    transformer: Transformer
+    bank: Bank
+    predictor: Predictor | None = None
+    own: Tensor | None = None
+    encoder: str = "compact"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "not stated"
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.transformer.entry.weight.device
+
+    def knowing(self, bank: Bank) -> "Painter":
+        """The same network, which also knows the styles of `bank`; `ImpastoError` if they are another network's."""
+        return replace(self, bank=self.bank.joined(bank))
+
+    def knowing_own(self) -> tuple["Painter", tuple[str, ...]]:
+        """The same network with the user's own styles; where they are another's, as it is, and the names left out.
+
+        Raises `ImpastoError` for a bank that cannot be read.
+        """
+        path = own_bank()
+        if not path.is_file():
+            return self, ()
+        bank = Bank.load(path)
+        return (self.knowing(bank), ()) if bank.network == self.bank.network else (self, bank.names)
+
+
+def fingerprint(transformer: Transformer) -> str:
+    """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style vector belongs to."""
+    # Without noise it is a network of version 0.1, and has the fingerprint that its styles were learned for.
+    config = {name: value for name, value in asdict(transformer.config).items() if name != "noise" or value}
+    digest = hashlib.sha256(json.dumps(config).encode())
+    for name, value in sorted(transformer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_painter(source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None) -> Painter:
+    """The embedded painter, or one from a safetensors file, frozen, its transformer computing in `dtype` on `device`.
+
+    `dtype` defaults to the fastest the device computes natively; the predictor stays float32. Raises `ImpastoError`
+    for a file that cannot be read or is no painter.
+    """
+    where = pick_device(device)
+    path = _locate(str(source))
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("kind") != _KIND:
+                raise WeightsError(f"{path.name} holds no painter; give a file that impasto train made")
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        painter = _assemble(header, tensors)
+    except ImpastoError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path.name} is not a painter that can be read ({reason})") from None
+    painter.transformer.to(device=where, dtype=dtype or best_dtype(where))
+    if painter.predictor is not None:
+        painter.predictor.to(where)
+    for part in (painter.transformer, painter.predictor):
+        if part is not None:
+            part.requires_grad_(False).eval()
+    return painter
+
+
+def _locate(source: str) -> Path:
+    if source == PAINTER:
+        return Path(str(resources.files("impasto") / "assets" / f"{PAINTER}.safetensors"))
+    path = Path(source)
+    if not path.is_file():
+        raise WeightsError(f"no network {source!r}: leave `network` out for the embedded one, or name a file")
+    return path
+
+
+def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Painter:
+    config = json.loads(header["config"])
+    shape: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()}
+    shape.setdefault("noise", 0)  # what files of version 0.1 do not say, here and of the predictor
+    transformer = _loaded(Transformer(TransformerConfig(**shape)), "transformer.", tensors)
+    predictor = None
+    if config.get("predictor"):
+        predictor = _loaded(Predictor(PredictorConfig(**{"layers": 1, **config["predictor"]})), "predictor.", tensors)
+    vectors = {key.removeprefix(_STYLE): value for key, value in tensors.items() if key.startswith(_STYLE)}
+    own = tensors.get(_OWN)
+    spoken = {len(vector) for vector in vectors.values()}
+    spoken |= {len(own)} if own is not None else set()
+    spoken |= {predictor.config.vector} if predictor is not None else set()
+    if spoken - {transformer.vector_size}:
+        raise ValueError("its style vectors do not fit its network")
+    return Painter(
+        transformer,
+        Bank(fingerprint(transformer), vectors, json.loads(header.get("notes", "{}"))),
+        predictor,
+        own,
+        encoder=header["encoder"],
+        recipe=json.loads(header["recipe"]),
+        licence=header["licence"],
+    )
+
+
+def _loaded(net: _Net, prefix: str, tensors: Mapping[str, Tensor]) -> _Net:
+    """`net` with the tensors under `prefix`."""
+    net.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
+    return net
+
+
+def save_painter(path: Path, painter: Painter) -> None:
+    """Write a painter as float16 safetensors, atomically; configurations, recipe and licence go into the header."""
+    parts: dict[str, nn.Module] = {"transformer": painter.transformer}
+    if painter.predictor is not None:
+        parts["predictor"] = painter.predictor
+    tensors = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
+    tensors |= {_STYLE + name: vector for name, vector in painter.bank.vectors.items()}
+    if painter.own is not None:
+        tensors[_OWN] = painter.own
+    header = {
+        "kind": _KIND,
+        "config": json.dumps(
+            {
+                "transformer": asdict(painter.transformer.config),
+                "predictor": asdict(painter.predictor.config) if painter.predictor is not None else None,
+            }
+        ),
+        "encoder": painter.encoder,
+        "notes": json.dumps(dict(painter.bank.notes)),
+        "recipe": json.dumps(dict(painter.recipe)),
+        "licence": painter.licence,
+    }
+    write_weights(path, {key: value.half() for key, value in tensors.items()}, header)

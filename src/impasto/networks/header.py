@@ -1,0 +1,104 @@
+"""What a file of a network says of itself, read without PyTorch: a list should be there at once."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+
+from impasto.errors import WeightsError
+from impasto.home import own_bank
+
+__all__ = ["EMBEDDED", "Header", "Learned", "foreign_styles", "learned_styles", "network_header", "read_header"]
+
+EMBEDDED = "painter"
+"""What the embedded network is called."""
+
+_STYLE, _NET, _READER = "style.", "transformer.", "predictor."
+
+
+@dataclass(frozen=True)
+class Header:
+    """Of a network that paints, or a bank of styles: the `styles` it knows by name, each with a note.
+
+    `network`: the fingerprint of the network that the styles belong to. `reads`: whether it reads any picture as a
+    style.
+    """
+
+    styles: Mapping[str, str]
+    network: str
+    reads: bool
+
+
+class Learned(NamedTuple):
+    """A style that a network has learned: the embedded one, or in the user's `own` bank."""
+
+    name: str
+    note: str
+    own: bool
+
+
+def read_header(path: Path) -> Header:
+    """The header of a safetensors file; `WeightsError` where it cannot be read."""
+    try:
+        with safe_open(str(path), framework="np") as file:
+            keys, header = list(file.keys()), file.metadata() or {}
+            network = header.get("network") or _fingerprint(file, keys, header)
+        notes = json.loads(header.get("notes", "{}"))
+        styles = {name: str(notes.get(name, "")) for name in sorted(_names(keys))}
+        return Header(styles, network, any(key.startswith(_READER) for key in keys))
+    except (SafetensorError, OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path} is not a file of styles that can be read ({reason}); move it away") from None
+
+
+def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:
+    """The styles of a network and, in place of one of the same name or beside, of the user's own bank if it is for it.
+
+    Nothing is read but the files' headers and, for a fingerprint, their bytes; torch is not loaded. Raises
+    `WeightsError` for what cannot be read.
+    """
+    header = network_header(network)
+    found = {name: Learned(name, note, False) for name, note in header.styles.items()}
+    own = _own()
+    if own is not None and own.network == header.network:
+        found |= {name: Learned(name, note, True) for name, note in own.styles.items()}
+    return [found[name] for name in sorted(found)]
+
+
+def network_header(network: str | Path = EMBEDDED) -> Header:
+    """What the embedded network, or a file, says of itself."""
+    return read_header(_assets() / "painter.safetensors" if network == EMBEDDED else Path(network))
+
+
+def foreign_styles() -> tuple[str, ...]:
+    """The user's styles that were learned for another network than the embedded one."""
+    own = _own()
+    return () if own is None or own.network == network_header().network else tuple(own.styles)
+
+
+def _own() -> Header | None:
+    return read_header(own_bank()) if own_bank().is_file() else None
+
+
+def _assets() -> Path:
+    return Path(str(resources.files("impasto") / "assets"))
+
+
+def _names(keys: list[str]) -> list[str]:
+    return [key.removeprefix(_STYLE) for key in keys if key.startswith(_STYLE)]
+
+
+def _fingerprint(file: safe_open, keys: list[str], header: Mapping[str, str]) -> str:
+    """As `impasto.networks.checkpoint.fingerprint`, of the weights as they are stored."""
+    stored = json.loads(header["config"])["transformer"]
+    config = {name: value for name, value in stored.items() if name != "noise" or value}
+    digest = hashlib.sha256(json.dumps(config).encode())
+    for key in sorted(key for key in keys if key.startswith(_NET)):
+        digest.update(key.removeprefix(_NET).encode())
+        digest.update(file.get_tensor(key).tobytes())  # type: ignore[no-untyped-call]
+    return digest.hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""Networks that stay in memory, so that many pictures load each of them once."""
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from impasto.networks.checkpoint import Painter, load_painter
+from impasto.networks.encoder import Encoder, Pooling
+from impasto.networks.weights import load_encoder
+
+__all__ = ["Networks"]
+
+_Net = TypeVar("_Net", Painter, Encoder)
+
+
+class Networks:
+    """Networks already loaded. Plans that share one of these load each network once.
+
+    What is loaded is never changed, so plans may run at the same time; a file that was written anew is loaded anew.
+
+        networks = impasto.Networks()
+        for photo in photos:
+            impasto.stylize(photo, "starry-night", method="fast", networks=networks).save(f"{photo.stem}.png")
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[Hashable, Any] = {}
+
+    def painter(self, network: str | Path, device: str) -> Painter:
+        """As `load_painter`."""
+        return self._once((_stamp(network), device), lambda: load_painter(network, device=device))
+
+    def encoder(self, name: str | Path, pooling: Pooling, device: str) -> Encoder:
+        """As `load_encoder`."""
+        return self._once((_stamp(name), pooling, device), lambda: load_encoder(name, pooling=pooling, device=device))
+
+    def _once(self, key: Hashable, load: Callable[[], _Net]) -> _Net:
+        if key not in self._loaded:
+            self._loaded[key] = load()
+        found: _Net = self._loaded[key]
+        return found
+
+
+def _stamp(source: str | Path) -> Hashable:
+    path = Path(source)
+    return (str(source), path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else str(source)

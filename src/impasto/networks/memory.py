@@ -1,0 +1,27 @@
+"""Keeping large blocks of memory between steps."""
+
+import ctypes
+import functools
+import platform
+
+__all__ = ["keep_freed_memory"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Ask glibc's malloc, process-wide, to keep what is freed for the next step instead of returning it.
+
+    By default every block over 32 MB is mapped anew and zeroed page by page by the kernel; a feature map of
+    512 x 512 px and 64 channels is just over that, and a step makes a dozen: a quarter of its time. Does nothing
+    elsewhere than under glibc.
+
+    For applications, whose process is their own: the command line calls it. A library that loads a network leaves the
+    process as it is; who optimises pictures in one may call it first.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,0 +1,106 @@
+"""Named style vectors of one network (Dumoulin et al. 2017): what a bank of styles is, in memory and on disk."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
+from impasto.networks.weights import write_weights
+from impasto.pictures.writing import FORMATS
+
+__all__ = ["Bank", "check_name"]
+
+_KIND = "impasto bank"
+_PREFIX = "style."
+_PICTURES = (*FORMATS, ".bmp", ".gif")
+
+
+@dataclass(frozen=True)
+class Bank:
+    """`vectors`: name -> `(V,)` float32, for the transformer whose fingerprint is `network`; `notes` say what they are.
+
+    A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own, so that adding
+    one leaves the bytes of the others alone.
+    """
+
+    network: str
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The styles, in alphabetical order."""
+        return tuple(sorted(self.vectors))
+
+    def vector(self, name: str) -> Tensor:
+        """`(V,)` float32 of a style, by its name or as `NAME@DIGEST`, which a recipe says (see `digest`).
+
+        `InputError`, with the names there are, for one that is not; `WeightsError` for one that was learned anew since.
+        """
+        name, _, known = name.partition("@")
+        if name not in self.vectors:
+            there = ", ".join(self.names) or "none yet"
+            raise InputError(f"no learned style {name!r}; there are: {there} (impasto learn PAINTING --name NAME)")
+        if known and known != self.digest(name):
+            raise WeightsError(
+                f"the style {name!r} was learned anew since, and paints another picture; leave out @{known}"
+            )
+        return self.vectors[name]
+
+    def digest(self, name: str) -> str:
+        """Twelve hexadecimal digits that tell one vector from another."""
+        vector = self.vectors[name].detach().cpu().float().contiguous()
+        return hashlib.sha256(vector.numpy().tobytes()).hexdigest()[:12]
+
+    def learned(self, name: str, vector: Tensor, note: str = "") -> "Bank":
+        """This bank and one style more; a style of that name is replaced."""
+        check_name(name)
+        vectors = {**self.vectors, name: vector.detach().float().cpu().clone()}
+        return Bank(self.network, vectors, {**self.notes, name: note})
+
+    def joined(self, other: "Bank") -> "Bank":
+        """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for different networks."""
+        if other.vectors and other.network != self.network:
+            raise WeightsError(
+                "these styles were learned for another network and mean nothing to this one; learn them again"
+            )
+        return Bank(self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes})
+
+    def save(self, path: Path) -> None:
+        """Write the bank as safetensors, atomically: all of it or nothing."""
+        header = {"kind": _KIND, "network": self.network, "notes": json.dumps(dict(self.notes))}
+        write_weights(path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header)
+
+    @staticmethod
+    def load(path: Path) -> "Bank":
+        """Read what `save` wrote; `ImpastoError` for anything else."""
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                header = file.metadata() or {}
+                if header.get("kind") != _KIND:
+                    raise WeightsError(f"{path} holds no bank of styles; give a file that impasto learn made")
+                keys = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118
+                vectors = {key.removeprefix(_PREFIX): file.get_tensor(key).float() for key in keys}
+            notes = {str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()}
+            return Bank(header["network"], vectors, notes)
+        except ImpastoError:
+            raise
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise WeightsError(f"{path} is not a bank of styles that can be read ({reason}); move it away") from None
+
+
+def check_name(name: str) -> str:
+    """The name back if a style can be called so: letters, digits, `-`, `_`, `.`, at most 64, not as a picture's file.
+
+    It begins with a letter or a digit, so no option and no hidden file is called so. Raises `ImpastoError`.
+    """
+    if not re.fullmatch(r"[^\W_][\w.-]{0,63}", name) or name.lower().endswith(_PICTURES):
+        raise OptionError(f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour")
+    return name

@@ -1,0 +1,255 @@
+"""A photo and a style vector go in, a painting comes out: the image transformation network, one pass.
+
+The shape is Johnson et al. 2016's (arXiv:1603.08155): down, residual blocks, up, with instance norm throughout,
+every one of them conditional on the style (Dumoulin et al. 2017). What was changed for a processor's sake:
+- the picture enters and leaves as 2x2 blocks of pixels: nothing but three channels exists at full size;
+- there is a second, coarser level, where large forms cost a quarter;
+- "enlarge, then convolve" (which knows no checkerboards) runs folded: the same numbers from one convolution at the
+  small size, whose kernel is that of the large size with the taps that meet the same pixel added up.
+
+And one thing was added. A convolutional network can only answer a plain area with a plain area, a lattice, or a
+function of the distance to the nearest contour: halos, vignettes, bars. A fixed field of Gaussian noise, by position
+(Karras et al. 2019, arXiv:1812.04948, section 3.2, has it random), gives strokes something to begin at.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.networks.instance_norm import conditional_instance_norm
+
+__all__ = ["Transformer", "TransformerConfig", "noise_field"]
+
+_STRIDE = 8  # between pixels and positions of the coarsest level
+_PERIOD = 512  # positions of a level after which the noise repeats
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Channels at a half, a quarter and an eighth of the picture's size, and how many residual blocks where.
+
+    `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it. `entry`, `leave`:
+    side of the first and last kernel; the latter counts pixels of the full size. `noise`: channels of the noise
+    field; 0 is none.
+    """
+
+    channels: tuple[int, int, int] = (64, 128, 128)
+    blocks: tuple[int, int, int] = (1, 4, 2)
+    entry: int = 5
+    leave: int = 9
+    noise: int = 4
+
+
+class Transformer(nn.Module):
+    """`(B, 3, H, W)` RGB in [0, 1] and `(B, vector_size)` style vectors -> `(B, 3, H, W)` in [0, 1].
+
+    A style vector holds, for every norm in the order of computation, the scales less one and then the shifts; the
+    zero vector is plain instance normalisation. Any size of 16 px or more a side; computed in the weights' type,
+    float32 or bfloat16, and given back in float32. `offset`: where the photo's upper left corner lies in the noise
+    field, rows and columns of 8 px; a tile of a larger picture has the strokes of the whole if it says where it is.
+    """
+
+    def __init__(self, config: TransformerConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or TransformerConfig()
+        half, quarter, eighth = config.channels
+        before, middle, after = config.blocks
+        self.entry = _Convolution(12, half, config.entry)
+        self.down = _Convolution(half, quarter, 3, stride=2)
+        self.before = nn.ModuleList(_Residual(quarter) for _ in range(before))
+        self.deeper = _Convolution(quarter, eighth, 3, stride=2)
+        self.middle = nn.ModuleList(_Residual(eighth) for _ in range(middle))
+        self.rise = _Enlarging(eighth, quarter, 3)
+        self.after = nn.ModuleList(_Residual(quarter) for _ in range(after))
+        self.up = _Enlarging(quarter, half, 3)
+        self.leave = _Enlarging(half, 3, config.leave)
+        # Of the noise field into the maps at an eighth, a quarter and a half; at first, nothing.
+        sizes = (eighth, quarter, half) if config.noise else ()
+        self.noise = nn.ParameterList(nn.Parameter(torch.zeros(size, config.noise)) for size in sizes)
+        self.norms = tuple(
+            [half, quarter]
+            + [quarter] * 2 * before
+            + [eighth]
+            + [eighth] * 2 * middle
+            + [quarter]
+            + [quarter] * 2 * after
+            + [half, 3]
+        )
+
+    @property
+    def vector_size(self) -> int:
+        """Numbers in a style vector."""
+        return 2 * sum(self.norms)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What convolutions are computed in: autocast's type, else the weights'. Pictures and vectors stay float32."""
+        kind = self.entry.weight.device.type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.entry.weight.dtype
+
+    def forward(self, photo: Tensor, vector: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
+        """See the class. Vectors of one row serve every photo of the batch."""
+        height, width = photo.shape[-2:]
+        norm = _norms(vector.float().expand(len(photo), -1), self.norms)
+        x = F.pixel_unshuffle(_whole(photo.float(), _STRIDE) * 4 - 2, 2)
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        # Types are chosen here; autocast would take borders and norms to float32 and back.
+        with torch.autocast(photo.device.type, enabled=False):
+            return self._paint(x, norm, offset)[..., :height, :width]
+
+    def _paint(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]], offset: tuple[int, int]) -> Tensor:
+        x = _normed(self.entry(x), next(norm))
+        fine = _normed(self.down(x), next(norm))
+        for block in self.before:
+            fine = block(fine, norm)
+        x = _normed(self._noisy(self.deeper(fine), 0, offset), next(norm))
+        for block in self.middle:
+            x = block(x, norm)
+        x = fine + _normed(self._noisy(self.rise(x), 1, offset), next(norm), relu=False)
+        for block in self.after:
+            x = block(x, norm)
+        x = _normed(self._noisy(self.up(x), 2, offset), next(norm))
+        x = self.leave(x).float().contiguous()
+        return _normed(x, next(norm), relu=False).sigmoid()
+
+    def _noisy(self, x: Tensor, level: int, offset: tuple[int, int]) -> Tensor:
+        """`x`, at an eighth (`level` 0), a quarter (1) or a half (2) of the picture's size, and the noise there."""
+        if not self.config.noise:
+            return x
+        field = noise_field(self.config.noise, level, offset, (x.shape[-2], x.shape[-1])).to(x)
+        return x + F.conv2d(field, self.noise[level].to(x.dtype)[..., None, None])
+
+
+class _Convolution(nn.Module):
+    """A convolution over a reflected border, without bias: the norm that follows would take it away again.
+
+    `weight` is a matrix `(out, side side in)`, the shape in which optimisers that know matrices (Muon) take it, and
+    channels-last as a kernel.
+    """
+
+    def __init__(self, channels: int, out: int, side: int, stride: int = 1) -> None:
+        super().__init__()
+        self.channels, self.side, self.stride = channels, side, stride
+        fan = channels * side * side
+        self.weight = nn.Parameter(torch.randn(out, fan) * math.sqrt(2 / fan))
+
+    @property
+    def kernel(self) -> Tensor:
+        return self.weight.view(-1, self.side, self.side, self.channels).permute(0, 3, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.kernel.to(x.dtype)
+        return _PaddedConvolution.apply(x, kernel, self.stride, "reflect")  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Enlarging(_Convolution):
+    """Nearest-neighbour enlargement to twice the size, a continued border and a convolution there, folded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        fold = _fold(self.side).to(self.weight)
+        # (phase, low, high) twice: which taps of the large kernel meet which small pixel, for even and odd rows.
+        weight = self.weight.view(-1, self.side, self.side, self.channels)
+        kernel = torch.einsum("pak,qbl,okli->pqoabi", fold, fold, weight).flatten(0, 2).permute(0, 3, 1, 2)
+        y: Tensor = _PaddedConvolution.apply(x, kernel.to(x.dtype), 1, "replicate")  # type: ignore[no-untyped-call]
+        batch, _, height, width = y.shape
+        # Channels-last: what pixel_shuffle does, in a third of its time.
+        y = y.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
+        return y.reshape(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+class _PaddedConvolution(torch.autograd.Function):
+    """A border half a kernel wide, and a convolution, as one step of the gradient.
+
+    Folding the border's gradient back is a few rows and columns added, where PyTorch's own padding walks the whole
+    map, twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, stride: int, mode: Literal["reflect", "replicate"]) -> Tensor:
+        kernel = kernel.contiguous(memory_format=torch.channels_last)
+        padded = F.pad(x, (kernel.shape[-1] // 2,) * 4, mode=mode)
+        ctx.stride, ctx.mode = stride, mode
+        ctx.save_for_backward(padded, kernel)
+        return F.conv2d(padded, kernel, stride=stride)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        padded, kernel = ctx.saved_tensors
+        slope, of_kernel, _ = torch.ops.aten.convolution_backward(
+            *(grads[0], padded, kernel, None),
+            *([ctx.stride] * 2, [0, 0], [1, 1], False, [0, 0], 1, [*ctx.needs_input_grad[:2], False]),
+        )
+        if slope is None:
+            return None, of_kernel, None, None
+        margin = kernel.shape[-1] // 2
+        for axis in (2, 3):
+            for row in range(margin):
+                # The row of the border and the one it was copied from, counted from either side.
+                within = 2 * margin - row if ctx.mode == "reflect" else margin
+                for border, inside in ((row, within), (-1 - row, -1 - within)):
+                    slope.select(axis, inside).add_(slope.select(axis, border))
+        return slope[:, :, margin:-margin, margin:-margin], of_kernel, None, None
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _Convolution(channels, channels, 3)
+        self.second = _Convolution(channels, channels, 3)
+
+    def forward(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+        y = _normed(self.first(x), next(norm))
+        return x + _normed(self.second(y), next(norm), relu=False)
+
+
+def _norms(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The scale and the shift of every norm, `(B, C)` each."""
+    for part in vector.split_with_sizes([2 * size for size in sizes], dim=1):
+        scale, shift = part.chunk(2, dim=1)
+        yield scale + 1, shift
+
+
+def _normed(x: Tensor, style: tuple[Tensor, Tensor], relu: bool = True) -> Tensor:
+    return conditional_instance_norm(x, *style, relu=relu)
+
+
+def _whole(image: Tensor, stride: int) -> Tensor:
+    """Continued to the right and below by its mirror image until both sides are multiples of `stride`."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % stride, 0, -height % stride), mode="reflect")
+
+
+def noise_field(channels: int, level: int, offset: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Standard normal noise `(1, channels, *size)`, the same wherever and whenever it is asked for.
+
+    `level` 0, 1, 2: positions of 8, 4, 2 px; `offset` in positions of 8 px. It repeats after 512 positions.
+    """
+    field = _field(channels)
+    # Each level begins elsewhere in the field, so that their noises have nothing to do with one another.
+    rows, columns = (
+        (torch.arange(count) + (start << level) + 171 * level) % _PERIOD
+        for count, start in zip(size, offset, strict=True)
+    )
+    return field[:, rows][:, :, columns][None].contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _field(channels: int) -> Tensor:
+    return torch.randn(channels, _PERIOD, _PERIOD, generator=torch.Generator().manual_seed(0))
+
+
+@cache
+def _fold(side: int) -> Tensor:
+    """`(2, low, side)`: 1 where tap `k` of a kernel on the enlarged grid meets small pixel `low`, by phase."""
+    reach = (side // 2 + 1) // 2
+    fold = torch.zeros(2, 2 * reach + 1, side)
+    for phase in range(2):
+        for tap in range(side):
+            fold[phase, (phase + tap - side // 2) // 2 + reach, tap] = 1
+    return fold

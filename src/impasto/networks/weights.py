@@ -1,0 +1,186 @@
+"""Where an encoder's weights come from: this package, a file, or a model hub.
+
+Weights are safetensors, never unpickled. The files written here carry their architecture, recipe and licence in
+the header; a bare VGG (`conv1_1.weight`, …, or torchvision's and timm's `features.0.weight`, …) is understood by
+its shapes.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from impasto.errors import OptionError, WeightsError
+from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.pictures.writing import whole
+
+__all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights", "write_weights"]
+
+EMBEDDED = "compact"
+HUB = "timm/vgg19.tv_in1k"
+WAY_OUT = "use the embedded one (`encoder=compact`) or a local file (`encoder=FILE.safetensors`)"
+
+
+def encoder_names() -> tuple[str, ...]:
+    """The encoders known by name; a path to a safetensors file is accepted beside them."""
+    return (EMBEDDED, "vgg19")
+
+
+def load_encoder(
+    source: str | Path = EMBEDDED,
+    *,
+    pooling: Pooling = "max",
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+) -> Encoder:
+    """A frozen `Encoder` by name or from a safetensors file, on `device`, computing in `dtype`.
+
+    `source`: `compact` (embedded, offline), `vgg19` (ImageNet weights, fetched once from the hub and cached: CC BY
+    4.0, Simonyan and Zisserman) or a file. `dtype` defaults to the fastest the device computes natively. Raises
+    `ImpastoError` for anything that cannot be loaded, naming a way out.
+    """
+    where = pick_device(device)
+    path, name = _locate(str(source))
+    architecture, weights = read_weights(path)
+    encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
+    return encoder.to(device=where, dtype=dtype or best_dtype(where))
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that is there (`ImpastoError` otherwise)."""
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return torch.device(accelerator or "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise OptionError(f"device {device!r} is not available here; use `device=auto` or `device=cpu`") from None
+    return chosen
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.type == "cpu":
+        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range has it.
+        native = bool(torch.cpu._is_avx512_bf16_supported())
+    else:
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32
+
+
+def _locate(source: str) -> tuple[Path, str]:
+    if source == EMBEDDED:
+        return Path(str(resources.files("impasto") / "assets" / "compact.safetensors")), EMBEDDED
+    if source == "vgg19":
+        return _from_hub(), source
+    path = Path(source)
+    if not path.is_file():
+        raise WeightsError(
+            f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
+        )
+    return path, path.name
+
+
+def _from_hub() -> Path:
+    # Imported here: the embedded encoder needs no network library.
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        path = Path(hf_hub_download(HUB, "model.safetensors"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        raise WeightsError(f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}") from None
+    # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
+    blob = path.resolve()
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        with blob.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
+                raise WeightsError(f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}")
+    return path
+
+
+def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
+    """`(architecture, {"conv1_1.weight": …, "conv1_1.bias": …, …})` in float32 from a safetensors file.
+
+    Raises `ImpastoError` where the file is not one, or holds no VGG.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            names = {key: _conv_name(key) for key in file.keys()}  # noqa: SIM118
+            weights = {name: file.get_tensor(key).float() for key, name in names.items() if name}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}") from None
+    if "conv1_1.weight" not in weights:
+        raise WeightsError(f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}")
+    return _architecture(header, weights, torchvision="features.0.weight" in names), weights
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write `tensors`, from any device and of any layout, as safetensors: all of the file or nothing of it.
+
+    Raises `ImpastoError` where it cannot be written; what was there is then there still.
+    """
+    # Copies: safetensors refuses tensors that share memory, as the rows of one do.
+    own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    try:
+        with whole(path) as partial:
+            partial.write_bytes(save(own, dict(header)))  # safetensors' own files are private to their owner
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written ({error}); choose another place") from error
+
+
+# torchvision numbers every module of `features`: convolutions, ReLUs and poolings.
+_TORCHVISION = dict(
+    zip(
+        (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
+        (layer.removeprefix("relu") for layer in VGG19.widths),
+        strict=True,
+    )
+)
+
+
+def _conv_name(key: str) -> str | None:
+    """The name under which an `Encoder` knows a stored tensor; None for what is no part of one (classifiers)."""
+    if re.fullmatch(r"((conv|head)\d_\d|down\d)\.(weight|bias)", key):
+        return key
+    match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
+    if match and int(match[1]) in _TORCHVISION:
+        return f"conv{_TORCHVISION[int(match[1])]}.{match[2]}"
+    return None
+
+
+def _architecture(header: dict[str, str], weights: dict[str, Tensor], torchvision: bool) -> Architecture:
+    if "architecture" in header:
+        return _stored(json.loads(header["architecture"]))
+    if torchvision:
+        return VGG19
+    convs = sorted(key[4:7] for key in weights if re.fullmatch(r"conv\d_\d\.weight", key))
+    blocks = tuple(
+        tuple(weights[f"conv{name}.weight"].shape[0] for name in convs if name[0] == block)
+        for block in sorted({name[0] for name in convs})
+    )
+    heads = tuple(
+        (f"relu{key[4:7]}", value.shape[0])
+        for key, value in sorted(weights.items())
+        if re.fullmatch(r"head.*weight", key)
+    )
+    # Bare files of this kind have their centring folded into conv1_1.
+    return Architecture.vgg(blocks, mean=(0.0,) * 3, std=(1.0,) * 3, heads=heads)
+
+
+def _stored(header: dict[str, Any]) -> Architecture:
+    mean, std, padding = tuple(header["mean"]), tuple(header["std"]), header["padding"]
+    heads = tuple((layer, width) for layer, width in header.get("heads", ()))
+    if "blocks" in header:  # written when every encoder was a VGG
+        return Architecture.vgg(header["blocks"], mean, std, padding, heads)
+    return Architecture(tuple(Layer(**layer) for layer in header["layers"]), mean, std, padding, heads)

@@ -1,0 +1,1 @@
+"""Pictures in and out, their colours, and the samples."""

@@ -1,0 +1,315 @@
+"""Picture files: every mode, profile and orientation made into upright sRGB arrays, and the recipe inside."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageError
+
+from impasto.errors import ImpastoError, InputError, OptionError
+
+__all__ = ["MAX_PIXELS", "Array", "decode", "decoding", "opened", "read_recipe", "recipe_options", "recipe_text"]
+
+Array = NDArray[Any]
+
+MAX_PIXELS = 200_000_000
+"""Largest picture accepted, width times height; a larger one is refused from its header, before decoding."""
+
+_MAX_RECIPE = 60_000  # characters; an EXIF block in a JPEG ends at 65 533 bytes
+_IMAGE_DESCRIPTION = 0x010E
+_KEY = "impasto"
+_ORIENTATION = 0x0112
+_PHOTOMETRIC = 262
+_BITS_PER_SAMPLE = 258
+
+# EXIF orientation (JEITA CP-3451, tag 0x0112) -> the turn that sets (H, W, C) upright; all of them are views.
+_UPRIGHT: dict[int, Callable[[Array], Array]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+# The colour space a profile describes -> the Pillow mode it can read.
+_PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+
+_PILLOW_LIMIT = threading.Lock()
+
+
+@contextmanager
+def _only_our_limit() -> Iterator[None]:
+    """Pillow warns or refuses at a limit of its own while it opens; ours is checked right after instead."""
+    with _PILLOW_LIMIT:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """What a decoder raises inside (nearly anything, on broken data) becomes `ImpastoError`."""
+    try:
+        yield
+    except ImpastoError:
+        raise
+    except MemoryError as err:
+        raise InputError(f"{name} does not fit into memory; reduce it first") from err
+    except Exception as err:
+        reason = " ".join(str(err).split()) or type(err).__name__
+        raise InputError(f"{name} is damaged or cut short ({reason}); fetch or export it again") from err
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The picture in `path`, its header read and its size judged, its pixels not yet decoded.
+
+    Raises `ImpastoError` for anything that is not a readable picture of at most `MAX_PIXELS` pixels, and for
+    any error of the decoder inside the `with` block.
+    """
+    _check_file(path)
+    with decoding(str(path)):
+        try:
+            with _only_our_limit():
+                image = Image.open(path)
+        except UnidentifiedImageError as err:
+            raise InputError(f"{path} is not a picture that can be read; save it as PNG or JPEG") from err
+        except PermissionError as err:
+            raise InputError(f"{path} may not be read; check its permissions") from err
+    with image, decoding(str(path)):
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise InputError(f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
+        if image.format == "EPS":  # Pillow would run Ghostscript on it
+            raise InputError(f"{path} is a PostScript program, not a picture; export it as PNG")
+        yield image
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; name a picture in it")
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the spelling")
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file; save the picture to a file first")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty; fetch or export it again")
+    except ImpastoError:
+        raise
+    except (OSError, ValueError) as err:  # ValueError: a NUL byte in the name
+        raise InputError(f"{str(path)!r} cannot be opened ({err}); check the path") from err
+
+
+def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
+    """Pixels and notes of a Pillow picture of any mode, upright (EXIF) and in sRGB (ICC).
+
+    Returns an array (H, W, C) that is uint8 with C = 3 or 4, or for deep greyscale uint16 or float32 in
+    [0, 1] with C = 1 or 4; the fourth channel is alpha, colours are not multiplied by it. The notes say what
+    was decided on the way. An animation gives the frame it stands at, the first of a freshly opened file.
+    """
+    notes = _frame_note(image) + _depth_note(image)
+    image.load()
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        array, more = _deep_grey(image)
+    else:
+        array, more = _srgb(image)
+    # Asked only now: a TIFF is turned by Pillow while it loads, which also takes the tag away.
+    turn = _UPRIGHT.get(_orientation(image))
+    return (turn(array) if turn else array), notes + more
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF is written by anyone; a broken block must not cost the picture
+        return 1
+
+
+def _frame_note(image: Image.Image) -> tuple[str, ...]:
+    frames = getattr(image, "n_frames", 1)
+    if frames == 1 or image.format == "PSD":  # the "frames" of a PSD are layers, and it opens merged
+        return ()
+    word = "page" if image.format == "TIFF" else "frame"
+    here = image.tell() + 1
+    return (f"{'first' if here == 1 else f'number {here}'} {word} of {frames} used",)
+
+
+def _depth_note(image: Image.Image) -> tuple[str, ...]:
+    """Pillow has no 16-bit colour: such a file is read by its high bytes, which its raw mode tells."""
+    for tile in getattr(image, "tile", []):
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        raw = args[0] if args and isinstance(args[0], str) else ""
+        if ";16" in raw and not image.mode.startswith(("I", "F")):
+            return ("16-bit colour read at 8 bits per channel",)
+    return ()
+
+
+def _deep_grey(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
+    """Greyscale of more than 8 bits: uint16 from 16 and 12 bits, otherwise float32 in [0, 1]."""
+    values = np.asarray(image)
+    notes: tuple[str, ...] = ()
+    tags = getattr(image, "tag_v2", {})
+    if image.mode.startswith("I;16"):
+        if tags.get(_BITS_PER_SAMPLE) == (12,):
+            values = np.rint(values * (65535 / 4095)).astype(np.uint16)
+        if tags.get(_PHOTOMETRIC) == 0:  # white is zero; Pillow inverts this at 8 bits but not at 16
+            values = 65535 - values
+        grey = values.astype(np.uint16)
+    elif image.mode == "I" and values.min() >= 0 and values.max() <= 65535:
+        grey = values.astype(np.uint16)  # how Pillow holds 16-bit PGM
+    else:
+        grey, notes = _unit_range(values)
+    if image.info.get("icc_profile"):
+        notes += ("colour profile of a deep greyscale picture ignored",)
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return grey[..., None], notes
+    opaque = np.where(np.asarray(image) == key, 0, 65535 if grey.dtype == np.uint16 else 1).astype(grey.dtype)
+    return np.dstack([grey, grey, grey, opaque]), notes
+
+
+def _unit_range(values: Array) -> tuple[Array, tuple[str, ...]]:
+    if not np.isfinite(values).all():
+        raise InputError("the picture holds values that are not finite; export it again without them")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return values.astype(np.float32), ()
+    span = high - low if high > low else 1.0
+    unit = np.clip((values.astype(np.float64) - low) / span, 0, 1).astype(np.float32)
+    return unit, (f"values from {low:g} to {high:g} stretched to black and white",)
+
+
+def _srgb(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
+    """8-bit pictures of every mode as uint8 (H, W, 3), or (H, W, 4) where there is transparency."""
+    alpha = None
+    if image.has_transparency_data:
+        if image.mode in ("La", "RGBa"):  # premultiplied: no direct way from here to plain colours
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    if image.mode in ("1", "L", "LA"):
+        base = image.convert("L")
+    elif image.mode in ("CMYK", "LAB", "RGB"):
+        base = image
+    else:  # by way of RGBA, for Pillow warns when a palette's transparency is dropped
+        base = image.convert("RGBA").convert("RGB")
+    color, notes = _through_profile(base, image.info.get("icc_profile"))
+    pixels = np.asarray(color)
+    return (pixels if alpha is None else np.dstack([pixels, alpha])), notes
+
+
+def _through_profile(base: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+    """RGB by the embedded ICC profile where it can be used, else by Pillow's own arithmetic."""
+    notes = (f"{base.mode} converted to sRGB",) if base.mode in ("CMYK", "LAB") else ()
+    if not profile:
+        return base.convert("RGB"), notes
+    try:
+        embedded = ImageCms.ImageCmsProfile(BytesIO(profile))
+        mode = _PROFILE_MODES.get(embedded.profile.xcolor_space.strip(), "")
+        if mode == "RGB" and base.mode == "L":
+            base = base.convert("RGB")
+        if mode != base.mode:
+            return base.convert("RGB"), (*notes, "colour profile of another colour space ignored")
+        converted = ImageCms.profileToProfile(
+            base,
+            embedded,
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        title = " ".join(ImageCms.getProfileDescription(embedded).split())
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return base.convert("RGB"), (*notes, "broken colour profile ignored")
+    assert converted is not None  # None only when converting in place
+    if "srgb" not in title.lower() and not notes:
+        notes = (f"colour profile {title or 'without a name'} converted to sRGB",)
+    return converted, notes
+
+
+def recipe_text(recipe: Mapping[str, object]) -> str:
+    """A JSON-able `recipe` as a text for a place that is shared with others, such as EXIF ImageDescription.
+
+    `OptionError` for what cannot be written as JSON, or is too long.
+    """
+    return _json({_KEY: dict(recipe)})
+
+
+def recipe_options(form: str, recipe: Mapping[str, object] | None) -> dict[str, Any]:
+    """Pillow's `save` options that embed a JSON-able `recipe`: PNG iTXt, otherwise EXIF ImageDescription."""
+    if recipe is None:
+        return {}
+    if form == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt(_KEY, _json(dict(recipe)))
+        return {"pnginfo": info}
+    exif = Image.Exif()
+    exif[_IMAGE_DESCRIPTION] = recipe_text(recipe)
+    return {"exif": exif}
+
+
+def _json(value: Mapping[str, object]) -> str:
+    try:
+        # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of Unicode.
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as err:
+        raise OptionError(f"the recipe cannot be written as JSON ({err}); use plain numbers and texts") from err
+    if len(text) > _MAX_RECIPE:
+        raise OptionError(f"the recipe is {len(text)} characters long; keep it below {_MAX_RECIPE}")
+    return text
+
+
+def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
+    """The recipe that is in a picture or a sheet of this package, in any of its formats; None if there is none.
+
+    The file is anyone's: what is too long, not JSON or not ours counts as no recipe. The pixels are not decoded.
+    Raises `InputError` if the file is neither a picture nor a PDF.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".pdf":
+        _check_file(path)
+        return _parsed(_pdf_subject(path), ours=False)
+    with opened(path) as image:
+        try:
+            found = image.info.get(_KEY) if image.format == "PNG" else image.getexif().get(_IMAGE_DESCRIPTION)
+        except Exception:  # metadata written by others may be broken in any way
+            return None
+        return _parsed(found, ours=image.format == "PNG")
+
+
+def _pdf_subject(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file, PdfParser.PdfParser(f=file) as pdf:
+            subject = pdf.info.Subject  # its bytes are decoded for attributes only
+        return subject if isinstance(subject, str) else None
+    except Exception:  # a PDF of others may be broken in any way, or none
+        return None
+
+
+def _parsed(found: object, *, ours: bool) -> dict[str, object] | None:
+    """`ours`: the text is a recipe alone, and not one of several things under the name of this package."""
+    if not isinstance(found, str) or len(found) > _MAX_RECIPE:
+        return None
+    try:
+        recipe = json.loads(found, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    if not ours and isinstance(recipe, dict):
+        recipe = recipe.get(_KEY)
+    return recipe if isinstance(recipe, dict) else None
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

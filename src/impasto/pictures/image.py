@@ -1,0 +1,311 @@
+"""Pictures in and out: the currency is float32 RGB in [0, 1], shape (1, 3, H, W), sRGB-coded, on the CPU."""
+
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.errors import InputError, OptionError
+from impasto.pictures.files import MAX_PIXELS, Array, decode, decoding, opened, read_recipe, recipe_options
+from impasto.pictures.writing import FORMATS, whole
+
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "Picture",
+    "Source",
+    "check_output",
+    "fit",
+    "open_picture",
+    "read_recipe",
+    "resample",
+    "resize",
+    "save_notes",
+    "save_picture",
+    "to_pil",
+]
+
+Source: TypeAlias = str | os.PathLike[str] | Image.Image | Array | Tensor
+"""Anything `open_picture` takes."""
+
+MIN_SIDE = 16
+"""Shortest side of a picture, in pixels: below it the deeper layers of an encoder have nothing to see."""
+
+_ROUNDING = 1e-4  # how far outside [0, 1] a float may lie and still count as rounding; it is clamped
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An opened picture.
+
+    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha.
+    alpha: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
+    notes: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
+    """
+
+    image: Tensor
+    alpha: Tensor | None
+    notes: tuple[str, ...]
+
+
+def open_picture(source: Source, *, size: int | None = None) -> Picture:
+    """Any picture as RGB in [0, 1], with its alpha and what is worth knowing about it.
+
+    source: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of uint8, uint16
+        or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in [0, 1]. One channel is
+        grey, the fourth is alpha. Files and PIL images are set upright by their EXIF orientation and
+        converted to sRGB by their ICC profile; of an animation the first frame is taken.
+    size: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted by alpha so
+        that what is transparent does not bleed); a smaller one is left as it is.
+
+    Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is shorter
+    than `MIN_SIDE` on a side (also after the reduction) or has more than `MAX_PIXELS` pixels.
+    """
+    if size is not None and (not isinstance(size, int) or size < MIN_SIDE):
+        raise OptionError(f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}")
+    name, pixels, notes = _pixels(source)
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(f"{name} is {width} x {height} pixels; each side needs at least {MIN_SIDE}")
+    if height * width > MAX_PIXELS:
+        raise InputError(f"{name} has {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
+    target = fit(height, width, size or max(height, width))
+    if min(target) < MIN_SIDE:
+        raise InputError(f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size")
+    image, alpha = _planes(pixels, target)
+    return Picture(image, alpha, notes)
+
+
+def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
+    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], and notes."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        with opened(path) as image:
+            return str(path), *decode(image)
+    if isinstance(source, Image.Image):
+        with decoding("the picture"):
+            return "the picture", *decode(source)
+    if isinstance(source, Tensor):
+        return "the tensor", _checked(_channels_last(source), "the tensor"), ()
+    if isinstance(source, np.ndarray):
+        return "the array", _checked(source[..., None] if source.ndim == 2 else source, "the array"), ()
+    raise InputError(f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor")
+
+
+def _channels_last(tensor: Tensor) -> Array:
+    tensor = tensor.detach().cpu()
+    if tensor.ndim == 4 and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    if tensor.ndim != 3:
+        raise InputError(f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)")
+    if tensor.is_floating_point():
+        tensor = tensor.float()  # numpy has no bfloat16
+    return tensor.permute(1, 2, 0).numpy()
+
+
+def _checked(pixels: Array, name: str) -> Array:
+    """The same array, known to be (H, W, 1 | 3 | 4), not empty, of a known type and in its range."""
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.size == 0:
+        shape = " x ".join(map(str, pixels.shape))
+        raise InputError(f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels")
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels
+    if pixels.dtype.kind != "f":
+        raise InputError(f"{name} is of type {pixels.dtype}; give uint8, uint16 or floats in [0, 1]")
+    if not np.isfinite(pixels).all():
+        raise InputError(f"{name} holds NaN or infinite values; replace them first")
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise InputError(f"{name} ranges from {low:g} to {high:g}; scale it into [0, 1] or give uint8")
+    return pixels
+
+
+def _planes(pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+    """Colour (1, 3, H, W) and alpha (1, 1, H, W), or None if opaque, of (H, W, 1 | 3 | 4) reduced to `size`.
+
+    One channel at a time, so that a large photo is never held whole in floating point.
+    """
+    colors = range(min(3, pixels.shape[2]))
+    veil = _unit(pixels[..., 3]) if pixels.shape[2] == 4 else None
+    if veil is None or veil.min() == 1:
+        planes = [_lanczos(_unit(pixels[..., c]), size) for c in colors]
+        return _tensor(planes).expand(-1, 3, -1, -1).contiguous(), None
+    alpha = _lanczos(veil, size)
+    planes = []
+    for c in colors:
+        plane = _unit(pixels[..., c])
+        plain = _lanczos(plane, size)
+        if size != plane.shape:
+            # What is fully transparent has no weight, unless all there is to see is transparent.
+            weighted = _lanczos(plane * veil, size) / np.maximum(alpha, 1 / 255)
+            plain = np.where(alpha > 1 / 255, weighted, plain)
+        planes.append(plain)
+    return _tensor(planes), _tensor([alpha])
+
+
+def _tensor(planes: list[Array]) -> Tensor:
+    """(1, C, H, W) of planes, the ringing of the filter cut off."""
+    return torch.from_numpy(np.clip(np.stack(planes), 0, 1))[None]
+
+
+def _unit(plane: Array) -> Array:
+    """uint8, uint16 or float (H, W) as contiguous float32 in [0, 1]."""
+    if plane.dtype.kind == "u":
+        return np.ascontiguousarray(plane, dtype=np.float32) / np.float32(np.iinfo(plane.dtype).max)
+    return np.clip(np.ascontiguousarray(plane, dtype=np.float32), 0, 1)
+
+
+def _lanczos(plane: Array, size: tuple[int, int]) -> Array:
+    if size == plane.shape:
+        return plane
+    return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+
+
+def fit(h: int, w: int, long_side: int) -> tuple[int, int]:
+    """(h, w) with the longer side reduced to `long_side`, the other rounded; never enlarged or below 1."""
+    longest = max(h, w)
+    if longest <= long_side:
+        return h, w
+    return max(1, math.floor(h * long_side / longest + 0.5)), max(1, math.floor(w * long_side / longest + 0.5))
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) in [0, 1] resampled to `size` = (H, W): `resample`, clamped."""
+    found = resample(image, size)
+    return found if found is image else found.clamp(0, 1)
+
+
+def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) of any range, differences too, at `size` = (H, W): antialiased bicubic (Keys, a = -0.5).
+
+    Differentiable. The same tensor comes back when it already has that size.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    if image.ndim != 4 or min(size) < 1:
+        raise InputError(f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)")
+    return functional.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
+
+
+def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """(1, 3, H, W) in [0, 1], and alpha (1, 1, H, W) if any, as 8-bit RGB or RGBA: round(255 x), clamped.
+
+    Raises `ImpastoError` for another shape, for integers and for values that are not finite.
+    """
+    if image.ndim != 4 or tuple(image.shape[:2]) != (1, 3):
+        raise InputError(f"one picture at a time: give (1, 3, H, W), not {tuple(image.shape)}")
+    if alpha is not None and alpha.shape != (1, 1, *image.shape[2:]):
+        raise InputError(f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it")
+    parts = (image,) if alpha is None else (image, alpha)
+    for part in parts:
+        if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
+            raise InputError("the picture is not made of finite floats; lower the learning rate or the weights")
+    levels = [(part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts]
+    return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path, known to be one `save_picture` can write; call it before long work.
+
+    Raises `ImpastoError` if the suffix names no known format or one this Pillow cannot write, the folder is
+    missing or not writable, or the target is a folder or write-protected.
+    """
+    path = Path(path)
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")
+    Image.init()
+    if form not in Image.SAVE:
+        raise InputError(f"this Pillow cannot write {form}; save as .png or install a Pillow that has it")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist; make it first")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path} is write-protected; choose another name")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as err:
+        raise InputError(f"cannot write into {path.parent} ({err.strerror}); choose another folder") from err
+    return path
+
+
+def save_notes(
+    path: str | os.PathLike[str], image: Tensor | Image.Image, *, alpha: Tensor | None = None
+) -> tuple[str, ...]:
+    """What `save_picture` with the same arguments cannot keep, worth telling before or after it."""
+    if FORMATS.get(Path(path).suffix.lower()) != "JPEG":
+        return ()
+    opaque = alpha is None or bool((alpha >= 1).all())
+    if isinstance(image, Image.Image):
+        opaque = opaque and not image.has_transparency_data
+    return () if opaque else ("JPEG has no transparency: flattened on white",)
+
+
+def save_picture(
+    path: str | os.PathLike[str],
+    image: Tensor | Image.Image,
+    *,
+    alpha: Tensor | None = None,
+    recipe: Mapping[str, object] | None = None,
+    quality: int = 95,
+) -> Path:
+    """Write a picture in the format of its suffix, whole or not at all, and return the path.
+
+    image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its own alpha.
+    recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
+    quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
+
+    Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is flattened on
+    white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of colour (4:4:4).
+    Raises `ImpastoError` for what `check_output` refuses and what cannot be encoded.
+    """
+    path = check_output(path)
+    form = FORMATS[path.suffix.lower()]
+    if not 1 <= quality <= 100:
+        raise OptionError(f"quality {quality} is not between 1 and 100; 95 is a good choice")
+    picture = _eight_bit(image, alpha)
+    if form == "JPEG" and picture.mode == "RGBA":
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture).convert("RGB")
+    options = _options(form, quality) | recipe_options(form, recipe)
+    try:
+        with whole(path) as partial, open(partial, "xb") as file:
+            picture.save(file, format=form, **options)
+    except (OSError, ValueError) as err:
+        raise InputError(f"cannot save {path} ({err}); check the disk or try .png") from err
+    return path
+
+
+def _eight_bit(image: Tensor | Image.Image, alpha: Tensor | None) -> Image.Image:
+    """RGB or RGBA without any metadata, which Pillow would otherwise write along."""
+    if isinstance(image, Tensor):
+        return to_pil(image, alpha)
+    if alpha is not None:
+        raise InputError("alpha goes with a tensor; a PIL image brings its own")
+    with decoding("the picture"):
+        pixels, _ = decode(image)
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(np.dstack([_unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels if pixels.shape[2] > 1 else pixels.repeat(3, axis=2)))
+
+
+def _options(form: str, quality: int) -> dict[str, Any]:
+    options: dict[str, dict[str, Any]] = {
+        "AVIF": {"quality": quality, "subsampling": "4:4:4"},
+        "JPEG": {"quality": quality, "subsampling": "4:4:4", "optimize": True},
+        "PNG": {},
+        "TIFF": {"compression": "tiff_adobe_deflate"},
+        "WEBP": {"quality": quality, "exact": True},  # exact: colours under transparency stay
+    }
+    return options[form]

@@ -1,0 +1,200 @@
+"""From what a person has (files, pictures, names) to a picture they keep: one job, for the API and every app.
+
+job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
+for step in job.steps():
+    ...                       # progress, previews, cancelling
+picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from importlib import metadata
+from pathlib import Path
+from typing import Unpack
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.errors import InputError, OptionError
+from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unheard
+from impasto.methods.stylizer import Progress
+from impasto.methods.two_stage import Refined
+from impasto.networks.encoder import SMALLEST
+from impasto.networks.loaded import Networks
+from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.image import Picture, Source, resize, to_pil
+from impasto.pictures.sources import open_source
+from impasto.settings import Options, Settings
+
+__all__ = ["Job", "plan", "stylize"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make it again."""
+
+    settings: Settings
+    renderer: Renderer
+    content: Picture
+    start: Tensor | None
+    recipe: dict[str, object]
+    notes: tuple[str, ...]
+
+    def steps(self) -> Iterator[Progress]:
+        """Render, step by step; see `Progress`."""
+        return self.renderer.render(Frame(self.content.image, self.start))
+
+    def finish(self, step: Progress) -> Image.Image:
+        """The picture of any step at full size, the photo's colours and transparency put back where asked for."""
+        image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
+        if self.settings.keep_color == "luminance":
+            image = luminance_transfer(image, self.content.image)
+        return to_pil(image, self.content.alpha)
+
+
+def plan(
+    content: Source,
+    styles: Sequence[Source],
+    settings: Settings | None = None,
+    *,
+    start: Source | None = None,
+    networks: Networks | None = None,
+    **options: Unpack[Options],
+) -> Job:
+    """Open and check everything, load the networks, read the styles, and return a `Job`: all but the painting.
+
+    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
+    name of a sample style or of one that a network has learned, and the content that of a sample photo. `settings`:
+    what to do, and `options` any of its fields, which go before it. `start`: a picture to start from. `networks`: give
+    the same to many plans, and each network is loaded once.
+    Raises `ImpastoError` for whatever cannot be read, does not fit together, or makes no difference to the method.
+    """
+    settings = (settings or Settings()).but(**options)
+    method = _method(settings)
+    gallery = _Gallery(content, settings)
+    inputs = gallery.styles(styles)
+    # A start of one's own stands for what a method begins at by itself.
+    asked = settings if start is None else _started(settings)
+    refuse_unheard(method, settings, start is not None)
+    method.check(inputs, settings)
+    beginning = open_source(start, settings.size).image if start is not None else None
+    photo = gallery.photo
+    renderer = method.prepare(inputs, asked, networks or Networks())
+    recipe = {
+        "impasto": metadata.version("impasto"),
+        "torch": torch.__version__,
+        "content": _identity(content),
+        "styles": [_identity(style) for style in styles],
+        **_said(settings, method),
+        "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
+        **({"start": _identity(start) if start is not None else None} if "start" in method.honours else {}),
+        **renderer.recipe,
+    }
+    return Job(settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(gallery.notes)))
+
+
+def stylize(
+    content: Source,
+    style: Source | Sequence[Source],
+    settings: Settings | None = None,
+    *,
+    start: Source | None = None,
+    networks: Networks | None = None,
+    **options: Unpack[Options],
+) -> Image.Image:
+    """A photo in the style of a painting, or of several; arguments as `plan` takes them.
+
+    Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for input that cannot
+    be used.
+    """
+    styles: Sequence[Source] = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+    job = plan(content, styles, settings, start=start, networks=networks, **options)
+    return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def _method(settings: Settings) -> Method:
+    """The method asked for, refined if that is."""
+    method = METHODS.get(settings.method)
+    return Refined(method) if settings.refine and "refine" in method.honours else method
+
+
+def _started(settings: Settings) -> Settings:
+    if settings.init is not None:
+        raise OptionError("give either a start picture or `init=content` or `init=noise`, not both")
+    return settings.but(init="content")
+
+
+class _Gallery:
+    """The pictures of one plan, opened when they are first looked at, and what is to be told of them."""
+
+    def __init__(self, content: Source, settings: Settings) -> None:
+        self.content, self.settings, self.notes = content, settings, list[str]()
+
+    @cached_property
+    def photo(self) -> Picture:
+        """The content at its size."""
+        size = self.settings.size
+        photo = _enlarged(open_source(self.content, size), size)
+        self.notes += photo.notes
+        if min(photo.image.shape[-2:]) < SMALLEST:
+            raise InputError(
+                f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
+                f"it needs {SMALLEST} px or more on each side: take a larger photo or a larger `size`"
+            )
+        return photo
+
+    def styles(self, sources: Sequence[Source]) -> tuple[StyleInput, ...]:
+        """The styles with their weights, still closed."""
+        blend = self.settings.blend
+        if not sources:
+            raise OptionError("give at least one style picture")
+        if blend is not None and len(blend) != len(sources):
+            raise OptionError(f"`blend` has {len(blend)} weights for {len(sources)} styles; give one for each")
+        weights = blend or (1.0,) * len(sources)
+        pairs = zip(sources, weights, strict=True)
+        return tuple(StyleInput(source, weight, partial(self._style, source)) for source, weight in pairs)
+
+    def _style(self, source: Source, side: int) -> Tensor:
+        painting = open_source(source, side)
+        self.notes += painting.notes
+        picture = _enlarged(painting, side).image
+        return match_statistics(picture, self.photo.image) if self.settings.keep_color == "statistics" else picture
+
+
+def _enlarged(photo: Picture, size: int) -> Picture:
+    """The photo with that long side even where it is smaller: strokes are new detail, and can be as fine as asked."""
+    height, width = photo.image.shape[-2:]
+    factor = size / max(height, width)
+    if factor <= 1:
+        return photo
+    grown = (round(height * factor), round(width * factor))
+    alpha = None if photo.alpha is None else resize(photo.alpha, grown)
+    return replace(photo, image=resize(photo.image, grown), alpha=alpha)
+
+
+def _said(settings: Settings, method: Method) -> dict[str, object]:
+    """The settings that make a difference to the method, networks by their files."""
+    heard = method.honours | {"method", "size", "keep_color"}
+    said: dict[str, object] = {name: value for name, value in settings.dump().items() if name in heard}
+    return said | {name: _file_identity(getattr(settings, name)) for name in ("encoder", "network") if name in heard}
+
+
+def _file_identity(source: str) -> dict[str, object]:
+    """Of an encoder or a network: its name, or its file's."""
+    return _identity(source) if Path(source).is_file() else {"name": source}
+
+
+def _identity(source: object) -> dict[str, object]:
+    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's name, a kind."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_file():
+            with path.open("rb") as file:
+                return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {"name": str(source)}
+    return {"in memory": type(source).__name__}

@@ -1,1 +1,0 @@
-"""Ways to prepare a style once and apply it many times, behind one protocol."""

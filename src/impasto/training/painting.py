@@ -1,0 +1,352 @@
+"""What the trainings of one-pass networks share: where they begin, how they descend, and the file that comes of it.
+
+A `NetworkTask` ends in a `Painter`. A `PaintingTask` is one that learns from photos and styles, by their statistics;
+what its style vectors are, and where they come from, is left to those who inherit from it.
+"""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from impasto.errors import ImpastoError
+from impasto.losses.variation import unevenness
+from impasto.networks.checkpoint import Painter, save_painter
+from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.style_predictor import describe
+from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.training.data import folder_names, middles, randomness
+from impasto.training.perceptual import Criterion, Style
+from impasto.training.run import RunConfig, Task
+
+__all__ = [
+    "SMALLEST_PHOTO",
+    "NetworkConfig",
+    "NetworkTask",
+    "PaintingConfig",
+    "PaintingTask",
+    "Stream",
+    "begun",
+    "frozen",
+    "guess",
+    "hold_out",
+    "in_precision",
+    "optimizers",
+    "seeded",
+    "sheet",
+]
+
+SMALLEST_PHOTO = 200
+"""Pixels of a photo, along a side, that a crop shows at least: enough to see what it is of."""
+
+_COLUMNS = 4  # photos on a sheet
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+class Stream(IntEnum):
+    """Each purpose has random numbers of its own."""
+
+    BATCH = 0
+    HELD_OUT = 1
+    MIX = 2
+    ORDER = 3
+    OWN = 4
+    NOISE = 5
+
+
+@dataclass(frozen=True)
+class NetworkConfig(RunConfig):
+    """What any training of a network needs to know.
+
+    `learning_rate` is Muon's, for the convolutions. `crop`: side of the training pictures in px. `held_out`: most
+    pictures kept for validation, which are one in eight. `transformer`: the network's shape; one that goes on from
+    another network has that one's.
+    """
+
+    steps: int = 4000
+    batch: int = 4
+    learning_rate: float = 4.5e-3
+    warmup: int = 100
+    clip: float = 2.0
+    crop: int = 256
+    held_out: int = 32
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop < SMALLEST:
+            raise ImpastoError(f"crop must be at least {SMALLEST} px, not {self.crop}")
+        if self.held_out < 1:
+            raise ImpastoError(f"held_out must be at least 1, not {self.held_out}")
+
+    def _check_positive(self, *names: str) -> None:
+        for name in names:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ImpastoError(f"{name} must be above 0, not {getattr(self, name)}")
+
+    def _check_weights(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ImpastoError(f"{name} must be 0 or more, not {getattr(self, name)}")
+
+    def _check_shares(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ImpastoError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class PaintingConfig(NetworkConfig):
+    """And what one needs that learns from photos and styles.
+
+    `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are the style's parts
+    (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes halos, vignettes and bars away.
+    `own`: probability that a photo is to be painted in its own style, that is, given back. `flats`: that it is a
+    plain or graded area (`flat`), which photographs have too few of.
+    """
+
+    content_weight: float = 0.1
+    style_weight: float = 1.0
+    deep: float = 0.2
+    coarse: float = 0.0
+    shifted: float = 0.0
+    even_weight: float = 0.3
+    even_sigma: float = 0.03
+    own: float = 0.06
+    flats: float = 0.12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_positive("content_weight", "style_weight", "even_sigma")
+        self._check_weights("deep", "coarse", "shifted", "even_weight")
+        self._check_shares("own", "flats")
+
+
+class NetworkTask(Task):
+    """Training a `transformer`, and whatever else is needed to speak to it.
+
+    `encoder` reads styles, and judges; the task works with a copy of its own, in the run's precision, which is no part
+    of a checkpoint. `data` names the folders of the pictures, for the recipe.
+    """
+
+    config: NetworkConfig
+    kind: ClassVar[str]
+    """The task's name in recipes."""
+
+    def __init__(
+        self, encoder: Encoder, transformer: Transformer, config: NetworkConfig, *, data: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        self.reader = Criterion(in_precision(encoder, config))
+        self.criterion = self.reader
+        self.config = replace(config, transformer=transformer.config)
+        self.transformer = transformer
+        self._data = folder_names(data)
+
+    @abstractmethod
+    def painter(self) -> Painter:
+        """What has been learned so far, as a copy."""
+
+    @abstractmethod
+    def samples(self, step: int) -> Tensor | None:
+        """A sheet `(3, H, W)` in [0, 1] on the CPU to see at `step` what has been learned, of pictures held out."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return self.transformer.entry.weight.device
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return {
+            **asdict(self.config),
+            "task": self.kind,
+            "encoder": self.encoder_name,
+            "data": self._data,
+        }
+
+    @property
+    def encoder_name(self) -> str:
+        """Of the encoder that reads styles."""
+        return self.reader.critics[0].name
+
+    def export(self, path: Path, *, licence: str) -> dict[str, float]:
+        """Write the painter as float16 safetensors, atomically; returns the validation of what was written.
+
+        Its recipe is the task's, with the validation. Raises `ImpastoError` if the file cannot be written.
+        """
+        with self._as_stored():
+            validation = self.validate()
+            painter = self.painter()
+        rounded = {name: float(f"{value:.4g}") for name, value in validation.items()}
+        save_painter(path, replace(painter, recipe={**painter.recipe, "validation": rounded}, licence=licence))
+        return validation
+
+    @contextmanager
+    def _as_stored(self) -> Iterator[None]:
+        """Every weight rounded to float16, as in a file."""
+        kept = {name: value.clone() for name, value in self.state_dict().items()}
+        self.load_state_dict({name: value.half().float() for name, value in kept.items()})
+        try:
+            yield
+        finally:
+            self.load_state_dict(kept)
+
+
+class PaintingTask(NetworkTask):
+    """Training on `photos`, uint8 `(3, H, W)` (`read_pictures`), to paint them in styles.
+
+    `critics`: encoders whose features the losses compare, a layer by the first that has it; `encoder` if none are
+    given. Raises `ImpastoError` for fewer than two photos.
+    """
+
+    config: PaintingConfig
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        transformer: Transformer,
+        photos: Sequence[Tensor],
+        config: PaintingConfig,
+        *,
+        critics: Sequence[Encoder] = (),
+        data: Sequence[str] = (),
+    ) -> None:
+        super().__init__(encoder, transformer, config, data=data)
+        own = [in_precision(critic, config) for critic in critics] or self.reader.critics
+        self.criterion = Criterion(*own, deep=config.deep, coarse=config.coarse, shifted=config.shifted)
+        self.balance = {
+            "style": config.style_weight,
+            "content": config.content_weight,
+            "evenness": config.even_weight,
+        }
+        held, self._photos = hold_out(photos, randomness(config.seed, Stream.HELD_OUT, 0), config.held_out)
+        self._held_photos = middles(held, config.crop)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        critics = folder_names(critic.name for critic in self.criterion.critics)
+        return {**super().recipe, "critics": critics, "photos": len(self._photos) + len(self._held_photos)}
+
+    @abstractmethod
+    def examples(self) -> tuple[Tensor, Tensor]:
+        """A few style pictures `(N, 3, crop, crop)` and their style vectors `(N, V)`, for a sheet."""
+
+    def losses(self, photos: Tensor, pictures: Tensor, content: Tensor, style: Style) -> dict[str, Tensor]:
+        """What training lowers: mean distances, but of style the mean of `log(1 + distance)`.
+
+        Its slope, `1 / (1 + d)`, keeps pale, flat styles, whose relative distance begins at 10 or more, from ruling
+        the batch.
+        """
+        of_style, of_content = self.criterion(pictures, content, style)
+        uneven = unevenness(photos, pictures, sigma=self.config.even_sigma)
+        return {"style": of_style.log1p().mean(), "content": of_content.mean(), "evenness": uneven.mean()}
+
+    def noise_offset(self, step: int) -> tuple[int, int]:
+        """Where in its noise field the network paints at `step`: it must not learn one piece of it by heart."""
+        down, right = randomness(self.config.seed, Stream.NOISE, step).integers(4096, size=2)
+        return int(down), int(right)
+
+    @torch.no_grad()
+    def judge(self, photos: Tensor, vectors: Tensor, style: Style) -> Tensor:
+        """`(2, B)`: the distances to style and content of what the network paints."""
+        pictures = self.transformer(photos, vectors)
+        return torch.stack(self.criterion(pictures, self.criterion.content(photos), style))
+
+    @torch.no_grad()
+    def samples(self, step: int) -> Tensor | None:
+        """Styles down the side, held-out photos along the top: the same at every step, so that sheets compare."""
+        del step
+        styles, vectors = self.examples()
+        photos = self._held_photos[:_COLUMNS].to(self.device)
+        corner = torch.ones_like(photos[:1])
+        rows = [torch.cat([corner, photos])]
+        for picture, vector in zip(styles.to(self.device), vectors, strict=True):
+            rows.append(torch.cat([picture[None], self.transformer(photos, vector[None])]))
+        return sheet(rows)
+
+
+def hold_out(pictures: Sequence[Tensor], random: np.random.Generator, most: int) -> tuple[list[Tensor], list[Tensor]]:
+    """`(kept for validation, to train on)`: one in eight and at most `most` are kept. `ImpastoError` below two."""
+    if len(pictures) < 2:
+        raise ImpastoError("one picture to train on and one to validate with are needed; give more data")
+    order = random.permutation(len(pictures))
+    count = max(1, min(most, len(pictures) // 8))
+    return [pictures[i] for i in order[:count]], [pictures[i] for i in order[count:]]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Networks made in here begin with weights of this seed; whoever draws afterwards notices nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def optimizers(
+    matrices: Sequence[nn.Parameter], others: Sequence[dict[str, Any]], rate: float
+) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan 2024, scaled as by Liu et al. 2025) for `matrices`, Adam for the groups of `others`.
+
+    Adam's rate is 0.2 of Muon's where a group has none of its own.
+    """
+    adam = torch.optim.Adam(list(others), lr=rate * 0.2, betas=(0.9, 0.98))
+    if not matrices:
+        return [adam]
+    muon = torch.optim.Muon(list(matrices), lr=rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    return [muon, adam]
+
+
+def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Transformer:
+    """A transformer to train: a float32 copy of `start`'s, or a new one.
+
+    Raises `ImpastoError` if `start` reads styles with another encoder than `encoder`, or has another shape than one
+    that was asked for.
+    """
+    if start is None:
+        with seeded(config.seed):
+            return Transformer(config.transformer)
+    if start.predictor is not None and start.encoder != encoder.name:
+        raise ImpastoError(
+            f"the network to start from reads styles with the encoder {start.encoder}, not {encoder.name}; take it"
+        )
+    if config.transformer not in (TransformerConfig(), start.transformer.config):
+        raise ImpastoError("the network to start from has a shape of its own; leave transformer out")
+    with seeded(config.seed):
+        transformer = Transformer(start.transformer.config)
+    transformer.load_state_dict(start.transformer.state_dict())
+    return transformer
+
+
+@torch.no_grad()
+def guess(start: Painter, style: Style) -> Tensor:
+    """`(B, V)` on the CPU: what `start` would take for these styles; zeros (plain instance norm) if it cannot tell."""
+    description = describe(style.means, style.seconds, tuple(style.means))
+    if start.predictor is None:
+        return torch.zeros(len(description), start.transformer.vector_size)
+    vectors: Tensor = start.predictor(description.to(start.predictor.center.device))
+    return vectors.cpu()
+
+
+def in_precision(encoder: Encoder, config: NetworkConfig) -> Encoder:
+    """A copy for a run, which must not depend on how the encoder was loaded, nor move it elsewhere."""
+    return copy.deepcopy(encoder).to(torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
+
+
+def frozen(net: Net) -> Net:
+    """A copy for use: without gradients."""
+    return copy.deepcopy(net).requires_grad_(False).eval()
+
+
+def sheet(rows: Sequence[Tensor]) -> Tensor:
+    """Rows of as many pictures, `(N, 3, H, W)` each, as one picture `(3, rows H, N W)` on the CPU."""
+    return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1).cpu()

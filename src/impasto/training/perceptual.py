@@ -1,0 +1,162 @@
+"""What a painted picture should keep and what it should take, as losses for a network that paints many of them.
+
+The optimiser's terms (relative, balanced for each pair), once a picture of a batch, and not squared: a distance
+pulls as hard on the pair that is nearly right as on the one that is far off, so neither the palest nor the loudest
+style rules the batch, and one setting suits all styles.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.losses.gram import cooccurrence, gram
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
+
+__all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance"]
+
+CONTENT_LAYER = "relu4_1"
+"""Where content is compared: the style's depth already, so one layer less to compute."""
+
+# Which layers are looked at in smaller copies, and how far beside themselves.
+_COARSE = {2: STYLE_LAYERS[:3], 4: STYLE_LAYERS[:2]}
+_SHIFTS = {"relu1_1": ((3, 0), (0, 3)), "relu2_1": ((2, 0), (0, 2))}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Means `(B, C)` and raw second moments `(B, C, C)` of `B` style pictures, by layer."""
+
+    means: dict[str, Tensor]
+    grams: dict[str, Tensor]
+
+    @property
+    def seconds(self) -> dict[str, Tensor]:
+        """Mean squares `(B, C)` by layer."""
+        return {layer: x.diagonal(dim1=1, dim2=2) for layer, x in self.grams.items()}
+
+    def mixed(self, weights: Tensor) -> "Style":
+        """Row `i` between the styles `i` (by `weights[i]`) and `i - 1`: as of two pictures hung side by side."""
+
+        def between(x: Tensor) -> Tensor:
+            w = weights.view(-1, *[1] * (x.dim() - 1)).to(x)
+            return w * x + (1 - w) * x.roll(1, 0)
+
+        return self._each(between)
+
+    def rows(self, index: Tensor) -> "Style":
+        """The styles of these numbers, `(N,)` int64, in this order."""
+        return self._each(lambda x: x[index])
+
+    def to(self, device: torch.device) -> "Style":
+        """The same on `device`."""
+        return self._each(lambda x: x.to(device))
+
+    @staticmethod
+    def cat(parts: Sequence["Style"]) -> "Style":
+        """The styles of all parts, one after the other."""
+        return Style(
+            {layer: torch.cat([part.means[layer] for part in parts]) for layer in parts[0].means},
+            {layer: torch.cat([part.grams[layer] for part in parts]) for layer in parts[0].grams},
+        )
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Style":
+        return Style(
+            {layer: change(x) for layer, x in self.means.items()},
+            {layer: change(x) for layer, x in self.grams.items()},
+        )
+
+
+class Criterion:
+    """Distances to a photo and to a style under the features of `critics`, which follow the pictures' device.
+
+    A layer is read by the first critic that has it. Beside the Gram matrices of the five layers stand, where their
+    weight is above 0:
+    - `deep`: what relu5_1 counts for. Asked for in full it costs the other layers much and gains little;
+    - `coarse`: Gram matrices of the low layers at a half and a quarter of the size (as Gatys et al. 2017,
+      arXiv:1611.07865, have them for large pictures): colours must be right in large areas, not only on average;
+    - `shifted`: products of features with those a few positions beside them (Berger and Memisevic 2017,
+      arXiv:1606.01286). A Gram matrix takes any lattice of the right energy; these do not.
+    """
+
+    def __init__(self, *critics: Encoder, deep: float = 0.2, coarse: float = 0.0, shifted: float = 0.0) -> None:
+        self.critics = critics
+        self.layers = STYLE_LAYERS
+        for layer in self.layers:
+            if not any(layer in critic.layers for critic in critics):
+                raise ImpastoError(f"no encoder has the layer {layer}; add one that does")
+        self.weights = dict.fromkeys(self.layers, 1.0) | {STYLE_LAYERS[-1]: deep}
+        if coarse:
+            self.weights |= {_coarse(layer, by): coarse for by, layers in _COARSE.items() for layer in layers}
+        if shifted:
+            self.weights |= {_shifted(layer, *by): shifted for layer, shifts in _SHIFTS.items() for by in shifts}
+        self._by_coarse, self._by_shift = coarse > 0, shifted > 0
+
+    def features(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """`Encoder.features` of `(B, 3, H, W)` in [0, 1], wherever the pictures are."""
+        found: dict[str, Tensor] = {}
+        for critic in self.critics:
+            own = [layer for layer in layers if layer in critic.layers and layer not in found]
+            if own:
+                found |= critic.to(pictures.device).features(pictures, own)
+        return found
+
+    def _statistics(self, pictures: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The features of `layers`, and the matrices of all that has a weight."""
+        features = self.features(pictures, self.layers)
+        found = {layer: gram(features[layer]) for layer in self.layers}
+        if self._by_coarse:
+            for by, layers in _COARSE.items():
+                small = self.features(F.avg_pool2d(pictures, by), layers)
+                found |= {_coarse(layer, by): gram(small[layer]) for layer in layers}
+        if self._by_shift:
+            for layer, shifts in _SHIFTS.items():
+                found |= {_shifted(layer, *by): cooccurrence(features[layer], *by) for by in shifts}
+        return features, found
+
+    @torch.no_grad()
+    def style(self, pictures: Tensor) -> Style:
+        """The statistics of `(B, 3, H, W)` in [0, 1]."""
+        features, grams = self._statistics(pictures)
+        return Style({layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}, grams)
+
+    @torch.no_grad()
+    def content(self, photos: Tensor) -> Tensor:
+        """The features to keep of `(B, 3, H, W)` in [0, 1]."""
+        return self.features(photos, (CONTENT_LAYER,))[CONTENT_LAYER]
+
+    def __call__(self, pictures: Tensor, content: Tensor, style: Style) -> tuple[Tensor, Tensor]:
+        """`(style, content)` distances of every picture, `(B,)` each; differentiable in `pictures`.
+
+        Style: the weighted mean of `||G - A|| / ||A||`. Content: `||F - s P|| / ||s P||`, where `s <= 1` is how far
+        the contrast of the style's features falls short of the photo's; where it exceeds it, the distance counts for
+        as much less.
+        """
+        features, grams = self._statistics(pictures)
+        found = [weight * relative_distance(grams[k], style.grams[k]) for k, weight in self.weights.items()]
+        power = content.float().square().mean((1, 2, 3)).clamp_min(1e-12)
+        contrast = (style.seconds[CONTENT_LAYER].mean(1) / power).clamp(1e-4, 1e4).sqrt()
+        pale = contrast.clamp_max(1).view(-1, 1, 1, 1)
+        distance = relative_distance(features[CONTENT_LAYER].float(), content.float() * pale)
+        return torch.stack(found).sum(0) / sum(self.weights.values()), distance / contrast.clamp_min(1)
+
+
+def _coarse(layer: str, by: int) -> str:
+    return f"{layer} of 1/{by}"
+
+
+def _shifted(layer: str, down: int, right: int) -> str:
+    return f"{layer} by {down}, {right}"
+
+
+def relative_distance(x: Tensor, target: Tensor) -> Tensor:
+    """`||x - target|| / ||target||` (Frobenius) of each row: `(B, ...)` twice -> `(B,)`."""
+    return _norm(x - target) / _norm(target)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """The Frobenius norm of each row, with a slope where it is zero."""
+    return (x.square().flatten(1).sum(1) + 1e-12).sqrt()

@@ -1,0 +1,138 @@
+"""Another package adds a method by an entry point: found, checked, painted with, from the command line too."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import impasto
+from impasto.errors import OptionError
+from impasto.methods.base import METHODS
+from impasto.registry import Registry
+
+TOY = '''
+"""A method that gives the photo back with every style's mean colour mixed in."""
+
+from dataclasses import dataclass
+
+import torch
+
+import impasto
+from impasto.methods.stylizer import Progress
+
+
+@dataclass
+class Tinted:
+    color: torch.Tensor
+    strength: float
+    steps: int = 1
+
+    @property
+    def recipe(self):
+        return {"toy": "tinted"}
+
+    def render(self, frame):
+        yield Progress(frame.image.lerp(self.color, self.strength), 1, 1)
+
+
+class Tint(impasto.Method):
+    name = "tint"
+    help = "a colour over the photo"
+    honours = frozenset({"strength"})
+    instant = True
+
+    def prepare(self, styles, settings, networks):
+        means = [style.weight * style.open(settings.size).mean((2, 3), keepdim=True) for style in styles]
+        return Tinted(sum(means) / sum(style.weight for style in styles), settings.strength)
+
+
+TINT = Tint()
+
+
+class Mean(impasto.StyleLoss):
+    name = "mean"
+
+    def target(self, features, mask=None):
+        return features.float().mean((2, 3))
+
+    def mix(self, targets, weights):
+        return sum(w * t for w, t in zip(weights, targets)) / sum(weights)
+
+    def distance(self, features, target, mask=None):
+        return (self.target(features) - target).square().sum() / target.square().sum()
+
+
+MEAN = Mean()
+'''
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as pip leaves it: the package, and beside it what it says of itself."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "toy_tint.py").write_text(TOY)
+    said = folder / "toy_tint-1.0.dist-info"
+    said.mkdir()
+    (said / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-tint\nVersion: 1.0\n")
+    (said / "entry_points.txt").write_text(
+        "[impasto.methods]\ntint = toy_tint:TINT\nbroken = toy_tint:NOTHING\n"
+        "[impasto.style_losses]\nmean = toy_tint:MEAN\n"
+    )
+    return folder
+
+
+def test_a_method_of_another_package_paints(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(site))
+    assert METHODS.names[:3] == ("optimize", "fast", "arbitrary")
+    assert "tint" in METHODS.names
+    red, grey = Image.new("RGB", (64, 48), (255, 0, 0)), Image.new("RGB", (64, 48), (100, 100, 100))
+    made = impasto.stylize(grey, red, method="tint", strength=0.5, size=64)
+    assert made.getpixel((5, 5)) == (178, 50, 50)
+    both = impasto.stylize(grey, [red, grey], method="tint", blend=[1, 3], size=64)
+    assert both.getpixel((5, 5)) == (139, 75, 75)
+    job = impasto.plan(grey, [red], method="tint", size=64)
+    assert job.recipe["toy"] == "tinted"
+    assert job.recipe["strength"] == 1
+    with pytest.raises(OptionError, match=r"`steps` has no say in `method=tint`; it has in `method=optimize`"):
+        impasto.plan(grey, [red], method="tint", steps=3)
+    with pytest.raises(OptionError, match=r"`method` 'broken' cannot be loaded from toy_tint:NOTHING"):
+        impasto.plan(grey, [red], method="broken")
+
+
+def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (255, 0, 0)).save(tmp_path / "red.png")
+    Image.new("RGB", (64, 48), (100, 100, 100)).save(tmp_path / "grey.png")
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        code = (
+            f"import sys; sys.path.insert(0, {str(site)!r}); from impasto.apps.cli.main import main; main(sys.argv[1:])"
+        )
+        command = [sys.executable, "-c", code, *args]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = run(
+        "stylize", "grey.png", "red.png", "--method", "tint", "--size", "64", "--strength", "0.5", "-o", "out.png"
+    )
+    assert (done.returncode, done.stdout) == (0, "out.png\n"), done.stderr
+    with Image.open(tmp_path / "out.png") as made:
+        assert made.getpixel((5, 5)) == (178, 50, 50)
+    assert "--method tint" in run("info", "out.png").stdout
+    assert "tint" in run("stylize", "--help").stdout
+    done = run(
+        "stylize", "grey.png", "red.png", "--style-loss", "mean", "--size", "64", "--steps", "2", "-o", "mean.png"
+    )
+    assert (done.returncode, done.stdout) == (0, "mean.png\n"), done.stderr
+    assert "--style-loss mean" in run("info", "mean.png").stdout
+
+
+def test_names_of_this_package_are_not_taken() -> None:
+    there: Registry[object] = Registry("no.such.group", {"own": "impasto.home:own_bank"}, "thing")
+    with pytest.raises(OptionError, match="`thing` 'own' is there already"):
+        there.add("own", object())
+    there.add("more", 3)
+    assert there.names == tuple(there) == ("own", "more")
+    assert there.get("more") == 3
+    with pytest.raises(OptionError, match="unknown `thing` 'other'; choose own, more"):
+        there.get("other")
