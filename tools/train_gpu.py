@@ -32,8 +32,8 @@ from PIL import Image
 from torch import Tensor
 
 import impasto.networks.transform_net as transformer_module
+from impasto.networks.checkpoint import load_painter, save_painter
 from impasto.networks.encoder import Encoder
-from impasto.networks.painter import load_painter, save_painter
 from impasto.networks.weights import load_encoder
 from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
 from impasto.training.distill import Distillation, DistillConfig
