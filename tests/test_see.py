@@ -190,7 +190,7 @@ def toy(*, steps: int = 3, stop_at: int | None = None) -> Work:
 
 def test_progress_counts_over_all_cells() -> None:
     moments = list(toy().make())
-    done = [moment.done for moment in moments]
+    done = [moment.step for moment in moments]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (1, 9)
     assert {moment.of for moment in moments} == {9}

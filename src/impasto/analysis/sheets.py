@@ -1,7 +1,7 @@
 """A sheet of pictures with labels: made cell by cell, laid out, and saved as PNG or PDF.
 
 work = content_reconstructions("photo.jpg", encoder=load_encoder())
-for moment in work.make(folder):      # progress, previews, stopping; with a folder, resumed where it stopped
+for progress in work.make(folder):      # progress, previews, stopping; with a folder, resumed where it stopped
     ...
 save_sheet("sheet.png", work.sheet(cells))
 """
@@ -43,8 +43,8 @@ from impasto.pictures.writing import atomic_write
 __all__ = [
     "Box",
     "Cell",
+    "CellProgress",
     "Layout",
-    "Moment",
     "Sheet",
     "Task",
     "Text",
@@ -257,17 +257,13 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
-    """Where the whole work stands: `done` steps `of` all, at the cell called `name`; and the cell once it is whole.
+class CellProgress(Progress):
+    """`Progress` of a whole sheet: at the cell called `name`, and with the `cell` once it is whole.
 
     `kept`: the cell was made in an earlier run.
     """
 
-    done: int
-    of: int
-    name: str
-    losses: Mapping[str, float] = field(default_factory=dict)
-    note: str = ""
+    name: str = ""
     cell: Cell | None = None
     kept: bool = False
 
@@ -293,8 +289,8 @@ class Work:
         if cells * height * width > MAX_PIXELS // 4:
             raise OptionError(f"{cells} pictures of {width} x {height} px make too large a sheet; lower `size`")
 
-    def make(self, folder: Path | None = None) -> Iterator[Moment]:
-        """One cell after the other, a `Moment` at each step and at each finished cell.
+    def make(self, folder: Path | None = None) -> Iterator[CellProgress]:
+        """One cell after the other, a `CellProgress` at each step and at each finished cell.
 
         With a `folder`, finished cells are kept there and those of an earlier run are taken from it; `ImpastoError`
         where they were made with other settings.
@@ -307,13 +303,14 @@ class Work:
             kept = cell is not None
             if cell is None:
                 for step in task.steps():
-                    yield Moment(done + min(step.step, task.of), of, task.name, step.losses, step.note)
+                    made = done + min(step.step, task.of)
+                    yield CellProgress(step.image, made, of, step.losses, step.note, name=task.name)
                     picture = step.image
                 cell = Cell(task.row, task.column, picture, task.name, task.measure(picture))
                 if folder is not None:
                     save_picture(folder / task.file, picture, recipe={"numbers": dict(cell.numbers)})
             done += task.of
-            yield Moment(done, of, task.name, cell=cell, kept=kept)
+            yield CellProgress(cell.picture, done, of, name=task.name, cell=cell, kept=kept)
 
     def sheet(self, cells: Iterable[Cell]) -> Sheet:
         """The sheet with these of its cells, and those that were given."""
@@ -321,7 +318,7 @@ class Work:
 
     def finish(self) -> Sheet:
         """All of it at once."""
-        return self.sheet(moment.cell for moment in self.make() if moment.cell)
+        return self.sheet(progress.cell for progress in self.make() if progress.cell)
 
     def forget(self, folder: Path) -> None:
         """Remove what `make` kept in `folder`, and the folder where nothing else is in it."""

@@ -270,17 +270,17 @@ def _followed(work: "Work", folder: Path, show: "Display") -> Iterator["Cell"]:
     for note in work.notes:
         show.note(note)
     said, shown, kept, begun, number = set[str](), 0, 0, time.perf_counter(), 1
-    for moment in work.make(folder):
+    for progress in work.make(folder):
         # Cells of an earlier run come at once and say nothing of the pace.
-        kept += moment.done - shown if moment.kept else 0
-        if moment.note and moment.note not in said:
-            said.add(moment.note)
-            show.note(moment.note)
-        if moment.done > shown:
-            shown = moment.done
-            left = (time.perf_counter() - begun) * (moment.of - shown) / max(1, shown - kept)
-            text = f"picture {number} of {len(work.tasks)}  {moment.name}  {summary(moment.losses)}"
-            show.update(shown, moment.of, text.rstrip(), left if shown > kept else None)
-        if moment.cell is not None:
+        kept += progress.step - shown if progress.kept else 0
+        if progress.note and progress.note not in said:
+            said.add(progress.note)
+            show.note(progress.note)
+        if progress.step > shown:
+            shown = progress.step
+            left = (time.perf_counter() - begun) * (progress.of - shown) / max(1, shown - kept)
+            text = f"picture {number} of {len(work.tasks)}  {progress.name}  {summary(progress.losses)}"
+            show.update(shown, progress.of, text.rstrip(), left if shown > kept else None)
+        if progress.cell is not None:
             number += 1
-            yield moment.cell
+            yield progress.cell
