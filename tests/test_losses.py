@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
-from impasto.losses.variation import total_variation
+from impasto.losses.gram import GRAM, STYLE_SCALES, cooccurrence, gram, relative_style_loss, style_loss
+from impasto.losses.variation import total_variation, unevenness
 
 N, H, W = 5, 6, 7
 M = H * W
@@ -357,3 +357,68 @@ def test_variation_of_flips_and_negatives_is_the_same() -> None:
     image = normal(0, 1, 3, H, W)
     for other in (image.flip(2), image.flip(3), image.mT, 1 - image):
         torch.testing.assert_close(total_variation(other), total_variation(image))
+
+
+# -------------------------------------------------------------------------- beside Gram matrices
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (0, 2), (2, 0), (1, 3)])
+def test_cooccurrence_is_the_mean_of_products_line_by_line(down: int, right: int) -> None:
+    features = normal(31, 2, N, H, W).requires_grad_()
+    shift = down * W + right
+    for picture, found in zip(features, cooccurrence(features, down, right), strict=True):
+        flat = picture.flatten(1)
+        expected = sum(torch.outer(flat[:, k], flat[:, k + shift]) for k in range(M - shift)) / (M - shift)
+        torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(lambda x: cooccurrence(x, down, right), features)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (0, 3), (2, 0)])
+def test_cooccurrence_of_bfloat16_is_that_of_float64(down: int, right: int) -> None:
+    """By bands, with gradients of its own."""
+    plain = normal(32, 2, 16, 64, 96).relu().bfloat16().contiguous(memory_format=torch.channels_last)
+    short, wide = plain.clone().requires_grad_(), plain.double().requires_grad_()
+    found, expected = cooccurrence(short, down, right), cooccurrence(wide, down, right)
+    assert distance(found, expected) < 1e-3
+    toward = normal(33, *expected.shape)
+    (found * toward.float()).sum().backward()
+    (expected * toward).sum().backward()
+    assert short.grad is not None
+    assert wide.grad is not None
+    assert distance(short.grad, wide.grad) < 1e-2
+
+
+def test_a_lattice_has_the_gram_matrix_of_noise_but_not_its_shifted_products() -> None:
+    """Why shifted products are there."""
+    noise = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(34)).sign().double()
+    rows = torch.arange(64)
+    lattice = ((rows[:, None] + rows) % 2 * 2.0 - 1).double()[None, None]
+    torch.testing.assert_close(gram(lattice), gram(noise))
+    assert cooccurrence(noise, 0, 3).abs() < 0.1
+    assert cooccurrence(lattice, 0, 3).abs() > 0.9
+
+
+def test_unevenness_is_its_formula() -> None:
+    photo, picture = (normal(seed, 2, 3, 8, 12).sigmoid() for seed in (35, 36))
+    found = unevenness(photo, picture, cell=4, sigma=0.2)
+    for row in range(2):
+        cells, painted = (
+            [image[row, :, y : y + 4, x : x + 4].mean((1, 2)) for y in (0, 4) for x in (0, 4, 8)]
+            for image in (photo, picture)
+        )
+        above, below = 0.0, 0.0
+        for c, o in zip(cells, painted, strict=True):
+            for d, p in zip(cells, painted, strict=True):
+                weight = torch.exp(-(c - d).square().sum() / (2 * 0.2**2))
+                above, below = above + weight * (o - p).norm(), below + weight
+        assert float(found[row]) == pytest.approx(float(above / below), rel=1e-5)
+    assert torch.autograd.gradcheck(lambda x: unevenness(photo, x, cell=4), picture.requires_grad_())
+
+
+def test_strokes_are_even_and_a_vignette_is_not() -> None:
+    photo = torch.full((1, 3, 64, 64), 0.5)
+    rows = torch.arange(64)
+    strokes = 0.5 + 0.3 * ((rows[:, None] // 2 + rows // 2) % 2 * 2.0 - 1).expand(1, 3, 64, 64)
+    vignette = (1 - (rows[:, None] - 32.0).square() / 1024).expand(1, 3, 64, 64)
+    assert unevenness(photo, strokes) < 1e-4
+    assert unevenness(photo, vignette) > 0.1

@@ -308,7 +308,7 @@ def test_the_header_says_what_the_file_is(tmp_path: Path) -> None:
         header = file.metadata()
         assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
     config = json.loads(header["config"])
-    assert config["transformer"] == {"channels": [8, 8, 8], "blocks": [1, 1, 1], "entry": 5, "leave": 9}
+    assert config["transformer"] == {"channels": [8, 8, 8], "blocks": [1, 1, 1], "entry": 5, "leave": 9, "noise": 4}
     assert config["predictor"]["description"] == 20
     assert json.loads(header["recipe"]) == kept.recipe
     assert json.loads(header["notes"]) == {"harbour": "at night", "sea": ""}

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from impasto.networks.instance_norm import conditional_instance_norm
-from impasto.networks.transform_net import Transformer, TransformerConfig, _Convolution, _Enlarging
+from impasto.networks.transform_net import Transformer, TransformerConfig, _Convolution, _Enlarging, noise_field
 
 # Three different widths, so that no two levels can be taken for each other.
 SMALL = TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1))
@@ -28,7 +28,10 @@ def photos(height: int = 32, width: int = 40, batch: int = 1) -> Tensor:
 
 def network(config: TransformerConfig = SMALL) -> Transformer:
     torch.manual_seed(0)
-    return Transformer(config)
+    net = Transformer(config)
+    for parameter in net.noise:  # a new network has none in it
+        torch.nn.init.normal_(parameter, std=0.3)
+    return net
 
 
 def vectors(net: Transformer, rows: int = 1) -> Tensor:
@@ -70,6 +73,12 @@ def plain(net: Transformer, photo: Tensor, vector: Tensor, weights: dict[str, Te
     def rise(x: Tensor, name: str, side: int = 3) -> Tensor:
         return convolved(enlarged(x), weights[f"{name}.weight"], side, border="replicate")
 
+    def noisy(x: Tensor, level: int) -> Tensor:
+        """The field of seed 0, which each level reads from another corner; it repeats after 512 positions."""
+        field = torch.randn(config.noise, 512, 512, generator=torch.Generator().manual_seed(0)).double()
+        rows, columns = ([(i + 171 * level) % 512 for i in range(size)] for size in x.shape[-2:])
+        return x + torch.einsum("on,nhw->ohw", weights[f"noise.{level}"], field[:, rows][:, :, columns])
+
     height, width = photo.shape[-2:]
     x = F.pad(4 * photo - 2, (0, -width % 8, 0, -height % 8), mode="reflect")
     # Each 2x2 block of pixels becomes one position: channels by colour, then row, then column.
@@ -78,13 +87,13 @@ def plain(net: Transformer, photo: Tensor, vector: Tensor, weights: dict[str, Te
     fine = normed(convolved(x, weights["down.weight"], 3, stride=2))
     for block in range(config.blocks[0]):
         fine = residual(fine, f"before.{block}")
-    x = normed(convolved(fine, weights["deeper.weight"], 3, stride=2))
+    x = normed(noisy(convolved(fine, weights["deeper.weight"], 3, stride=2), 0))
     for block in range(config.blocks[1]):
         x = residual(x, f"middle.{block}")
-    x = fine + normed(rise(x, "rise"), relu=False)
+    x = fine + normed(noisy(rise(x, "rise"), 1), relu=False)
     for block in range(config.blocks[2]):
         x = residual(x, f"after.{block}")
-    x = normed(rise(x, "up"))
+    x = normed(noisy(rise(x, "up"), 2))
     x = normed(rise(x, "leave", config.leave), relu=False)
     assert place == vector.shape[1]
     return (1 / (1 + (-x).exp()))[:, :, :height, :width]
@@ -284,7 +293,7 @@ def test_the_vector_ends_with_the_colours() -> None:
 @torch.no_grad()
 def test_stripes_stay_stripes() -> None:
     """A photo that is the same in every column (or row) is painted so, border and all: no checkerboard."""
-    net, column = network(), photos(width=1)
+    net, column = network(TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0)), photos(width=1)
     picture = net(column.expand(-1, -1, -1, 33), vectors(net))
     torch.testing.assert_close(picture, picture[..., :1].expand_as(picture), rtol=0, atol=1e-4)
     assert picture.std(2).min() > 0.01
@@ -345,3 +354,34 @@ def test_every_parameter_is_a_matrix() -> None:
     """What optimisers of matrices take, a row an output channel."""
     assert {parameter.dim() for parameter in network().parameters()} == {2}
     assert network().leave.weight.shape == (3, SMALL.leave**2 * SMALL.channels[0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_tile_of_the_noise_is_the_noise_there(level: int) -> None:
+    """`offset` counts positions of 8 px whatever the level; wherever one asks, and however far, the field is one."""
+    whole = noise_field(4, level, (0, 0), (40 << level, 600 << level))
+    tile = noise_field(4, level, (3, 590), (16 << level, 8 << level))
+    torch.testing.assert_close(tile, whole[..., 3 << level : 19 << level, 590 << level : 598 << level], rtol=0, atol=0)
+    assert whole.mean().abs() < 0.02
+    assert whole.std() == pytest.approx(1, abs=0.02)
+
+
+@torch.no_grad()
+def test_a_plain_photo_is_painted_with_strokes_only_by_noise() -> None:
+    """Without the field a translation-equivariant network answers a plain area with a plain area."""
+    photo = torch.full((1, 3, 96, 96), 0.5)
+    for channels, strokes in ((4, True), (0, False)):
+        net = network(TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=channels))
+        middle = net(photo, vectors(net))[..., 40:56, 40:56]
+        assert (middle.std((2, 3)).min() > 1e-2) == strokes
+
+
+@torch.no_grad()
+def test_a_network_of_before_the_noise_is_as_it_was() -> None:
+    with_noise, without = network(), network(TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0))
+    for parameter in with_noise.noise:
+        parameter.zero_()
+    without.load_state_dict({k: v for k, v in with_noise.state_dict().items() if not k.startswith("noise")})
+    vector = vectors(without)
+    torch.testing.assert_close(with_noise(photos(), vector), without(photos(), vector), rtol=0, atol=1e-6)
