@@ -233,7 +233,7 @@ print(*sys.modules)
     loaded = done.stdout.split()
     assert "skimage" in loaded
     assert not [name for name in loaded if name.startswith(("skimage.exposure", "scipy"))]
-    assert "impasto.networks.memory" not in loaded, "that is for applications"
+    assert "impasto.networks.process" not in loaded, "that is for applications"
 
 
 def test_imports_are_silent() -> None:

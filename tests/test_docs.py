@@ -221,7 +221,7 @@ def test_every_error_that_is_explained_can_be_raised() -> None:
 
 
 # Behind what the pages describe: no names that a user of the package needs.
-WITHIN = {"assets", "home", "networks.header", "networks.memory", "pictures.files"}
+WITHIN = {"assets", "home", "networks.header", "networks.process", "pictures.files"}
 
 
 def test_every_module_is_described() -> None:

@@ -14,7 +14,7 @@ from impasto.apps.cli import serve as cli_serve
 from impasto.apps.cli import train as cli_train
 from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
 from impasto.apps.report import one_line, reporting, say
-from impasto.networks.memory import keep_freed_memory
+from impasto.networks.process import keep_freed_memory, wait_passively
 from impasto.settings import OPTIONS, Settings
 
 __all__ = ["app", "main"]
@@ -219,6 +219,7 @@ cli_serve.register(app)
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line `args`, by default the process's own, and exit."""
     keep_freed_memory()
+    wait_passively()
     try:
         code = app(args=args, standalone_mode=False)
     except Exception as error:

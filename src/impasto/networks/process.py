@@ -1,10 +1,12 @@
-"""Keeping large blocks of memory between steps."""
+"""What an application asks of its process for the sake of speed: memory that is kept, threads that wait politely."""
 
 import ctypes
 import functools
+import os
 import platform
+import sys
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "wait_passively"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -25,3 +27,14 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait for one another, unless the user has said how they shall wait.
+
+    By default they spin: alone that is about 5 % faster, beside one other busy process two to four times slower, since
+    a thread that spins takes the very processor that the one it waits for needs. OpenMP reads this once, when it is
+    loaded; called after PyTorch was imported it does nothing. For applications, as above.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
