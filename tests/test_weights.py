@@ -47,6 +47,14 @@ def test_the_embedded_encoder_is_what_its_card_says() -> None:
     assert all(widths[layer] == VGG19.widths[layer] for layer in widths if layer.endswith("_1"))
 
 
+def test_the_second_edition_is_lighter_and_has_no_pooling_to_choose() -> None:
+    second = load_encoder("compact-2", dtype=torch.float32, device="cpu")
+    assert second.architecture == COMPACT
+    assert second.architecture.widths["relu5_1"] == VGG19.widths["relu5_1"]
+    with pytest.raises(ImpastoError, match="pooling"):
+        load_encoder("compact-2", pooling="average", device="cpu")
+
+
 STRIDED = dataclasses.replace(
     COMPACT, layers=tuple(dataclasses.replace(layer, width=layer.width // 16) for layer in COMPACT.layers)
 )

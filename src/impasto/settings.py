@@ -124,7 +124,7 @@ class Settings(BaseModel):
         _option(
             "Whose features to match: the embedded encoder, VGG-19 (fetched once) or a safetensors file.",
             _LAYERS,
-            shown="compact|vgg19|FILE",
+            shown="compact|compact-2|vgg19|FILE",
         ),
     ] = "compact"
     pooling: Annotated[Pooling, _option("How the encoder halves its maps.", _LAYERS)] = "max"

@@ -50,7 +50,7 @@ Critics = Annotated[
     list[str] | None,
     typer.Option(
         "--critic",
-        metavar="compact|vgg19|FILE",
+        metavar="compact|compact-2|vgg19|FILE",
         show_default=False,
         help="Whose features the losses compare, several sharing the layers; else the encoder's that reads styles.",
     ),
@@ -99,12 +99,12 @@ def train_group(ctx: typer.Context) -> None:
 def train_encoder(
     teacher: Annotated[
         list[str],
-        typer.Option(metavar="compact|vgg19|FILE", help="Whose features to learn; several share the layers."),
+        typer.Option(metavar="compact|compact-2|vgg19|FILE", help="Whose features to learn; several share the layers."),
     ],
     data: Annotated[list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")],
     output: Weights,
     start: Annotated[
-        str, typer.Option("--from", metavar="compact|vgg19|FILE|nothing", help="The encoder to go on from.")
+        str, typer.Option("--from", metavar="compact|compact-2|vgg19|FILE|nothing", help="The encoder to go on from.")
     ] = "nothing",
     resume: Resume = False,
     steps: Steps = None,
