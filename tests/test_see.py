@@ -399,7 +399,7 @@ def test_maps_are_grey_where_nothing_changes() -> None:
 def test_total_variation_smooths_and_leaves_the_picture(compact: Encoder, painting: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     grainy = (painting + 0.1 * torch.randn(painting.shape, generator=generator)).clamp(0, 1)
-    *_, last = smoothed(grainy, encoder=compact, steps=10)
+    *_, last = smoothed(grainy, encoder=compact, steps=20)
     sheet = delta_sheet(("painting", "grainy", "smooth"), (painting, grainy, last.image))
     tv = [cell.numbers["TV"] for cell in sheet.cells if cell.column == 0]
     assert tv[2] < 0.8 * tv[1]
