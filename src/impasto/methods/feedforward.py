@@ -24,8 +24,8 @@ class FeedForward:
     `encoder` is needed to read pictures (`prepare`), not for the styles of the bank (`named`). `strength`, 0 to 1,
     goes from the photo itself to the style (see `render`). `style_scale`, 0.1 to 4, is the size of the strokes: a
     network has learned them at one size in pixels, so the photo is painted that much smaller and the picture
-    enlarged. `OptionError` for a strength below 1 with a painter that cannot give a photo back: neither `own` nor a
-    predictor, with its encoder, to ask.
+    enlarged, and painted again where that would be blur. `OptionError` for a strength below 1 with a painter that
+    cannot give a photo back: neither `own` nor a predictor, with its encoder, to ask.
     """
 
     def __init__(
@@ -94,7 +94,13 @@ class FeedForward:
         height, width = photo.shape[-2:]
         smaller = (max(_LEAST, round(height / self.style_scale)), max(_LEAST, round(width / self.style_scale)))
         picture: Tensor = self.painter.transformer(resize(photo, smaller), vector)
-        return resize(picture, (height, width))
+        if self.style_scale <= 1:
+            return resize(picture, (height, width))
+        # A picture enlarged is blurred; painted once more, its large strokes are made of fine ones. Little by little, so
+        # that a scale just above 1 is just that.
+        large = resize(picture, (height, width)).clamp(0, 1)
+        again: Tensor = self.painter.transformer(large, vector)
+        return torch.lerp(large, again, min(1.0, self.style_scale - 1))
 
     def _own(self, photo: Tensor) -> Tensor:
         own = self.painter.own
