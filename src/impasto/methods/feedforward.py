@@ -96,8 +96,8 @@ class FeedForward:
         picture: Tensor = self.painter.transformer(resize(photo, smaller), vector)
         if self.style_scale <= 1:
             return resize(picture, (height, width))
-        # A picture enlarged is blurred; painted once more, its large strokes are made of fine ones. Little by little, so
-        # that a scale just above 1 is just that.
+        # A picture enlarged is blurred; painted once more, its large strokes are made of fine ones. Little by little,
+        # so that a scale just above 1 is just that.
         large = resize(picture, (height, width)).clamp(0, 1)
         again: Tensor = self.painter.transformer(large, vector)
         return torch.lerp(large, again, min(1.0, self.style_scale - 1))
