@@ -255,7 +255,9 @@ def inspect(
     size: Annotated[
         int, typer.Option(min=32, help="Long side at which to look, in pixels, of a larger picture.")
     ] = 512,
-    encoder: Annotated[str, typer.Option(metavar="compact|compact-2|vgg19|FILE", help="Whose features to look at.")] = "compact",
+    encoder: Annotated[
+        str, typer.Option(metavar="compact|compact-2|vgg19|FILE", help="Whose features to look at.")
+    ] = "compact",
     debug: Debug = False,
 ) -> None:
     """Show what the network sees: feature maps and what excites them, or a style's Gram matrices, as a sheet.

@@ -41,7 +41,10 @@ Layers = Annotated[
 ]
 Variation = Annotated[float | None, typer.Option(help="Weight of the total variation: more is smoother.")]
 EncoderName = Annotated[
-    str, typer.Option("--encoder", metavar="compact|compact-2|vgg19|FILE", help="Whose features: embedded, fetched once, a file.")
+    str,
+    typer.Option(
+        "--encoder", metavar="compact|compact-2|vgg19|FILE", help="Whose features: embedded, fetched once, a file."
+    ),
 ]
 Pooling = Annotated[str, typer.Option(metavar="max|average", help="How the encoder halves its maps.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
