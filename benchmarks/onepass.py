@@ -27,10 +27,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from impasto.networks.memory import keep_freed_memory
 from torch import Tensor, nn
 
-from impasto.networks.memory import keep_freed_memory
-from impasto.networks.transform_net import Transformer
+from impasto.networks.transform_net import TransformNet
 from impasto.networks.weights import best_dtype
 
 THREADS, WARM_UP, COLD_STARTS = 2, 2, 3
@@ -39,9 +39,9 @@ Size = tuple[int, int]
 
 
 class Plain(nn.Module):
-    """A `Transformer` of torch's own modules: float32 and contiguous."""
+    """A `TransformNet` of torch's own modules: float32 and contiguous."""
 
-    def __init__(self, net: Transformer) -> None:
+    def __init__(self, net: TransformNet) -> None:
         super().__init__()
         self.norms = net.norms
         self.entry, self.down, self.deeper = (_convolution(part) for part in (net.entry, net.down, net.deeper))
@@ -54,7 +54,7 @@ class Plain(nn.Module):
         )
 
     def forward(self, photo: Tensor, vector: Tensor) -> Tensor:
-        """As the `Transformer`'s."""
+        """As the `TransformNet`'s."""
         styles = iter(vector.split([2 * size for size in self.norms], dim=1))
 
         def normed(x: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ def in_turns(cases: Mapping[str, Callable[[], object]], repeats: int, warm_up: i
 def one_pass(size: Size, repeats: int) -> dict[str, float]:
     """Median seconds of a pass, plain and ours."""
     torch.manual_seed(0)
-    exact = Transformer().eval()
+    exact = TransformNet().eval()
     ours = copy.deepcopy(exact).to(best_dtype(torch.device("cpu")))
     plain = Plain(exact).eval()
     width, height = size

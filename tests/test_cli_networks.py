@@ -24,9 +24,9 @@ from impasto.methods.feedforward import FeedForward
 from impasto.networks import header
 from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
-from impasto.networks.style_bank import Bank
-from impasto.networks.style_predictor import Predictor, PredictorConfig
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_bank import StyleBank
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, read_recipe, to_pil
 from impasto.training.painting import seeded
 
@@ -54,11 +54,15 @@ def small_painter(encoder: Encoder) -> Painter:
     """A network that has learned nothing, whose predictor and two styles do not all say the same."""
     size = 2 * sum(encoder.architecture.widths[layer] for layer in STYLE_LAYERS)
     with seeded(7):
-        transformer = Transformer(TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
-        predictor = Predictor(PredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4))
+        transformer = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+        predictor = StylePredictor(
+            StylePredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4)
+        )
         predictor.axes.normal_(std=0.1)
         dawn, dusk = torch.randn(2, transformer.vector_size)
-    return Painter(transformer, Bank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk), predictor)
+    return Painter(
+        transformer, StyleBank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk), predictor
+    )
 
 
 @pytest.fixture
@@ -196,7 +200,7 @@ MISTAKES = {
 def test_a_mistake_is_one_line_exit_code_2_and_nothing_written(run, case):
     own_bank().parent.mkdir()
     network = "another" if case == "learned for another" else header.network_header().network
-    Bank(network).learned("harbour", torch.zeros(4)).save(own_bank())
+    StyleBank(network).learned("harbour", torch.zeros(4)).save(own_bank())
     before = everything()
     args, hint = MISTAKES[case]
     code, out, err = run("stylize", "photo.png", *args, "-o", "out.png", *SMALL)
@@ -256,8 +260,8 @@ def test_a_name_is_taken_once_unless_replaced(run):
     assert everything() == before
     for name in ("mine", "dawn"):
         assert run(*learn[:1], "dots.png", *learn[2:], "--name", name, "--replace")[0] == 0
-    assert not torch.equal(Bank.load(own_bank()).vector("mine"), before_vector(before))
-    stylizer = FeedForward(load_painter("small.safetensors", device="cpu").knowing(Bank.load(own_bank())))
+    assert not torch.equal(StyleBank.load(own_bank()).vector("mine"), before_vector(before))
+    stylizer = FeedForward(load_painter("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank())))
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dawn"))
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", *SMALL, *NETWORK)
     assert run("stylize", "photo.png", "dawn", *args)[0] == 0
@@ -266,7 +270,7 @@ def test_a_name_is_taken_once_unless_replaced(run):
 
 def before_vector(files: dict[str, bytes]) -> torch.Tensor:
     Path("before.safetensors").write_bytes(files["home/styles.safetensors"])
-    return Bank.load(Path("before.safetensors")).vector("mine")
+    return StyleBank.load(Path("before.safetensors")).vector("mine")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +292,7 @@ def test_learn_refuses_in_one_line(run, args, hint):
 
 def test_learn_does_not_mix_the_styles_of_two_networks(run):
     own_bank().parent.mkdir()
-    Bank("another").learned("far", torch.zeros(4)).save(own_bank())
+    StyleBank("another").learned("far", torch.zeros(4)).save(own_bank())
     before = everything()
     code, _, err = run("learn", "waves.png", "--name", "harbour", *NETWORK)
     assert (code, err.count("\n")) == (2, 1)
@@ -325,13 +329,13 @@ def test_the_list_of_styles_looks_where_they_are_kept(monkeypatch, home):
     if home is not None:
         monkeypatch.setenv("IMPASTO_HOME", home)
     own_bank().parent.mkdir()
-    Bank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    StyleBank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
     assert header.Learned("harbour", "[red]a note\x1b", own=True) in header.learned_styles()
 
 
 def test_styles_of_another_network_are_told_of_and_not_listed(run):
     own_bank().parent.mkdir()
-    Bank("a network").learned("harbour", torch.zeros(4)).save(own_bank())
+    StyleBank("a network").learned("harbour", torch.zeros(4)).save(own_bank())
     assert "harbour" not in [style.name for style in header.learned_styles()]
     code, out, err = run("styles")
     assert code == 0
@@ -350,7 +354,7 @@ def test_the_fingerprint_read_without_torch_is_the_networks_own():
 
 def test_notes_of_styles_are_text_from_anyone(run):
     own_bank().parent.mkdir()
-    Bank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    StyleBank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
     assert "[red]a note\\x1b (yours)" in run("styles")[1]
     own_bank().write_bytes(b"nothing")
     code, _, err = run("styles")

@@ -19,9 +19,9 @@ from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import TwoStage
 from impasto.networks.checkpoint import Painter, fingerprint, load_painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
-from impasto.networks.style_bank import Bank
-from impasto.networks.style_predictor import Predictor, PredictorConfig
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_bank import StyleBank
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, resize
 from impasto.pictures.samples import sample
 from impasto.settings import Settings
@@ -51,11 +51,11 @@ def reader(compact: Encoder) -> Painter:
     size = 2 * sum(compact.architecture.widths[layer] for layer in STYLE_LAYERS)
     assert size == 2 * (64 + 128 + 256 + 512 + 512)
     torch.manual_seed(7)
-    net = Transformer(TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
-    predictor = Predictor(PredictorConfig(size, net.vector_size, components=8, hidden=8, embedding=4))
+    net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+    predictor = StylePredictor(StylePredictorConfig(size, net.vector_size, components=8, hidden=8, embedding=4))
     predictor.axes.normal_(std=0.02)
     torch.nn.init.normal_(predictor.speak.weight, std=0.3)
-    bank = Bank(fingerprint(net))
+    bank = StyleBank(fingerprint(net))
     for name in ("harbour", "sea"):
         bank = bank.learned(name, 0.3 * torch.randn(net.vector_size))
     for part in (net, predictor):
@@ -66,8 +66,8 @@ def reader(compact: Encoder) -> Painter:
 @pytest.fixture(scope="module")
 def listener(reader: Painter) -> Painter:
     """The same network without a predictor: it knows names, and the vector that should give a photo back."""
-    own = 0.3 * torch.randn(reader.transformer.vector_size, generator=torch.Generator().manual_seed(8))
-    return Painter(reader.transformer, reader.bank, own=own)
+    identity = 0.3 * torch.randn(reader.transformer.vector_size, generator=torch.Generator().manual_seed(8))
+    return Painter(reader.transformer, reader.bank, identity=identity)
 
 
 def only(steps: Iterator[Progress]) -> Progress:
@@ -171,7 +171,7 @@ def test_without_strength_the_photo_comes_back(
     compact: Encoder, kind: str, dtype: torch.dtype, request: pytest.FixtureRequest
 ) -> None:
     painter: Painter = request.getfixturevalue(kind)
-    changed = Painter(copy.deepcopy(painter.transformer).to(dtype), painter.bank, painter.predictor, painter.own)
+    changed = Painter(copy.deepcopy(painter.transformer).to(dtype), painter.bank, painter.predictor, painter.identity)
     quick = FeedForward(changed, compact, strength=0)
     content = noise(45, 52)
     content[..., :8, :] = 0  # to the ends of the range
@@ -213,7 +213,7 @@ def test_who_cannot_give_a_photo_back_takes_no_strength(
             FeedForward(painter, encoder, strength=0.5)
     FeedForward(listener, strength=0.5)
     # A vector of its own goes before what a predictor says of the photo.
-    both = Painter(reader.transformer, reader.bank, reader.predictor, listener.own)
+    both = Painter(reader.transformer, reader.bank, reader.predictor, listener.identity)
     vector = FeedForward(reader).named("sea")
     pictures = [
         only(FeedForward(painter, compact, strength=0.5).render(photo, vector)).image

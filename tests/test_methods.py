@@ -20,9 +20,9 @@ from impasto.methods.feedforward import FeedForward
 from impasto.methods.two_stage import TwoStage
 from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
 from impasto.networks.loaded import Networks
-from impasto.networks.style_bank import Bank
-from impasto.networks.style_predictor import Predictor, PredictorConfig
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_bank import StyleBank
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.networks.weights import load_encoder
 from impasto.pictures.color import luminance_transfer
 from impasto.pictures.image import open_picture, resize, to_pil
@@ -55,17 +55,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`reader.safetensors` reads pictures, `listener.safetensors` only knows names; both know a plate and a harbour."""
     folder = tmp_path_factory.mktemp("networks")
     torch.manual_seed(3)
-    net = Transformer(TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
-    predictor = Predictor(
-        PredictorConfig(2 * (64 + 128 + 256 + 512 + 512), net.vector_size, components=8, hidden=8, embedding=4)
+    net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+    predictor = StylePredictor(
+        StylePredictorConfig(2 * (64 + 128 + 256 + 512 + 512), net.vector_size, components=8, hidden=8, embedding=4)
     )
     predictor.axes.normal_(std=0.02)
     torch.nn.init.normal_(predictor.speak.weight, std=0.3)
-    bank = Bank(fingerprint(net))
+    bank = StyleBank(fingerprint(net))
     for name in (PLATE, "harbour"):
         bank = bank.learned(name, 0.3 * torch.randn(net.vector_size))
     save_painter(folder / "reader.safetensors", Painter(net, bank, predictor))
-    save_painter(folder / "listener.safetensors", Painter(net, bank, own=0.3 * torch.randn(net.vector_size)))
+    save_painter(folder / "listener.safetensors", Painter(net, bank, identity=0.3 * torch.randn(net.vector_size)))
     save_painter(folder / "mute.safetensors", Painter(net, bank))
     return folder
 
@@ -413,10 +413,10 @@ def test_a_photo_keeps_its_transparency_and_is_enlarged(reader: str, photo: Imag
 # ------------------------------------------------------------------------------- the user's styles
 
 
-def learned(network: str, name: str = "my-own") -> Bank:
+def learned(network: str, name: str = "my-own") -> StyleBank:
     """A style of the user's, for a network of this fingerprint."""
-    size = Transformer(TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))).vector_size
-    return Bank(network).learned(name, torch.linspace(-0.3, 0.3, size))
+    size = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1))).vector_size
+    return StyleBank(network).learned(name, torch.linspace(-0.3, 0.3, size))
 
 
 @pytest.fixture
@@ -465,7 +465,7 @@ def test_a_damaged_bank_of_the_users_is_told_of_where_it_is_needed(reader: str, 
 def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.Image) -> None:
     painter = load_painter(device="cpu")
     vector = torch.zeros(painter.transformer.vector_size)
-    Bank(painter.bank.network).learned("my-own", vector).save(own_bank())
+    StyleBank(painter.bank.network).learned("my-own", vector).save(own_bank())
     for name, expected in {**painter.bank.vectors, "my-own": vector}.items():
         job = plan(photo, [name], method="fast", **QUICK)
         assert torch.equal(style_of(job)[0], expected)

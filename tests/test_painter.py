@@ -18,45 +18,45 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
-from impasto.networks.style_bank import Bank, check_name
-from impasto.networks.style_predictor import Predictor, PredictorConfig
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_bank import StyleBank, check_name
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 
-TINY = TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
+TINY = TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
 
 
 def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def transformer(seed: int = 0) -> Transformer:
+def transformer(seed: int = 0) -> TransformNet:
     torch.manual_seed(seed)
-    return Transformer(TINY)
+    return TransformNet(TINY)
 
 
-def painter(*, predictor: bool = True, own: bool = True, bank: bool = True) -> Painter:
+def painter(*, predictor: bool = True, identity: bool = True, bank: bool = True) -> Painter:
     net = transformer()
     size = net.vector_size
-    reader = Predictor(PredictorConfig(20, size, components=8, hidden=6, embedding=4)) if predictor else None
+    reader = StylePredictor(StylePredictorConfig(20, size, components=8, hidden=6, embedding=4)) if predictor else None
     if reader is not None:
-        reader.acquaint(normal(30, 20))
-    styles = Bank(fingerprint(net))
+        reader.fit_pca(normal(30, 20))
+    styles = StyleBank(fingerprint(net))
     if bank:
         styles = styles.learned("harbour", normal(size, seed=2), "at night").learned("sea", normal(size, seed=3))
     return Painter(
         net,
         styles,
         reader,
-        normal(size, seed=4) if own else None,
+        normal(size, seed=4) if identity else None,
         encoder="vgg19",
         recipe={"steps": 7, "data": ["photos"]},
         licence="CC0",
     )
 
 
-def bank() -> Bank:
+def bank() -> StyleBank:
     extreme = torch.tensor([1e-42, -0.0, 3e38, 1 / 3])
-    return Bank("0123456789abcdef", {"sea": extreme}, {"sea": "an étude"}).learned("harbour", normal(4), "oil")
+    return StyleBank("0123456789abcdef", {"sea": extreme}, {"sea": "an étude"}).learned("harbour", normal(4), "oil")
 
 
 def loaded(path: Path) -> Painter:
@@ -93,7 +93,7 @@ class Trap:
 def test_a_bank_comes_back_from_disk_exactly(tmp_path: Path) -> None:
     kept = bank()
     kept.save(tmp_path / "styles.safetensors")
-    found = Bank.load(tmp_path / "styles.safetensors")
+    found = StyleBank.load(tmp_path / "styles.safetensors")
     assert (found.network, found.notes, found.names) == (kept.network, kept.notes, ("harbour", "sea"))
     assert same(found.vectors, kept.vectors)
     assert found.vector("sea").signbit().tolist() == [False, True, False, False]
@@ -102,8 +102,8 @@ def test_a_bank_comes_back_from_disk_exactly(tmp_path: Path) -> None:
 
 
 def test_an_empty_bank_is_a_bank(tmp_path: Path) -> None:
-    Bank("abc").save(tmp_path / "none.safetensors")
-    assert Bank.load(tmp_path / "none.safetensors") == Bank("abc")
+    StyleBank("abc").save(tmp_path / "none.safetensors")
+    assert StyleBank.load(tmp_path / "none.safetensors") == StyleBank("abc")
 
 
 def test_a_style_more_leaves_the_bytes_of_the_others_alone(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_style_more_leaves_the_bytes_of_the_others_alone(tmp_path: Path) -> No
     bank().save(path)
     before = stored(path)
     assert before.keys() == {"style.harbour", "style.sea"}
-    Bank.load(path).learned("alley", normal(4, seed=9)).save(path)
+    StyleBank.load(path).learned("alley", normal(4, seed=9)).save(path)
     after = stored(path)
     assert after.keys() == before.keys() | {"style.alley"}
     assert all(after[key] == value for key, value in before.items())
@@ -132,8 +132,8 @@ def test_learning_makes_a_new_bank(tmp_path: Path) -> None:
 
 def test_rows_of_one_matrix_can_be_kept(tmp_path: Path) -> None:
     rows = normal(2, 4).requires_grad_()
-    Bank("abc", {"a": rows[0], "b": rows[1], "c": rows[1]}).save(tmp_path / "rows.safetensors")
-    found = Bank.load(tmp_path / "rows.safetensors")
+    StyleBank("abc", {"a": rows[0], "b": rows[1], "c": rows[1]}).save(tmp_path / "rows.safetensors")
+    found = StyleBank.load(tmp_path / "rows.safetensors")
     assert same(found.vectors, {"a": rows[0], "b": rows[1], "c": rows[1]})
 
 
@@ -141,7 +141,7 @@ def test_an_unknown_style_is_answered_with_those_there_are() -> None:
     with pytest.raises(ImpastoError, match=r"'dunes'.*harbour, sea"):
         bank().vector("dunes")
     with pytest.raises(ImpastoError, match="none yet"):
-        Bank("abc").vector("dunes")
+        StyleBank("abc").vector("dunes")
 
 
 @pytest.mark.parametrize(
@@ -156,25 +156,25 @@ def test_names_that_could_be_paths_options_or_pictures_are_refused(name: str) ->
         check_name(name)
     assert "\n" not in str(error.value)
     with pytest.raises(ImpastoError, match="cannot be called"):
-        Bank("abc").learned(name, normal(4))
+        StyleBank("abc").learned(name, normal(4))
 
 
 @pytest.mark.parametrize("name", ["a", "night-harbour", "étude_2", "v1.2", "7", "x" * 64])
 def test_other_names_are_taken(name: str, tmp_path: Path) -> None:
     assert check_name(name) == name
-    Bank("abc").learned(name, normal(4)).save(tmp_path / "bank")
-    assert Bank.load(tmp_path / "bank").names == (name,)
+    StyleBank("abc").learned(name, normal(4)).save(tmp_path / "bank")
+    assert StyleBank.load(tmp_path / "bank").names == (name,)
 
 
 def test_banks_join_where_they_speak_to_one_network() -> None:
     kept = bank()
-    other = Bank(kept.network).learned("sea", normal(4, seed=6), "another sea").learned("alley", normal(4, seed=7))
+    other = StyleBank(kept.network).learned("sea", normal(4, seed=6), "another sea").learned("alley", normal(4, seed=7))
     both = kept.joined(other)
     assert both.names == ("alley", "harbour", "sea")
     assert torch.equal(both.vector("sea"), other.vector("sea"))
     assert torch.equal(both.vector("harbour"), kept.vector("harbour"))
     assert both.notes == {"alley": "", "harbour": "oil", "sea": "another sea"}
-    assert same(kept.joined(Bank("another")).vectors, kept.vectors)  # nothing in it that could mean anything else
+    assert same(kept.joined(StyleBank("another")).vectors, kept.vectors)  # nothing in it that could mean anything else
     with pytest.raises(ImpastoError, match="another network"):
         kept.joined(replace(other, network="another"))
 
@@ -194,7 +194,7 @@ def test_banks_join_where_they_speak_to_one_network() -> None:
 def test_other_files_are_no_banks(header: dict[str, str] | None, said: str, tmp_path: Path) -> None:
     save_file({"style.sea": normal(4)}, tmp_path / "x.safetensors", header)
     with pytest.raises(ImpastoError, match=said) as error:
-        Bank.load(tmp_path / "x.safetensors")
+        StyleBank.load(tmp_path / "x.safetensors")
     assert "x.safetensors" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -206,7 +206,7 @@ def test_half_a_bank_is_none(kept: float, tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     with pytest.raises(ImpastoError, match=r"styles\.safetensors.*can be read.*move it") as error:
-        Bank.load(path)
+        StyleBank.load(path)
     assert "\n" not in str(error.value)
 
 
@@ -214,7 +214,7 @@ def test_folders_missing_files_and_pickles_are_no_banks(tmp_path: Path) -> None:
     (tmp_path / "pickle").write_bytes(pickle.dumps(Trap(tmp_path / "trap")))
     for name in (".", "nothing", "pickle"):
         with pytest.raises(ImpastoError, match="can be read"):
-            Bank.load(tmp_path / name)
+            StyleBank.load(tmp_path / name)
     assert not (tmp_path / "trap").exists()
 
 
@@ -230,10 +230,10 @@ def test_the_users_bank_lives_where_the_environment_says(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("bank", [False, True])
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("identity", [False, True])
 @pytest.mark.parametrize("predictor", [False, True])
-def test_a_painter_comes_back_rounded_once(predictor: bool, own: bool, bank: bool, tmp_path: Path) -> None:
-    kept = painter(predictor=predictor, own=own, bank=bank)
+def test_a_painter_comes_back_rounded_once(predictor: bool, identity: bool, bank: bool, tmp_path: Path) -> None:
+    kept = painter(predictor=predictor, identity=identity, bank=bank)
     save_painter(tmp_path / "first", kept)
     first = loaded(tmp_path / "first")
     save_painter(tmp_path / "second", first)
@@ -242,7 +242,7 @@ def test_a_painter_comes_back_rounded_once(predictor: bool, own: bool, bank: boo
     def parts(of: Painter) -> dict[str, Tensor]:
         found = {"t." + key: value for key, value in of.transformer.state_dict().items()}
         found |= {"p." + key: value for key, value in of.predictor.state_dict().items()} if of.predictor else {}
-        return found | {"b." + key: value for key, value in of.bank.vectors.items()} | _named("own", of.own)
+        return found | {"b." + key: value for key, value in of.bank.vectors.items()} | _named("identity", of.identity)
 
     assert same(parts(first), {key: value.half().float() for key, value in parts(kept).items()})
     assert first.transformer.config == kept.transformer.config
@@ -272,7 +272,7 @@ def test_what_is_loaded_is_frozen_and_in_the_type_asked_for(tmp_path: Path) -> N
 def test_a_loaded_painter_paints_as_the_one_that_was_saved(tmp_path: Path) -> None:
     kept = painter()
     save_painter(tmp_path / "x", kept)
-    rounded = Transformer(TINY)
+    rounded = TransformNet(TINY)
     rounded.load_state_dict({key: value.half().float() for key, value in kept.transformer.state_dict().items()})
     photo, vector = torch.rand(1, 3, 24, 32), normal(1, rounded.vector_size)
     with torch.no_grad():
@@ -313,7 +313,7 @@ def test_the_header_says_what_the_file_is(tmp_path: Path) -> None:
     assert json.loads(header["recipe"]) == kept.recipe
     assert json.loads(header["notes"]) == {"harbour": "at night", "sea": ""}
     assert (header["kind"], header["encoder"], header["licence"]) == ("impasto painter", "vgg19", "CC0")
-    save_painter(tmp_path / "bare", Painter(kept.transformer, Bank(kept.bank.network)))
+    save_painter(tmp_path / "bare", Painter(kept.transformer, StyleBank(kept.bank.network)))
     assert loaded(tmp_path / "bare").licence == "not stated"
 
 
@@ -343,7 +343,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a predictor for another network": {"predictor.speak.bias": torch.zeros(9)},
     "a style of another network": {"style.sea": torch.zeros(9)},
     "styles of too many axes": {"style.sea": torch.zeros(1, 9)},
-    "an own vector of another network": {"own": torch.zeros(9)},
+    "an identity vector of another network": {"own": torch.zeros(9)},
 }
 
 
@@ -410,7 +410,7 @@ def test_a_failing_save_leaves_what_was_there(save: Any, tmp_path: Path, monkeyp
 
 def test_a_painter_learns_styles_of_its_own_network_only() -> None:
     kept = painter()
-    more = Bank(kept.bank.network).learned("alley", normal(kept.transformer.vector_size))
+    more = StyleBank(kept.bank.network).learned("alley", normal(kept.transformer.vector_size))
     knowing = kept.knowing(more)
     assert knowing.bank.names == ("alley", "harbour", "sea")
     assert kept.bank.names == ("harbour", "sea")

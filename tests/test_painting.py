@@ -16,9 +16,9 @@ import plates
 from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import Painter, fingerprint, load_painter
 from impasto.networks.encoder import Architecture, Encoder
-from impasto.networks.style_bank import Bank
-from impasto.networks.style_predictor import Predictor, PredictorConfig
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_bank import StyleBank
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.samples import sample, sample_names
 from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
 from impasto.training.bank import BankConfig, BankTask
@@ -28,7 +28,7 @@ from impasto.training.pairs import PairsConfig, PairsTask
 from impasto.training.perceptual import Criterion, Style
 from impasto.training.run import train
 
-NETWORK = TransformerConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
+NETWORK = TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1))
 COMMON: dict[str, Any] = {
     "steps": 5,
     "batch": 2,
@@ -60,11 +60,13 @@ def start(compact: Encoder) -> Painter:
     """A painter that has learned nothing, but whose predictor does not answer every style alike."""
     size = 2 * sum(compact.architecture.widths[layer] for layer in Criterion(compact).layers)
     with seeded(7):
-        transformer = Transformer(NETWORK)
-        predictor = Predictor(PredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4))
+        transformer = TransformNet(NETWORK)
+        predictor = StylePredictor(
+            StylePredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4)
+        )
         predictor.axes.normal_(std=0.1)
         known = 0.1 * torch.randn(transformer.vector_size)
-    return Painter(transformer, Bank(fingerprint(transformer)).learned("known", known, "a note"), predictor)
+    return Painter(transformer, StyleBank(fingerprint(transformer)).learned("known", known, "a note"), predictor)
 
 
 Make = Callable[..., NetworkTask]
@@ -405,7 +407,7 @@ def test_an_export_is_what_was_trained(kind: str, make: Make, start: Painter, tm
     assert painter.bank.network == ours.bank.network == fingerprint(task.transformer)
     names = {"arbitrary": (), "bank": STYLES, "vectors": ("known", *STYLES), "pairs": ("negative",)}
     assert painter.bank.names == ours.bank.names == names[kind]
-    assert (painter.predictor is None, painter.own is None) == {
+    assert (painter.predictor is None, painter.identity is None) == {
         "arbitrary": (False, True),
         "bank": (True, False),
         "vectors": (False, True),
@@ -435,7 +437,7 @@ def test_a_painter_is_a_copy(make: Make) -> None:
         (PaintingConfig, {"held_out": 0}),
         (PaintingConfig, {"content_weight": 0.0}),
         (PaintingConfig, {"style_weight": float("nan")}),
-        (PaintingConfig, {"own": 1.5}),
+        (PaintingConfig, {"identity": 1.5}),
         (ArbitraryConfig, {"rounds": 0}),
         (ArbitraryConfig, {"recolor": -0.1}),
         (ArbitraryConfig, {"blends": 2.0}),
@@ -454,7 +456,7 @@ def test_configurations_that_make_no_sense_are_refused(wrong: tuple[Callable[...
 
 
 def test_an_arbitrary_step_paints_each_photo_in_a_style_of_the_batch(make: Make) -> None:
-    task = make("arbitrary", batch=3, rounds=3, blends=0.0, own=0.0)
+    task = make("arbitrary", batch=3, rounds=3, blends=0.0, identity=0.0)
     assert isinstance(task, ArbitraryTask)
     assert torch.equal(task.batch(3), task.batch(5))
     assert not torch.equal(task.batch(2), task.batch(3))
@@ -472,17 +474,17 @@ def test_an_arbitrary_step_paints_each_photo_in_a_style_of_the_batch(make: Make)
 
 
 def test_a_share_of_the_styles_is_the_photo_itself_or_recoloured(make: Make) -> None:
-    for own in (0.0, 1.0):
-        photos, paintings = torch.split(make("arbitrary", own=own).batch(0), 2)
-        assert torch.equal(photos, paintings) == bool(own)
-    plain, coloured = (make("arbitrary", own=0.0, recolor=share).batch(0) for share in (0.0, 1.0))
+    for identity in (0.0, 1.0):
+        photos, paintings = torch.split(make("arbitrary", identity=identity).batch(0), 2)
+        assert torch.equal(photos, paintings) == bool(identity)
+    plain, coloured = (make("arbitrary", identity=0.0, recolor=share).batch(0) for share in (0.0, 1.0))
     assert torch.equal(plain[:3], coloured[:3]) is False
     assert torch.equal(plain[:2], coloured[:2])
 
 
 def test_nothing_held_out_is_trained_on(compact: Encoder) -> None:
     flat = [torch.full((3, 64, 64), 10 * i, dtype=torch.uint8) for i in range(20)]
-    config = ArbitraryConfig(**COMMON | {"batch": 40, "held_out": 2, "own": 0.0, "recolor": 0.0, "flats": 0.0})
+    config = ArbitraryConfig(**COMMON | {"batch": 40, "held_out": 2, "identity": 0.0, "recolor": 0.0, "flats": 0.0})
     photos, paintings = torch.split(ArbitraryTask(compact, flat, flat, config).batch(0), 40)
     for images in (photos, paintings):
         shown = {round(float(image.mean()) * 25.5) for image in images}
@@ -494,19 +496,19 @@ def test_nothing_held_out_is_trained_on(compact: Encoder) -> None:
 
 
 def test_every_style_has_its_turn_equally_often(make: Make) -> None:
-    task = make("bank", own=0.0)
+    task = make("bank", identity=0.0)
     assert isinstance(task, BankTask)
     for first in (0, 3, 300):
         turns = torch.cat([task.rows(step) for step in range(first, first + 3)])
         assert turns.bincount().tolist() == [2, 2, 2]
     assert len({tuple(task.rows(step).tolist()) for step in range(30)}) > 3
-    only_own = make("bank", own=1.0)
-    assert isinstance(only_own, BankTask)
-    assert only_own.rows(4).tolist() == [3, 3]
+    only_identity = make("bank", identity=1.0)
+    assert isinstance(only_identity, BankTask)
+    assert only_identity.rows(4).tolist() == [3, 3]
 
 
 def test_a_bank_step_asks_for_the_style_as_seen_at_the_size_it_will_have(make: Make, styles: dict[str, Tensor]) -> None:
-    task = make("bank", own=0.0)
+    task = make("bank", identity=0.0)
     assert isinstance(task, BankTask)
     rows, batch, criterion = task.rows(2), task.batch(2), task.criterion
     wanted = Style.cat([criterion.style(scaled(styles[STYLES[row]], 96)) for row in rows])
@@ -517,7 +519,7 @@ def test_a_bank_step_asks_for_the_style_as_seen_at_the_size_it_will_have(make: M
 
 
 def test_the_last_row_is_asked_for_the_photo(make: Make) -> None:
-    task = make("bank", own=1.0)
+    task = make("bank", identity=1.0)
     assert isinstance(task, BankTask)
     batch, criterion = task.batch(0), task.criterion
     pictures = task.transformer(batch, task.vectors[-1:])
@@ -562,7 +564,11 @@ def test_rows_begin_where_the_predictor_says(
         torch.testing.assert_close(row, start.predictor(torch.cat(parts)[None].float())[0], rtol=1e-3, atol=1e-5)
     assert task.vectors[-1].any()
     again = BankTask(
-        compact, photos, styles, BankConfig(**COMMON, style_size=96), start=replace(start, own=torch.ones_like(row))
+        compact,
+        photos,
+        styles,
+        BankConfig(**COMMON, style_size=96),
+        start=replace(start, identity=torch.ones_like(row)),
     )
     again.start()
     assert torch.equal(again.vectors[-1], torch.ones_like(row))
@@ -577,12 +583,12 @@ def test_a_network_that_cannot_give_a_photo_back_learns_that_too(
     task = BankTask(compact, photos, styles, config, start=bare)
     task.start()
     assert not task.vectors.any()
-    own = task.painter().own
-    assert own is not None
-    assert torch.equal(own, task.vectors[-1])
-    whole = BankTask(compact, photos, styles, config, start=replace(bare, own=own))
+    identity = task.painter().identity
+    assert identity is not None
+    assert torch.equal(identity, task.vectors[-1])
+    whole = BankTask(compact, photos, styles, config, start=replace(bare, identity=identity))
     assert len(whole.vectors) == len(STYLES)
-    assert whole.painter().own is own
+    assert whole.painter().identity is identity
 
 
 def test_a_bank_is_judged_style_by_style(make: Make) -> None:
@@ -668,7 +674,7 @@ def test_what_cannot_be_trained_is_refused(
     with pytest.raises(ImpastoError, match="with the encoder vgg19, not compact"):
         BankTask(compact, photos, styles, bank, start=replace(start, encoder="vgg19"))
     with pytest.raises(ImpastoError, match="leave transformer out"):
-        BankTask(compact, photos, styles, replace(bank, transformer=TransformerConfig((4, 4, 4))), start=start)
+        BankTask(compact, photos, styles, replace(bank, transformer=TransformNetConfig((4, 4, 4))), start=start)
     with pytest.raises(ImpastoError, match="pair 1 are 128 x 96 and 96 x 128 pixels"):
         PairsTask(compact, [(photos[0], photos[1]), (photos[0], photos[0].mT)], "turned", pairs)
     with pytest.raises(ImpastoError, match="cannot be called"):

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-import impasto.networks.transform_net as transformer_module
+import impasto.networks.transform_net as transform_net
 from impasto.networks.checkpoint import load_painter, save_painter
 from impasto.networks.encoder import Encoder
 from impasto.networks.weights import load_encoder
@@ -246,7 +246,7 @@ def prepared(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.set_num_threads(2)
-    fold, field = transformer_module._fold, transformer_module._field
+    fold, field = transform_net._fold, transform_net._field
     folds: dict[int, Tensor] = {}
     fields: dict[int, Tensor] = {}
 
@@ -259,7 +259,7 @@ def prepared(device: torch.device) -> None:
         if channels not in fields:
             fields[channels] = field(channels).to(device)
         rows, columns = (
-            (torch.arange(count, device=device) + (start << level) + 171 * level) % transformer_module._PERIOD
+            (torch.arange(count, device=device) + (start << level) + 171 * level) % transform_net._PERIOD
             for count, start in zip(size, offset, strict=True)
         )
         found = fields[channels][:, rows][:, :, columns][None]
@@ -275,8 +275,8 @@ def prepared(device: torch.device) -> None:
         with torch.autocast(device.type, enabled=False):
             return self._descend(x, set(self.canonical(layers)))
 
-    transformer_module._fold = fold_there
-    transformer_module.noise_field = noise_there
+    transform_net._fold = fold_there
+    transform_net.noise_field = noise_there
     Encoder.features = features
 
 
@@ -459,14 +459,14 @@ def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str
     config, device = task.config, content.device
     photos = flattened(content.crops(config.batch, config.crop, 180), config.flats)
     styles = recolored(style.crops(config.batch, config.crop, 160), config.recolor)
-    styles = torch.where(chance(photos, config.own), photos, styles)
+    styles = torch.where(chance(photos, config.identity), photos, styles)
     draws = torch.rand(2, config.batch, device=device)
     shares = torch.where(draws[0] < config.blends, draws[1], torch.ones_like(draws[1]))
     with torch.no_grad():
         target = task.criterion.style(styles).mixed(shares)
         own = task.criterion.critics == task.reader.critics
         read = target if own else task.reader.style(styles).mixed(shares)
-        kept, description = task.criterion.content(photos), task._describe(read)
+        kept, description = task.criterion.content(photos), task._encode_style(read)
     turns = torch.arange(config.batch, device=device)
     order = torch.cat([turns, turns.roll(1)])
     vectors = task.predictor(description)

@@ -114,7 +114,7 @@ def _pass(
     networks: Networks,
 ) -> Renderer:
     """One pass, in styles that are pictures or, where those are None, names."""
-    reads = any(picture is not None for picture in pictures) or (settings.strength < 1 and painter.own is None)
+    reads = any(picture is not None for picture in pictures) or (settings.strength < 1 and painter.identity is None)
     encoder = None
     if reads and painter.predictor is not None:
         encoder = networks.encoder(painter.encoder, "max", settings.device)

@@ -9,12 +9,12 @@ from impasto.errors import OptionError
 from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
-from impasto.networks.style_predictor import describe
+from impasto.networks.style_predictor import encode_style
 from impasto.pictures.image import resize
 
 __all__ = ["FeedForward"]
 
-# The shortest side, in pixels, that the transformer can pad.
+# The shortest side, in pixels, that the transform net can pad.
 _LEAST = 16
 
 
@@ -25,7 +25,7 @@ class FeedForward:
     goes from the photo itself to the style (see `render`). `style_scale`, 0.1 to 4, is the size of the strokes: a
     network has learned them at one size in pixels, so the photo is painted that much smaller and the picture
     enlarged, and painted again where that would be blur. `OptionError` for a strength below 1 with a painter that
-    cannot give a photo back: neither `own` nor a predictor, with its encoder, to ask.
+    cannot give a photo back: one with neither an `identity` nor a predictor, with its encoder, to ask.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FeedForward:
             raise OptionError(f"`strength` must be between 0 and 1, not {strength}")
         if not 0.1 <= style_scale <= 4:
             raise OptionError(f"`style_scale` must be between 0.1 and 4, not {style_scale}")
-        if strength < 1 and painter.own is None and (painter.predictor is None or encoder is None):
+        if strength < 1 and painter.identity is None and (painter.predictor is None or encoder is None):
             raise OptionError("this network was not taught to give a photo back; leave `strength` at 1")
         self.painter, self.encoder, self.strength, self.style_scale = painter, encoder, strength, style_scale
 
@@ -52,7 +52,7 @@ class FeedForward:
         features = self.encoder.features(style.to(self.encoder.device), STYLE_LAYERS)
         means = {layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}
         seconds = {layer: x.float().square().mean(dim=(2, 3)) for layer, x in features.items()}
-        vector: Tensor = self.painter.predictor(describe(means, seconds, STYLE_LAYERS).to(self.painter.device))
+        vector: Tensor = self.painter.predictor(encode_style(means, seconds, STYLE_LAYERS).to(self.painter.device))
         return vector
 
     @property
@@ -83,9 +83,9 @@ class FeedForward:
         if self.strength == 1:
             picture = self._paint(photo, style)
         else:
-            own = self._own(content)
-            plain = self._paint(photo, own)
-            picture = self._paint(photo, own + self.strength * (style - own))
+            identity = self._identity(content)
+            plain = self._paint(photo, identity)
+            picture = self._paint(photo, identity + self.strength * (style - identity))
             picture = picture + (1 - self.strength) * (photo - plain)
         yield Progress(picture.clamp(0, 1).cpu(), 1, 1)
 
@@ -102,6 +102,6 @@ class FeedForward:
         again: Tensor = self.painter.transformer(large, vector)
         return torch.lerp(large, again, min(1.0, self.style_scale - 1))
 
-    def _own(self, photo: Tensor) -> Tensor:
-        own = self.painter.own
-        return self.prepare(photo) if own is None else own[None].to(self.painter.device)
+    def _identity(self, photo: Tensor) -> Tensor:
+        identity = self.painter.identity
+        return self.prepare(photo) if identity is None else identity[None].to(self.painter.device)

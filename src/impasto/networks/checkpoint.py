@@ -14,33 +14,34 @@ from torch import Tensor, nn
 
 from impasto.errors import ImpastoError, WeightsError
 from impasto.home import own_bank
-from impasto.networks.style_bank import Bank
-from impasto.networks.style_predictor import Predictor, PredictorConfig
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_bank import StyleBank
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.networks.weights import best_dtype, pick_device, write_weights
 
 __all__ = ["PAINTER", "Painter", "fingerprint", "load_painter", "save_painter"]
 
 PAINTER = "painter"
 _KIND = "impasto painter"
-_STYLE, _OWN = "style.", "own"
+_STYLE = "style."
+_IDENTITY = "own"  # its name in files since 0.1
 
 _Net = TypeVar("_Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Painter:
-    """A `Transformer` and where its style vectors come from: a `bank` of named ones, a `predictor` for any picture.
+    """A `TransformNet` and where its style vectors come from: a `bank` of named ones, a `predictor` for any picture.
 
-    `own`, `(V,)`, is the vector that gives a photo itself back, for a network without a predictor to ask. `encoder`
-    names the one whose features the predictor reads. `recipe` says how it was trained, `licence` what may be done
-    with it.
+    `identity`, `(V,)`, is the vector that gives a photo itself back, for a network without a predictor to ask.
+    `encoder` names the one whose features the predictor reads. `recipe` says how it was trained, `licence` what may
+    be done with it.
     """
 
-    transformer: Transformer
-    bank: Bank
-    predictor: Predictor | None = None
-    own: Tensor | None = None
+    transformer: TransformNet
+    bank: StyleBank
+    predictor: StylePredictor | None = None
+    identity: Tensor | None = None
     encoder: str = "compact"
     recipe: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "not stated"
@@ -50,7 +51,7 @@ class Painter:
         """Where it computes."""
         return self.transformer.entry.weight.device
 
-    def knowing(self, bank: Bank) -> "Painter":
+    def knowing(self, bank: StyleBank) -> "Painter":
         """The same network, which also knows the styles of `bank`; `ImpastoError` if they are another network's."""
         return replace(self, bank=self.bank.joined(bank))
 
@@ -62,11 +63,11 @@ class Painter:
         path = own_bank()
         if not path.is_file():
             return self, ()
-        bank = Bank.load(path)
+        bank = StyleBank.load(path)
         return (self.knowing(bank), ()) if bank.network == self.bank.network else (self, bank.names)
 
 
-def fingerprint(transformer: Transformer) -> str:
+def fingerprint(transformer: TransformNet) -> str:
     """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style vector belongs to."""
     # Without noise it is a network of version 0.1, and has the fingerprint that its styles were learned for.
     config = {name: value for name, value in asdict(transformer.config).items() if name != "noise" or value}
@@ -78,7 +79,7 @@ def fingerprint(transformer: Transformer) -> str:
 
 
 def load_painter(source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None) -> Painter:
-    """The embedded painter, or one from a safetensors file, frozen, its transformer computing in `dtype` on `device`.
+    """The embedded painter, or one from a safetensors file, frozen, its transform net computing in `dtype` on `device`.
 
     `dtype` defaults to the fastest the device computes natively; the predictor stays float32. Raises `ImpastoError`
     for a file that cannot be read or is no painter.
@@ -119,22 +120,24 @@ def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Paint
     config = json.loads(header["config"])
     shape: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()}
     shape.setdefault("noise", 0)  # what files of version 0.1 do not say, here and of the predictor
-    transformer = _loaded(Transformer(TransformerConfig(**shape)), "transformer.", tensors)
+    transformer = _loaded(TransformNet(TransformNetConfig(**shape)), "transformer.", tensors)
     predictor = None
     if config.get("predictor"):
-        predictor = _loaded(Predictor(PredictorConfig(**{"layers": 1, **config["predictor"]})), "predictor.", tensors)
+        predictor = _loaded(
+            StylePredictor(StylePredictorConfig(**{"layers": 1, **config["predictor"]})), "predictor.", tensors
+        )
     vectors = {key.removeprefix(_STYLE): value for key, value in tensors.items() if key.startswith(_STYLE)}
-    own = tensors.get(_OWN)
+    identity = tensors.get(_IDENTITY)
     spoken = {len(vector) for vector in vectors.values()}
-    spoken |= {len(own)} if own is not None else set()
+    spoken |= {len(identity)} if identity is not None else set()
     spoken |= {predictor.config.vector} if predictor is not None else set()
     if spoken - {transformer.vector_size}:
         raise ValueError("its style vectors do not fit its network")
     return Painter(
         transformer,
-        Bank(fingerprint(transformer), vectors, json.loads(header.get("notes", "{}"))),
+        StyleBank(fingerprint(transformer), vectors, json.loads(header.get("notes", "{}"))),
         predictor,
-        own,
+        identity,
         encoder=header["encoder"],
         recipe=json.loads(header["recipe"]),
         licence=header["licence"],
@@ -154,8 +157,8 @@ def save_painter(path: Path, painter: Painter) -> None:
         parts["predictor"] = painter.predictor
     tensors = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
     tensors |= {_STYLE + name: vector for name, vector in painter.bank.vectors.items()}
-    if painter.own is not None:
-        tensors[_OWN] = painter.own
+    if painter.identity is not None:
+        tensors[_IDENTITY] = painter.identity
     header = {
         "kind": _KIND,
         "config": json.dumps(

@@ -14,7 +14,7 @@ from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
 from impasto.networks.weights import write_weights
 from impasto.pictures.writing import FORMATS
 
-__all__ = ["Bank", "check_name"]
+__all__ = ["StyleBank", "check_name"]
 
 _KIND = "impasto bank"
 _PREFIX = "style."
@@ -22,8 +22,8 @@ _PICTURES = (*FORMATS, ".bmp", ".gif")
 
 
 @dataclass(frozen=True)
-class Bank:
-    """`vectors`: name -> `(V,)` float32, for the transformer whose fingerprint is `network`; `notes` say what they are.
+class StyleBank:
+    """`vectors`: name -> `(V,)` float32, for the transform net whose fingerprint is `network`; `notes` on each.
 
     A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own, so that adding
     one leaves the bytes of the others alone.
@@ -58,19 +58,19 @@ class Bank:
         vector = self.vectors[name].detach().cpu().float().contiguous()
         return hashlib.sha256(vector.numpy().tobytes()).hexdigest()[:12]
 
-    def learned(self, name: str, vector: Tensor, note: str = "") -> "Bank":
+    def learned(self, name: str, vector: Tensor, note: str = "") -> "StyleBank":
         """This bank and one style more; a style of that name is replaced."""
         check_name(name)
         vectors = {**self.vectors, name: vector.detach().float().cpu().clone()}
-        return Bank(self.network, vectors, {**self.notes, name: note})
+        return StyleBank(self.network, vectors, {**self.notes, name: note})
 
-    def joined(self, other: "Bank") -> "Bank":
+    def joined(self, other: "StyleBank") -> "StyleBank":
         """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for different networks."""
         if other.vectors and other.network != self.network:
             raise WeightsError(
                 "these styles were learned for another network and mean nothing to this one; learn them again"
             )
-        return Bank(self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes})
+        return StyleBank(self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes})
 
     def save(self, path: Path) -> None:
         """Write the bank as safetensors, atomically: all of it or nothing."""
@@ -78,7 +78,7 @@ class Bank:
         write_weights(path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header)
 
     @staticmethod
-    def load(path: Path) -> "Bank":
+    def load(path: Path) -> "StyleBank":
         """Read what `save` wrote; `ImpastoError` for anything else."""
         try:
             with safe_open(str(path), framework="pt") as file:
@@ -88,7 +88,7 @@ class Bank:
                 keys = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118
                 vectors = {key.removeprefix(_PREFIX): file.get_tensor(key).float() for key in keys}
             notes = {str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()}
-            return Bank(header["network"], vectors, notes)
+            return StyleBank(header["network"], vectors, notes)
         except ImpastoError:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Predictor", "PredictorConfig", "describe"]
+__all__ = ["StylePredictor", "StylePredictorConfig", "encode_style"]
 
 
 @dataclass(frozen=True)
-class PredictorConfig:
-    """How many numbers there are at each stage, from `describe` to the style vector.
+class StylePredictorConfig:
+    """How many numbers there are at each stage, from `encode_style` to the style vector.
 
     `description` -> principal `components` -> `hidden` units, in `layers` layers -> `embedding` (Ghiasi et al. have
     100) -> `vector`.
@@ -31,8 +31,8 @@ class PredictorConfig:
     layers: int = 2
 
 
-class Predictor(nn.Module):
-    """What `describe` says of a style, `(B, description)`, -> style vectors `(B, vector)`, float32.
+class StylePredictor(nn.Module):
+    """What `encode_style` says of a style, `(B, description)`, -> style vectors `(B, vector)`, float32.
 
     Channels of an encoder rise and fall together; a fixed projection on their principal components comes first. The
     last map is linear: between two embeddings lie exactly the vectors between theirs.
@@ -41,7 +41,7 @@ class Predictor(nn.Module):
     center: Tensor
     axes: Tensor
 
-    def __init__(self, config: PredictorConfig) -> None:
+    def __init__(self, config: StylePredictorConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("center", torch.zeros(config.description))
@@ -54,7 +54,7 @@ class Predictor(nn.Module):
         nn.init.zeros_(self.speak.bias)
 
     @torch.no_grad()
-    def acquaint(self, descriptions: Tensor) -> None:
+    def fit_pca(self, descriptions: Tensor) -> None:
         """Set centre and axes from usual `(N, description)`: nothing else here knows their scale.
 
         Components are brought to like size, but the smaller of them less so: they are mostly noise. A single
@@ -90,7 +90,7 @@ class Predictor(nn.Module):
             return _linear(self.speak, self.embedding(description))
 
 
-def describe(means: Mapping[str, Tensor], seconds: Mapping[str, Tensor], layers: Sequence[str]) -> Tensor:
+def encode_style(means: Mapping[str, Tensor], seconds: Mapping[str, Tensor], layers: Sequence[str]) -> Tensor:
     """`(B, C)` means and `(B, C)` mean squares by layer -> `(B, 2 sum C)`: means and root mean squares."""
     parts = [part.float() for layer in layers for part in (means[layer], seconds[layer].clamp_min(0).sqrt())]
     return torch.cat(parts, dim=1)

@@ -24,14 +24,14 @@ from torch import Tensor, nn
 
 from impasto.networks.instance_norm import conditional_instance_norm
 
-__all__ = ["Transformer", "TransformerConfig", "noise_field"]
+__all__ = ["TransformNet", "TransformNetConfig", "noise_field"]
 
 _STRIDE = 8  # between pixels and positions of the coarsest level
 _PERIOD = 512  # positions of a level after which the noise repeats
 
 
 @dataclass(frozen=True)
-class TransformerConfig:
+class TransformNetConfig:
     """Channels at a half, a quarter and an eighth of the picture's size, and how many residual blocks where.
 
     `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it. `entry`, `leave`:
@@ -46,7 +46,7 @@ class TransformerConfig:
     noise: int = 4
 
 
-class Transformer(nn.Module):
+class TransformNet(nn.Module):
     """`(B, 3, H, W)` RGB in [0, 1] and `(B, vector_size)` style vectors -> `(B, 3, H, W)` in [0, 1].
 
     A style vector holds, for every norm in the order of computation, the scales less one and then the shifts; the
@@ -55,9 +55,9 @@ class Transformer(nn.Module):
     field, rows and columns of 8 px; a tile of a larger picture has the strokes of the whole if it says where it is.
     """
 
-    def __init__(self, config: TransformerConfig | None = None) -> None:
+    def __init__(self, config: TransformNetConfig | None = None) -> None:
         super().__init__()
-        self.config = config = config or TransformerConfig()
+        self.config = config = config or TransformNetConfig()
         half, quarter, eighth = config.channels
         before, middle, after = config.blocks
         self.entry = _Convolution(12, half, config.entry)

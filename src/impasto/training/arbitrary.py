@@ -1,4 +1,4 @@
-"""Training a transformer and a predictor together, on any styles (Ghiasi et al. 2017, arXiv:1705.06830).
+"""Training a transform net and a style predictor together, on any styles (Ghiasi et al. 2017, arXiv:1705.06830).
 
 Where the recipe leaves the paper's:
 - a batch serves several steps, its photos passed on to the next style each time: the targets under the encoder,
@@ -20,9 +20,9 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import Painter, fingerprint
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
-from impasto.networks.style_bank import Bank
-from impasto.networks.style_predictor import Predictor, PredictorConfig, describe
-from impasto.networks.transform_net import Transformer
+from impasto.networks.style_bank import StyleBank
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig, encode_style
+from impasto.networks.transform_net import TransformNet
 from impasto.training.data import crop, flat, middles, randomness, recolored
 from impasto.training.painting import (
     SMALLEST_PHOTO,
@@ -40,7 +40,7 @@ from impasto.training.perceptual import Style
 __all__ = ["ArbitraryConfig", "ArbitraryTask"]
 
 _SMALLEST_STYLE = 176  # px of a style picture that fill a crop at least
-_ACQUAINTANCES = 128  # batches of styles that tell the predictor what is usual
+_PCA_BATCHES = 128  # batches of styles that tell the predictor what is usual
 _EXAMPLES = 4  # styles on a sheet
 _CHUNK = 4  # pictures judged at once
 
@@ -116,14 +116,14 @@ class ArbitraryTask(PaintingTask):
     def start(self) -> tuple[str, ...]:
         if self._begin is None:
             found = []
-            for block in range(_ACQUAINTANCES):
+            for block in range(_PCA_BATCHES):
                 styles = self.batch(block * self.config.rounds)[self.config.batch :]
-                found.append(self._describe(self.reader.style(styles.to(self.device))))
-            self.predictor.acquaint(torch.cat(found))
+                found.append(self._encode_style(self.reader.style(styles.to(self.device))))
+            self.predictor.fit_pca(torch.cat(found))
         return (f"{len(self._photos)} photos and {len(self._styles)} styles to train on",)
 
-    def _describe(self, style: Style) -> Tensor:
-        return describe(style.means, style.seconds, self.reader.layers)
+    def _encode_style(self, style: Style) -> Tensor:
+        return encode_style(style.means, style.seconds, self.reader.layers)
 
     # ------------------------------------------------------------------------------------ one step
 
@@ -134,7 +134,7 @@ class ArbitraryTask(PaintingTask):
         photos = [self._photo(random) for _ in range(config.batch)]
         styles = []
         for photo in photos:
-            if random.random() < config.own:
+            if random.random() < config.identity:
                 styles.append(photo)
                 continue
             style = crop(self._styles, random, config.crop, _SMALLEST_STYLE)
@@ -167,7 +167,7 @@ class ArbitraryTask(PaintingTask):
             shares = shares.to(photos.device)
             style = self.criterion.style(styles).mixed(shares)
             read = style if self.criterion.critics == self.reader.critics else self.reader.style(styles).mixed(shares)
-            self._block = block, self.criterion.content(photos), style, self._describe(read)
+            self._block = block, self.criterion.content(photos), style, self._encode_style(read)
         return self._block[1:]
 
     # ------------------------------------------------------------------------------------ the outcome
@@ -179,7 +179,7 @@ class ArbitraryTask(PaintingTask):
         found = []
         for chunk in torch.split(torch.arange(count), _CHUNK):
             photos, styles = (held[chunk].to(self.device) for held in (self._held_photos, self._held_styles))
-            vectors = self.predictor(self._describe(self.reader.style(styles)))
+            vectors = self.predictor(self._encode_style(self.reader.style(styles)))
             found.append(self.judge(photos, vectors, self.criterion.style(styles)))
         of_style, of_content = torch.cat(found, dim=1).mean(1).tolist()
         return {"held style": of_style, "held content": of_content}
@@ -187,20 +187,22 @@ class ArbitraryTask(PaintingTask):
     @torch.no_grad()
     def examples(self) -> tuple[Tensor, Tensor]:
         styles = self._held_styles[:_EXAMPLES].to(self.device)
-        return styles, self.predictor(self._describe(self.reader.style(styles)))
+        return styles, self.predictor(self._encode_style(self.reader.style(styles)))
 
     def painter(self) -> Painter:
         transformer = frozen(self.transformer)
         return Painter(
             transformer,
-            Bank(fingerprint(transformer)),
+            StyleBank(fingerprint(transformer)),
             frozen(self.predictor),
             encoder=self.encoder_name,
             recipe=self.recipe,
         )
 
 
-def _predictor(start: Painter | None, encoder: Encoder, transformer: Transformer, config: ArbitraryConfig) -> Predictor:
+def _predictor(
+    start: Painter | None, encoder: Encoder, transformer: TransformNet, config: ArbitraryConfig
+) -> StylePredictor:
     """A predictor to train: a copy of `start`'s, or a new one."""
     if start is not None:
         if start.predictor is None:
@@ -208,4 +210,4 @@ def _predictor(start: Painter | None, encoder: Encoder, transformer: Transformer
         return copy.deepcopy(start.predictor).requires_grad_(True).train()
     widths = [encoder.architecture.widths[layer] for layer in encoder.canonical(STYLE_LAYERS)]
     with seeded(config.seed):
-        return Predictor(PredictorConfig(2 * sum(widths), transformer.vector_size))
+        return StylePredictor(StylePredictorConfig(2 * sum(widths), transformer.vector_size))

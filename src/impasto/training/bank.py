@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import Painter, fingerprint
 from impasto.networks.encoder import SMALLEST, Encoder
-from impasto.networks.style_bank import Bank, check_name
+from impasto.networks.style_bank import StyleBank, check_name
 from impasto.training.data import crop, middles, randomness, scaled
 from impasto.training.painting import (
     SMALLEST_PHOTO,
@@ -41,9 +41,11 @@ class BankConfig(PaintingConfig):
 
     `vector_rate`: Adam's learning rate for the rows. `style_size`: long side in px at which styles are read, that of
     the pictures to be painted: it sets how large strokes are. `vectors_only`: the network that is started from stays
-    as it is, and with it `learning_rate` has nothing to say.
+    as it is, and with it `learning_rate` has nothing to say. `shifted` is 0: it takes long, and vectors alone can do
+    little about a grain.
     """
 
+    shifted: float = 0.0
     vector_rate: float = 0.02
     style_size: int = 512
     vectors_only: bool = False
@@ -89,9 +91,9 @@ class BankTask(PaintingTask):
         self._pictures = [styles[name] for name in self.names]
         self._begin = start
         self._kept = start if config.vectors_only else None  # the painter that gains styles and is not changed
-        complete = start is not None and (start.predictor is not None or start.own is not None)
-        self._with_own = not (config.vectors_only and complete)
-        self.vectors = nn.Parameter(torch.zeros(len(self.names) + self._with_own, self.transformer.vector_size))
+        complete = start is not None and (start.predictor is not None or start.identity is not None)
+        self._with_identity = not (config.vectors_only and complete)
+        self.vectors = nn.Parameter(torch.zeros(len(self.names) + self._with_identity, self.transformer.vector_size))
         self.transformer.requires_grad_(not config.vectors_only)
         self._statistics: Style | None = None
 
@@ -113,10 +115,10 @@ class BankTask(PaintingTask):
         targets = self._targets
         if self._begin is not None:
             self.vectors[: len(self.names)] = guess(self._begin, targets).to(self.vectors)
-            if self._with_own:
+            if self._with_identity:
                 photos = self.criterion.style(self._held_photos[:_JUDGED].to(self.device))
-                own = guess(self._begin, photos).mean(0) if self._begin.own is None else self._begin.own
-                self.vectors[-1] = own.to(self.vectors)
+                identity = guess(self._begin, photos).mean(0) if self._begin.identity is None else self._begin.identity
+                self.vectors[-1] = identity.to(self.vectors)
         return (f"{len(self.names)} styles, and {len(self._photos)} photos to paint in them",)
 
     @property
@@ -151,17 +153,17 @@ class BankTask(PaintingTask):
         config, count = self.config, len(self.names)
         turns = [divmod(turn, count) for turn in range(step * config.batch, (step + 1) * config.batch)]
         rows = np.array([randomness(config.seed, Stream.ORDER, round_).permutation(count)[i] for round_, i in turns])
-        if self._with_own:
-            rows[randomness(config.seed, Stream.OWN, step).random(config.batch) < config.own] = count
+        if self._with_identity:
+            rows[randomness(config.seed, Stream.IDENTITY, step).random(config.batch) < config.identity] = count
         return torch.from_numpy(np.sort(rows))
 
     def forward(self, batch: Tensor, step: int) -> dict[str, Tensor]:
         rows = self.rows(step)
         pictures = self.transformer(batch, self.vectors[rows.to(batch.device)], self.noise_offset(step))
-        own = int((rows == len(self.names)).sum())
-        styles = [self._targets.rows(rows[: len(rows) - own]).to(batch.device)]
-        if own:
-            styles.append(self.criterion.style(batch[-own:]))
+        identities = int((rows == len(self.names)).sum())
+        styles = [self._targets.rows(rows[: len(rows) - identities]).to(batch.device)]
+        if identities:
+            styles.append(self.criterion.style(batch[-identities:]))
         return self.losses(batch, pictures, self.criterion.content(batch), Style.cat(styles))
 
     # ------------------------------------------------------------------------------------ the outcome
@@ -186,19 +188,24 @@ class BankTask(PaintingTask):
         styles = middles(self._pictures[:_EXAMPLES], self.config.crop)
         return styles, self.vectors[: len(styles)]
 
-    def bank(self) -> Bank:
+    def bank(self) -> StyleBank:
         """The named vectors. With `vectors_only` they are for the network that was started from."""
-        bank = Bank(self._kept.bank.network if self._kept is not None else fingerprint(self.transformer))
+        bank = StyleBank(self._kept.bank.network if self._kept is not None else fingerprint(self.transformer))
         for name, vector in zip(self.names, self.vectors, strict=False):  # the row beyond them has no name
             bank = bank.learned(name, vector)
         return bank
 
     def painter(self) -> Painter:
-        own = self.vectors[-1].detach().cpu().clone() if self._with_own else None
+        identity = self.vectors[-1].detach().cpu().clone() if self._with_identity else None
         kept = self._kept
         if kept is not None:
             recipe = {**self.recipe, "network": dict(kept.recipe)}
             return replace(
-                kept, bank=kept.bank.joined(self.bank()), own=kept.own if own is None else own, recipe=recipe
+                kept,
+                bank=kept.bank.joined(self.bank()),
+                identity=kept.identity if identity is None else identity,
+                recipe=recipe,
             )
-        return Painter(frozen(self.transformer), self.bank(), own=own, encoder=self.encoder_name, recipe=self.recipe)
+        return Painter(
+            frozen(self.transformer), self.bank(), identity=identity, encoder=self.encoder_name, recipe=self.recipe
+        )

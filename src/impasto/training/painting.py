@@ -21,8 +21,8 @@ from impasto.errors import ImpastoError
 from impasto.losses.variation import unevenness
 from impasto.networks.checkpoint import Painter, save_painter
 from impasto.networks.encoder import SMALLEST, Encoder
-from impasto.networks.style_predictor import describe
-from impasto.networks.transform_net import Transformer, TransformerConfig
+from impasto.networks.style_predictor import encode_style
+from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.training.data import folder_names, middles, randomness
 from impasto.training.perceptual import Criterion, Style
 from impasto.training.run import RunConfig, Task
@@ -59,7 +59,7 @@ class Stream(IntEnum):
     HELD_OUT = 1
     MIX = 2
     ORDER = 3
-    OWN = 4
+    IDENTITY = 4
     NOISE = 5
 
 
@@ -79,7 +79,7 @@ class NetworkConfig(RunConfig):
     clip: float = 2.0
     crop: int = 256
     held_out: int = 32
-    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    transformer: TransformNetConfig = field(default_factory=TransformNetConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,25 +110,25 @@ class PaintingConfig(NetworkConfig):
 
     `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are the style's parts
     (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes halos, vignettes and bars away.
-    `own`: probability that a photo is to be painted in its own style, that is, given back. `flats`: that it is a
-    plain or graded area (`flat`), which photographs have too few of.
+    `identity`: probability that a photo is its own style, so that the network learns to give it back. `flats`: that
+    it is a plain or graded area (`flat`), which photographs have too few of.
     """
 
-    content_weight: float = 0.1
+    content_weight: float = 0.14
     style_weight: float = 1.0
     deep: float = 0.2
-    coarse: float = 0.0
-    shifted: float = 0.0
-    even_weight: float = 0.3
+    coarse: float = 0.3
+    shifted: float = 0.3
+    even_weight: float = 0.15
     even_sigma: float = 0.03
-    own: float = 0.06
+    identity: float = 0.06
     flats: float = 0.12
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_positive("content_weight", "style_weight", "even_sigma")
         self._check_weights("deep", "coarse", "shifted", "even_weight")
-        self._check_shares("own", "flats")
+        self._check_shares("identity", "flats")
 
 
 class NetworkTask(Task):
@@ -143,7 +143,7 @@ class NetworkTask(Task):
     """The task's name in recipes."""
 
     def __init__(
-        self, encoder: Encoder, transformer: Transformer, config: NetworkConfig, *, data: Sequence[str] = ()
+        self, encoder: Encoder, transformer: TransformNet, config: NetworkConfig, *, data: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self.reader = Criterion(in_precision(encoder, config))
@@ -214,7 +214,7 @@ class PaintingTask(NetworkTask):
     def __init__(
         self,
         encoder: Encoder,
-        transformer: Transformer,
+        transformer: TransformNet,
         photos: Sequence[Tensor],
         config: PaintingConfig,
         *,
@@ -306,23 +306,23 @@ def optimizers(
     return [muon, adam]
 
 
-def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Transformer:
-    """A transformer to train: a float32 copy of `start`'s, or a new one.
+def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> TransformNet:
+    """A transform net to train: a float32 copy of `start`'s, or a new one.
 
     Raises `ImpastoError` if `start` reads styles with another encoder than `encoder`, or has another shape than one
     that was asked for.
     """
     if start is None:
         with seeded(config.seed):
-            return Transformer(config.transformer)
+            return TransformNet(config.transformer)
     if start.predictor is not None and start.encoder != encoder.name:
         raise ImpastoError(
             f"the network to start from reads styles with the encoder {start.encoder}, not {encoder.name}; take it"
         )
-    if config.transformer not in (TransformerConfig(), start.transformer.config):
+    if config.transformer not in (TransformNetConfig(), start.transformer.config):
         raise ImpastoError("the network to start from has a shape of its own; leave transformer out")
     with seeded(config.seed):
-        transformer = Transformer(start.transformer.config)
+        transformer = TransformNet(start.transformer.config)
     transformer.load_state_dict(start.transformer.state_dict())
     return transformer
 
@@ -330,7 +330,7 @@ def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Tra
 @torch.no_grad()
 def guess(start: Painter, style: Style) -> Tensor:
     """`(B, V)` on the CPU: what `start` would take for these styles; zeros (plain instance norm) if it cannot tell."""
-    description = describe(style.means, style.seconds, tuple(style.means))
+    description = encode_style(style.means, style.seconds, tuple(style.means))
     if start.predictor is None:
         return torch.zeros(len(description), start.transformer.vector_size)
     vectors: Tensor = start.predictor(description.to(start.predictor.center.device))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import Painter, fingerprint
 from impasto.networks.encoder import Encoder
-from impasto.networks.style_bank import Bank, check_name
+from impasto.networks.style_bank import StyleBank, check_name
 from impasto.training.data import crop, middles, randomness
 from impasto.training.painting import (
     SMALLEST_PHOTO,
@@ -152,7 +152,7 @@ class PairsTask(NetworkTask):
         transformer = frozen(self.transformer)
         return Painter(
             transformer,
-            Bank(fingerprint(transformer)).learned(self.name, self.vector[0]),
+            StyleBank(fingerprint(transformer)).learned(self.name, self.vector[0]),
             encoder=self.encoder_name,
             recipe=self.recipe,
         )

@@ -314,6 +314,8 @@ class _Descent:
     def _changed(self, recipe: str) -> str:
         """In what this task's recipe differs from another, if it does; `accumulate` may, as `micros` is what counts."""
         theirs, ours = (json.loads(text) for text in (recipe, json.dumps(self.task.recipe)))
+        if "own" in theirs:  # what version 0.1 called it
+            theirs["identity"] = theirs.pop("own")
         names = (theirs.keys() | ours.keys()) - {"accumulate"}
         changed = sorted(name for name in names if theirs.get(name) != ours.get(name))
         return f"{changed[0]} {theirs.get(changed[0])}, not {ours.get(changed[0])}" if changed else ""

@@ -19,7 +19,7 @@ from impasto.apps.report import say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.networks.checkpoint import PAINTER, Painter, load_painter
-from impasto.networks.style_bank import Bank, check_name
+from impasto.networks.style_bank import StyleBank, check_name
 from impasto.networks.weights import best_dtype, load_encoder, pick_device
 from impasto.pictures.image import Picture, open_picture
 from impasto.pictures.samples import sample, sample_names
@@ -96,7 +96,7 @@ def _settings(config: Mapping[str, Any], device: str) -> BankConfig:
     return BankConfig(**{**own, **config, "vectors_only": True})
 
 
-def _own(painter: Painter) -> Bank:
+def _own(painter: Painter) -> StyleBank:
     """The user's bank, empty at first; its folder is made. `ImpastoError` if it is not for this network."""
     path = own_bank()
     try:
@@ -105,12 +105,12 @@ def _own(painter: Painter) -> Bank:
         raise ImpastoError(f"cannot make the folder {path.parent} ({error.strerror}); set IMPASTO_HOME") from error
     if not os.access(path.parent, os.W_OK):
         raise ImpastoError(f"{path.parent} is write-protected; set IMPASTO_HOME to another folder")
-    bank = Bank.load(path) if path.is_file() else Bank(painter.bank.network)
+    bank = StyleBank.load(path) if path.is_file() else StyleBank(painter.bank.network)
     if bank.vectors and bank.network != painter.bank.network:
         raise ImpastoError(
             f"the styles in {path} were learned for another network; move it away, or set IMPASTO_HOME anew"
         )
-    return bank if bank.vectors else Bank(painter.bank.network)
+    return bank if bank.vectors else StyleBank(painter.bank.network)
 
 
 def _task(lesson: Lesson, painter: Painter, settings: BankConfig, show: Display) -> BankTask:

@@ -1,4 +1,4 @@
-"""The predictor: what a style is described by, and how descriptions become vectors."""
+"""The style predictor: what a style is described by, and how descriptions become vectors."""
 
 from dataclasses import asdict
 
@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.networks.style_predictor import Predictor, PredictorConfig, describe
+from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig, encode_style
 
-CONFIG = PredictorConfig(description=20, vector=30, components=8, hidden=12, embedding=5)
+CONFIG = StylePredictorConfig(description=20, vector=30, components=8, hidden=12, embedding=5)
 
 
 def normal(*shape: int, seed: int = 1) -> Tensor:
@@ -21,21 +21,21 @@ def usual(number: int = 200, size: int = CONFIG.description) -> Tensor:
     return 10 + (normal(number, size) @ mixing.T + 0.01 * normal(number, size, seed=3)) * torch.logspace(-2, 1, size)
 
 
-def predictor(config: PredictorConfig = CONFIG, number: int = 200) -> Predictor:
+def predictor(config: StylePredictorConfig = CONFIG, number: int = 200) -> StylePredictor:
     torch.manual_seed(0)
-    net = Predictor(config)
+    net = StylePredictor(config)
     # As after training: a style has something to add to the zero vector.
     torch.nn.init.normal_(net.speak.weight)
     torch.nn.init.normal_(net.speak.bias)
-    net.acquaint(usual(number, config.description))
+    net.fit_pca(usual(number, config.description))
     return net
 
 
-def projected(net: Predictor, descriptions: Tensor) -> Tensor:
+def projected(net: StylePredictor, descriptions: Tensor) -> Tensor:
     return (descriptions.double() - net.center.double()) @ net.axes.double().T
 
 
-# --------------------------------------------------------------------------------------- describe
+# --------------------------------------------------------------------------------------- encode_style
 
 
 def test_a_description_is_written_out() -> None:
@@ -50,8 +50,8 @@ def test_a_description_is_written_out() -> None:
         "relu1_1": torch.tensor([[4.0, 9.0], [25.0, 36.0]]),
         "relu2_1": torch.tensor([[16.0], [-1e-9]]),  # what rounding may make of a square of nought
     }
-    assert describe(means, seconds, ("relu1_1", "relu2_1")).tolist() == [[1, 2, 2, 3, 3, 4], [5, 6, 5, 6, -4, 0]]
-    assert describe(means, seconds, ["relu2_1"]).tolist() == [[3, 4], [-4, 0]]
+    assert encode_style(means, seconds, ("relu1_1", "relu2_1")).tolist() == [[1, 2, 2, 3, 3, 4], [5, 6, 5, 6, -4, 0]]
+    assert encode_style(means, seconds, ["relu2_1"]).tolist() == [[3, 4], [-4, 0]]
 
 
 def test_a_description_grows_with_the_contrast_of_features() -> None:
@@ -60,7 +60,7 @@ def test_a_description_grows_with_the_contrast_of_features() -> None:
     def description(scale: float) -> Tensor:
         scaled = {layer: scale * x for layer, x in features.items()}
         means = {layer: x.mean((2, 3)) for layer, x in scaled.items()}
-        return describe(means, {layer: x.square().mean((2, 3)) for layer, x in scaled.items()}, ("a", "b"))
+        return encode_style(means, {layer: x.square().mean((2, 3)) for layer, x in scaled.items()}, ("a", "b"))
 
     assert description(1).shape == (2, 2 * (3 + 4))
     torch.testing.assert_close(description(5), 5 * description(1))
@@ -70,10 +70,10 @@ def test_a_description_grows_with_the_contrast_of_features() -> None:
 
 def test_a_description_is_float32() -> None:
     means, seconds = {"a": normal(2, 3).bfloat16()}, {"a": normal(2, 3).square().bfloat16()}
-    assert describe(means, seconds, ("a",)).dtype == torch.float32
+    assert encode_style(means, seconds, ("a",)).dtype == torch.float32
 
 
-# --------------------------------------------------------------------------------------- acquaint
+# --------------------------------------------------------------------------------------- fit_pca
 
 
 def test_usual_descriptions_become_components_of_like_size() -> None:
@@ -99,9 +99,9 @@ def test_axes_are_orthogonal_where_numbers_have_like_scale() -> None:
 
 @pytest.mark.parametrize("scale", [0.001, 1000])
 def test_the_unit_of_descriptions_does_not_matter(scale: float) -> None:
-    net, other = Predictor(CONFIG), Predictor(CONFIG)
-    net.acquaint(usual())
-    other.acquaint(scale * usual())
+    net, other = StylePredictor(CONFIG), StylePredictor(CONFIG)
+    net.fit_pca(usual())
+    other.fit_pca(scale * usual())
     # The sign of an axis means nothing.
     found, expected = projected(other, scale * usual()).abs(), projected(net, usual()).abs()
     torch.testing.assert_close(found, expected, rtol=0, atol=0.01)
@@ -136,7 +136,7 @@ def test_few_descriptions_suffice(number: int) -> None:
 def test_there_are_as_many_axes_as_descriptions_differ_along(descriptions: Tensor, axes: int) -> None:
     """Rounding is no axis: brought to size, it would say of every other style that it is enormous."""
     net = predictor()
-    net.acquaint(descriptions)
+    net.fit_pca(descriptions)
     assert net.axes.isfinite().all()
     assert net.axes.any(1).tolist() == [True] * axes + [False] * (8 - axes)
     assert projected(net, descriptions).abs().max() < 10
@@ -146,8 +146,8 @@ def test_there_are_as_many_axes_as_descriptions_differ_along(descriptions: Tenso
     assert torch.allclose(vectors, vectors[:1].expand_as(vectors), rtol=1e-5, atol=1e-5) == (axes == 0)
 
 
-def test_acquaintance_is_kept_with_the_weights() -> None:
-    net, twin = predictor(), Predictor(PredictorConfig(**asdict(CONFIG)))
+def test_the_components_are_kept_with_the_weights() -> None:
+    net, twin = predictor(), StylePredictor(StylePredictorConfig(**asdict(CONFIG)))
     assert twin.config == net.config
     twin.load_state_dict(net.state_dict())
     assert torch.equal(twin(usual()), net(usual()))
@@ -200,6 +200,6 @@ def test_a_style_does_not_see_its_batch() -> None:
 def test_a_new_predictor_asks_for_nothing_yet() -> None:
     """Vectors near zero: training begins at plain instance normalisation."""
     torch.manual_seed(0)
-    net = Predictor(CONFIG)
-    net.acquaint(usual())
+    net = StylePredictor(CONFIG)
+    net.fit_pca(usual())
     assert net(usual()).std() < 0.05

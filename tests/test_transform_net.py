@@ -1,4 +1,4 @@
-"""The transformer and its norm: against the formula and a network of plain operations in float64."""
+"""The transform net and its norm: against the formula and a network of plain operations in float64."""
 
 import copy
 from dataclasses import asdict
@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from impasto.networks.instance_norm import conditional_instance_norm
-from impasto.networks.transform_net import Transformer, TransformerConfig, _Convolution, _Enlarging, noise_field
+from impasto.networks.transform_net import TransformNet, TransformNetConfig, _Convolution, _Enlarging, noise_field
 
 # Three different widths, so that no two levels can be taken for each other.
-SMALL = TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1))
-OTHER = TransformerConfig(channels=(6, 4, 4), blocks=(0, 1, 2), entry=3, leave=5)
+SMALL = TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1))
+OTHER = TransformNetConfig(channels=(6, 4, 4), blocks=(0, 1, 2), entry=3, leave=5)
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
@@ -26,15 +26,15 @@ def photos(height: int = 32, width: int = 40, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
 
 
-def network(config: TransformerConfig = SMALL) -> Transformer:
+def network(config: TransformNetConfig = SMALL) -> TransformNet:
     torch.manual_seed(0)
-    net = Transformer(config)
+    net = TransformNet(config)
     for parameter in net.noise:  # a new network has none in it
         torch.nn.init.normal_(parameter, std=0.3)
     return net
 
 
-def vectors(net: Transformer, rows: int = 1) -> Tensor:
+def vectors(net: TransformNet, rows: int = 1) -> Tensor:
     return 0.3 * normal(rows, net.vector_size, seed=3, dtype=torch.float32)
 
 
@@ -55,7 +55,7 @@ def convolved(x: Tensor, weight: Tensor, side: int, stride: int = 1, border: str
     return F.conv2d(F.pad(x, (side // 2,) * 4, mode=border), kernel, stride=stride)
 
 
-def plain(net: Transformer, photo: Tensor, vector: Tensor, weights: dict[str, Tensor]) -> Tensor:
+def plain(net: TransformNet, photo: Tensor, vector: Tensor, weights: dict[str, Tensor]) -> Tensor:
     """The whole network in plain operations, in the type of its arguments."""
     config, place = net.config, 0
 
@@ -99,7 +99,7 @@ def plain(net: Transformer, photo: Tensor, vector: Tensor, weights: dict[str, Te
     return (1 / (1 + (-x).exp()))[:, :, :height, :width]
 
 
-def doubled(net: Transformer) -> dict[str, Tensor]:
+def doubled(net: TransformNet) -> dict[str, Tensor]:
     return {name: value.detach().double() for name, value in net.named_parameters()}
 
 
@@ -215,7 +215,7 @@ def test_enlarging_knows_no_checkerboard(side: int) -> None:
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (40, 33)], ids=str)
 @pytest.mark.parametrize("config", [SMALL, OTHER], ids=["small", "other"])
 @torch.no_grad()
-def test_the_transformer_is_a_network_of_plain_operations(config: TransformerConfig, size: tuple[int, int]) -> None:
+def test_the_transform_net_is_a_network_of_plain_operations(config: TransformNetConfig, size: tuple[int, int]) -> None:
     net, photo = network(config), photos(*size, batch=2)
     for vector in (vectors(net, rows=2), torch.zeros(2, net.vector_size)):
         picture = net(photo, vector)
@@ -293,7 +293,7 @@ def test_the_vector_ends_with_the_colours() -> None:
 @torch.no_grad()
 def test_stripes_stay_stripes() -> None:
     """A photo that is the same in every column (or row) is painted so, border and all: no checkerboard."""
-    net, column = network(TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0)), photos(width=1)
+    net, column = network(TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0)), photos(width=1)
     picture = net(column.expand(-1, -1, -1, 33), vectors(net))
     torch.testing.assert_close(picture, picture[..., :1].expand_as(picture), rtol=0, atol=1e-4)
     assert picture.std(2).min() > 0.01
@@ -341,11 +341,11 @@ def test_the_size_of_a_vector() -> None:
 
 @torch.no_grad()
 def test_the_configuration_travels() -> None:
-    assert Transformer(SMALL).config == SMALL
-    assert Transformer(TransformerConfig(**asdict(SMALL))).config == SMALL
+    assert TransformNet(SMALL).config == SMALL
+    assert TransformNet(TransformNetConfig(**asdict(SMALL))).config == SMALL
     assert SMALL != OTHER
     net = network(OTHER)
-    twin = Transformer(TransformerConfig(**asdict(net.config)))
+    twin = TransformNet(TransformNetConfig(**asdict(net.config)))
     twin.load_state_dict(net.state_dict())
     assert torch.equal(twin(photos(), vectors(twin)), net(photos(), vectors(net)))
 
@@ -382,7 +382,7 @@ def test_strokes_in_a_plain_area_belong_to_its_place() -> None:
 
 @torch.no_grad()
 def test_a_network_of_before_the_noise_is_as_it_was() -> None:
-    with_noise, without = network(), network(TransformerConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0))
+    with_noise, without = network(), network(TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0))
     for parameter in with_noise.noise:
         parameter.zero_()
     without.load_state_dict({k: v for k, v in with_noise.state_dict().items() if not k.startswith("noise")})
