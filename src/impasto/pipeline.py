@@ -34,9 +34,15 @@ from impasto.settings import Options, Settings
 __all__ = ["Job", "plan", "stylize"]
 
 
+_COLORLESS = 1.5 / 255  # the most by which channels of a picture without colour differ on average: JPEG's rounding
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make it again."""
+    """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make it again.
+
+    `grey`: no style has any colour, and so the picture has none. Features know colour only roughly, and would tint it.
+    """
 
     settings: Settings
     renderer: Renderer
@@ -44,6 +50,7 @@ class Job:
     start: Tensor | None
     recipe: dict[str, object]
     notes: tuple[str, ...]
+    grey: bool = False
 
     def steps(self) -> Iterator[Progress]:
         """Render, step by step; see `Progress`."""
@@ -52,6 +59,8 @@ class Job:
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where asked for."""
         image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
+        if self.grey:
+            image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
         return to_pil(image, self.content.alpha)
@@ -95,7 +104,9 @@ def plan(
         **({"start": _identity(start) if start is not None else None} if "start" in method.honours else {}),
         **renderer.recipe,
     }
-    return Job(settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(given.notes)))
+    # Short of full strength the photo's own colours are wanted, too.
+    grey = settings.strength == 1 and len(given.grey) == len(styles) and all(given.grey.values())
+    return Job(settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(given.notes)), grey)
 
 
 def stylize(
@@ -134,6 +145,8 @@ class _Inputs:
 
     def __init__(self, content: Source, settings: Settings) -> None:
         self.content, self.settings, self.notes = content, settings, list[str]()
+        # By the place of the style: whether its picture, of those that were opened, has no colour.
+        self.grey: dict[int, bool] = {}
 
     @cached_property
     def photo(self) -> Picture:
@@ -156,14 +169,17 @@ class _Inputs:
         if blend is not None and len(blend) != len(sources):
             raise OptionError(f"`blend` has {len(blend)} weights for {len(sources)} styles; give one for each")
         weights = blend or (1.0,) * len(sources)
-        pairs = zip(sources, weights, strict=True)
-        return tuple(StyleInput(source, weight, partial(self._style, source)) for source, weight in pairs)
+        pairs = enumerate(zip(sources, weights, strict=True))
+        return tuple(StyleInput(source, weight, partial(self._style, i, source)) for i, (source, weight) in pairs)
 
-    def _style(self, source: Source, side: int) -> Tensor:
+    def _style(self, place: int, source: Source, side: int) -> Tensor:
         painting = open_source(source, side)
         self.notes += painting.notes
         picture = _enlarged(painting, side).image
-        return match_statistics(picture, self.photo.image) if self.settings.keep_color == "statistics" else picture
+        if self.settings.keep_color == "statistics":
+            picture = match_statistics(picture, self.photo.image)
+        self.grey[place] = bool((picture.amax(1) - picture.amin(1)).mean() < _COLORLESS)
+        return picture
 
 
 def _enlarged(photo: Picture, size: int) -> Picture:
