@@ -272,9 +272,10 @@ def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Im
         still = Settings(steps=2, learning_rate=0.0, style_scale=scale)
         steps = list(plan(photo, [PAINTING], settings=still, **QUICK).steps())
         assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
-        # For larger strokes the painting comes to the network over a larger size.
-        tolerance = 1e-6 if scale <= 1 else 0.1
-        torch.testing.assert_close(steps[-1].image, quick.image, rtol=0, atol=tolerance)
+        if scale <= 1:
+            torch.testing.assert_close(steps[-1].image, quick.image, rtol=0, atol=1e-6)
+        else:  # the painting comes to the network over a larger size
+            assert (steps[-1].image - quick.image).square().mean().sqrt() < 0.1
     assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == Settings().resolved().steps
     for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
         job = plan(photo, [PAINTING], settings=Settings(steps=2, **options), **QUICK)  # type: ignore[arg-type]
@@ -331,13 +332,18 @@ def read(reader: str, picture: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("method", NETWORKS)
 def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(reader: str, photo: Image.Image, method: str) -> None:
+    """And painted once more, where it was enlarged to twice the size."""
     quick = FeedForward(load_painter(reader, device="cpu"))
     for scale, size in ((2.0, (20, 24)), (0.5, (80, 96))):
         options = {"method": method, "network": reader, "settings": Settings(style_scale=scale), **QUICK}
         job = plan(photo, [PLATE], **options)
         (step,) = job.steps()
         (smaller,) = quick.render(resize(job.content.image, size), style_of(job))
-        torch.testing.assert_close(step.image, resize(smaller.image, (40, 48)).clamp(0, 1), atol=2e-2, rtol=0)
+        expected = resize(smaller.image, (40, 48)).clamp(0, 1)
+        if scale > 1:
+            (again,) = quick.render(expected, style_of(job))
+            expected = again.image
+        torch.testing.assert_close(step.image, expected, atol=2e-2, rtol=0)
 
 
 def test_a_learned_style_blends_with_a_painting(reader: str, photo: Image.Image) -> None:

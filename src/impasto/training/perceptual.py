@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.losses.gram import cooccurrence, gram
-from impasto.networks.encoder import STYLE_LAYERS, Encoder
+from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
 
 __all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance"]
 
@@ -57,10 +57,11 @@ class Style:
 
     @staticmethod
     def cat(parts: Sequence["Style"]) -> "Style":
-        """The styles of all parts, one after the other."""
+        """The styles of all parts, one after the other; of pictures too small for smaller copies, without those."""
+        shared = [key for key in parts[0].grams if all(key in part.grams for part in parts)]
         return Style(
             {layer: torch.cat([part.means[layer] for part in parts]) for layer in parts[0].means},
-            {layer: torch.cat([part.grams[layer] for part in parts]) for layer in parts[0].grams},
+            {key: torch.cat([part.grams[key] for part in parts]) for key in shared},
         )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Style":
@@ -110,6 +111,8 @@ class Criterion:
         found = {layer: gram(features[layer]) for layer in self.layers}
         if self._by_coarse:
             for by, layers in _COARSE.items():
+                if min(pictures.shape[-2:]) < by * SMALLEST:
+                    continue  # too small a copy to encode
                 small = self.features(F.avg_pool2d(pictures, by), layers)
                 found |= {_coarse(layer, by): gram(small[layer]) for layer in layers}
         if self._by_shift:
@@ -136,12 +139,13 @@ class Criterion:
         as much less.
         """
         features, grams = self._statistics(pictures)
-        found = [weight * relative_distance(grams[k], style.grams[k]) for k, weight in self.weights.items()]
+        both = [key for key in self.weights if key in grams and key in style.grams]
+        found = [self.weights[key] * relative_distance(grams[key], style.grams[key]) for key in both]
         power = content.float().square().mean((1, 2, 3)).clamp_min(1e-12)
         contrast = (style.seconds[CONTENT_LAYER].mean(1) / power).clamp(1e-4, 1e4).sqrt()
         pale = contrast.clamp_max(1).view(-1, 1, 1, 1)
         distance = relative_distance(features[CONTENT_LAYER].float(), content.float() * pale)
-        return torch.stack(found).sum(0) / sum(self.weights.values()), distance / contrast.clamp_min(1)
+        return torch.stack(found).sum(0) / sum(self.weights[key] for key in both), distance / contrast.clamp_min(1)
 
 
 def _coarse(layer: str, by: int) -> str:
