@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from impasto.errors import ImpastoError
 
-__all__ = ["Processes", "from_first", "make_fabric", "processes"]
+__all__ = ["Processes", "from_first", "make_fabric", "part", "processes"]
 
 _PRECISIONS: dict[str, Any] = {"bfloat16": "bf16-mixed", "float32": "32-true"}  # in Fabric's words
 
@@ -86,3 +86,15 @@ def from_first(fabric: Any, work: Callable[[], T]) -> T:
         raise found
     result: T = found
     return result
+
+
+def part() -> None:
+    """The processes need one another no longer: close the connection now, not while the interpreter comes down.
+
+    There its threads may still run when what they belong to is gone, and the process ends in an abort.
+    """
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

@@ -27,7 +27,7 @@ from impasto.training.distill import Distillation, DistillConfig
 from impasto.training.log import logged
 from impasto.training.painting import NetworkTask
 from impasto.training.pairs import PairsConfig, PairsTask
-from impasto.training.processes import processes
+from impasto.training.processes import part, processes
 from impasto.training.run import Record, train
 
 __all__ = [
@@ -113,6 +113,7 @@ class Session:
             elif first:
                 say("interrupted before anything was saved")
             raise typer.Exit(INTERRUPTED) from None
+        part()
         if not first:
             return
         figures = task.export(paths.weights, licence=self.licence)
