@@ -27,9 +27,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from impasto.networks.memory import keep_freed_memory
 from torch import Tensor, nn
 
+from impasto.networks.process import keep_freed_memory
 from impasto.networks.transform_net import TransformNet
 from impasto.networks.weights import best_dtype
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from impasto.losses.gram import gram
 from impasto.losses.objective import Objective, content_term, style_term
 from impasto.networks.encoder import VGG19, Encoder
-from impasto.networks.memory import keep_freed_memory
+from impasto.networks.process import keep_freed_memory
 from impasto.networks.weights import best_dtype, load_encoder
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
