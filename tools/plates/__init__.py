@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from impasto.errors import ImpastoError
+from impasto.pictures.samples import STYLES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,33 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "draw", "names"]
 
-
-# Each plate is drawn by the module of its name, imported when it is asked for.
-_PLATES = {
-    "autumn-knife": "palette-knife slabs of an autumn alley and its wet reflection, orange on violet",
-    "ink-hatching": "an etched castle and bridge: hatching that follows form and crosses where it darkens",
-    "mosaic": "stone tesserae along the contours of two fish, each catching its own light",
-    "night-swirl": "thick strokes wheeling over a night sky, deep blues and lamp yellow",
-    "orphism": "interlocking discs of pure contrasting colour, brushed facet by facet",
-    "pointillism": "thousands of divided-colour dots over a sunny bay with sails and pines",
-    "stained-glass": "leaded panes round a sun over hills, glowing glass and rounded lead",
-    "water-garden": "soft layered touches of lily pads on reflecting water, greens, lilacs and pinks",
-    "waves": "a great wave in the manner of a woodblock print: Prussian blue, claws of foam, cream sky",
-    "woodcut": "bold black gouges over a red and cream ground: sun, mountains, a bare tree",
-}
 _SMALLEST, _LARGEST = 16, 8192
 _COARSEST, _FINEST = 512, 4096  # pixels along a canvas: below, strokes are lost; above, they have no more detail
 
 
 def names() -> tuple[str, ...]:
     """The plates, sorted."""
-    return tuple(sorted(_PLATES))
+    return tuple(sorted(STYLES))
 
 
 def describe(name: str) -> str:
     """One line about a plate; ImpastoError for an unknown name."""
     _check(name)
-    return _PLATES[name]
+    return STYLES[name]
 
 
 def draw(name: str, size: int | tuple[int, int] = 512, seed: int = 0) -> "npt.NDArray[np.float32]":
@@ -64,6 +51,7 @@ def draw(name: str, size: int | tuple[int, int] = 512, seed: int = 0) -> "npt.ND
     from plates.fields import Frame, resize
 
     longest = max(width, height)
+    # Each plate is drawn by the module of its name, imported when it is asked for.
     module = importlib.import_module(f"plates.{name.replace('-', '_')}")
     # Painted twice as fine as asked for and reduced, which is all the antialiasing there is.
     canvas = min(max(2 * longest, _COARSEST), _FINEST)
@@ -73,5 +61,5 @@ def draw(name: str, size: int | tuple[int, int] = 512, seed: int = 0) -> "npt.ND
 
 
 def _check(name: str) -> None:
-    if name not in _PLATES:
+    if name not in STYLES:
         raise ImpastoError(f"there is no plate named {name!r}; choose from {', '.join(names())}")
