@@ -1,16 +1,19 @@
-"""Milliseconds of one pass, as a ratio to the same network plainly written, in the same run; seconds of the command.
+"""Milliseconds of one pass, as a ratio to the same network plainly written, in the same run;
+seconds of the command.
 
     python benchmarks/onepass.py [--sizes 512x384 1024x768] [--repeats 9] [--json]
 
-The baseline ("plain") is the network as one would write it down: float32, contiguous memory, reflection padding and
-`nn.Conv2d`, `F.instance_norm` and then scale and shift, enlargement by `F.interpolate` before the convolutions that
-follow it. It has the same weights, which are random: speed does not depend on them. It gives the same picture, which
-is checked for every size. "ours" is what the package computes by default on a processor. The two take turns in one
-process of two threads, after two passes that warm up; the median of `--repeats` is reported. Leave the machine to
-it: where other work takes a core, threads wait for each other, and the quicker network loses more by that.
+The baseline ("plain") is the network as one would write it down: float32, contiguous memory,
+reflection padding and `nn.Conv2d`, `F.instance_norm` and then scale and shift, enlargement by
+`F.interpolate` before the convolutions that follow it. It has the same weights, which are random:
+speed does not depend on them. It gives the same picture, which is checked for every size. "ours" is
+what the package computes by default on a processor. The two take turns in one process of two
+threads, after two passes that warm up; the median of `--repeats` is reported. Leave the machine to
+it: where other work takes a core, threads wait for each other, and the quicker network loses more
+by that.
 
-Last comes the command, `impasto stylize --method arbitrary`, started anew each time, from a photo's name to the
-picture on disk; beside it a Python that only imports torch.
+Last comes the command, `impasto stylize --method arbitrary`, started anew each time, from a photo's
+name to the picture on disk; beside it a Python that only imports torch.
 """
 
 import argparse
@@ -44,9 +47,14 @@ class Plain(nn.Module):
     def __init__(self, net: TransformNet) -> None:
         super().__init__()
         self.norms = net.norms
-        self.entry, self.down, self.deeper = (_convolution(part) for part in (net.entry, net.down, net.deeper))
+        self.entry, self.down, self.deeper = (
+            _convolution(part) for part in (net.entry, net.down, net.deeper)
+        )
         self.before, self.middle, self.after = (
-            nn.ModuleList(nn.ModuleList([_convolution(block.first), _convolution(block.second)]) for block in level)
+            nn.ModuleList(
+                nn.ModuleList([_convolution(block.first), _convolution(block.second)])
+                for block in level
+            )
             for level in (net.before, net.middle, net.after)
         )
         self.rise, self.up, self.leave = (
@@ -91,7 +99,9 @@ def _convolution(part: nn.Module, border: type[nn.Module] = nn.ReflectionPad2d) 
     return nn.Sequential(border(side // 2), conv)
 
 
-def in_turns(cases: Mapping[str, Callable[[], object]], repeats: int, warm_up: int) -> dict[str, float]:
+def in_turns(
+    cases: Mapping[str, Callable[[], object]], repeats: int, warm_up: int
+) -> dict[str, float]:
     """Median seconds of each; they take turns, so that a machine that slows down does so for all."""
     seconds: dict[str, list[float]] = {case: [] for case in cases}
     for _ in range(warm_up + repeats):
@@ -113,12 +123,18 @@ def one_pass(size: Size, repeats: int) -> dict[str, float]:
     photo, vector = torch.rand(1, 3, height, width), 0.3 * torch.randn(1, exact.vector_size)
     difference = (plain(photo, vector) - exact(photo, vector)).abs().max().item()
     assert difference < 1e-3, f"the two networks paint different pictures: {difference}"
-    return in_turns({"plain": lambda: plain(photo, vector), "ours": lambda: ours(photo, vector)}, repeats, WARM_UP)
+    return in_turns(
+        {"plain": lambda: plain(photo, vector), "ours": lambda: ours(photo, vector)},
+        repeats,
+        WARM_UP,
+    )
 
 
 def cold() -> dict[str, float]:
     """Median seconds of the whole command, and of importing torch."""
-    environment = os.environ | {name: str(THREADS) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    environment = os.environ | {
+        name: str(THREADS) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    }
 
     def python(code: str, *arguments: str) -> None:
         command = [sys.executable, "-c", code, *arguments]
@@ -141,7 +157,9 @@ def size(text: str) -> Size:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=size, nargs="+", default=[(512, 384)], metavar="WxH")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -165,7 +183,10 @@ def main() -> None:
         if args.json:
             print(json.dumps({"case": f"cold {case}", **row}), flush=True)
         else:
-            print(f"cold start  {case:7s} {seconds:7.2f} s, {row['ratio']:4.1f} x importing torch", flush=True)
+            print(
+                f"cold start  {case:7s} {seconds:7.2f} s, {row['ratio']:4.1f} x importing torch",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

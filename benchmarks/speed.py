@@ -1,11 +1,12 @@
-"""Seconds an optimisation step and peak memory, each as a ratio to the loop every peer uses, in the same run.
+"""Seconds an optimisation step and peak memory, each as a ratio to the loop every peer uses, in the
+same run.
 
     python benchmarks/speed.py [--sizes 256 512 1024] [--repeats 5] [--json]
 
-The baseline ("plain") is Gatys et al.'s objective as it is usually written: VGG-19 in float32, contiguous memory,
-a Gram matrix by `view` and `mm`, losses by `mse_loss`, one Adam step. VGG-19 has random weights here: its speed
-does not depend on them. Each measurement runs in a process of its own, so that peak memory is its own; the median
-step of `--repeats` is taken after two that warm up.
+The baseline ("plain") is Gatys et al.'s objective as it is usually written: VGG-19 in float32,
+contiguous memory, a Gram matrix by `view` and `mm`, losses by `mse_loss`, one Adam step. VGG-19 has
+random weights here: its speed does not depend on them. Each measurement runs in a process of its
+own, so that peak memory is its own; the median step of `--repeats` is taken after two that warm up.
 """
 
 import argparse
@@ -121,7 +122,9 @@ def measure(case: str, size: int, repeats: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -143,7 +146,9 @@ def main() -> None:
                 "--repeats",
                 str(args.repeats),
             ]
-            found[case] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            found[case] = json.loads(
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            )
         for case, row in found.items():
             row |= {
                 "speedup": found["plain"]["seconds"] / row["seconds"],

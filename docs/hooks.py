@@ -17,7 +17,9 @@ _EXAMPLE = re.compile(r"(\w+=\S+ )?(impasto|fabric|curl) ")
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs with every page's text."""
-    return re.sub(r"^<!-- made: (\S+) -->$", lambda asked: MADE[asked[1]](), markdown, flags=re.MULTILINE)
+    return re.sub(
+        r"^<!-- made: (\S+) -->$", lambda asked: MADE[asked[1]](), markdown, flags=re.MULTILINE
+    )
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -58,7 +60,9 @@ def _command(words: str, command: Any) -> str:
     parts = [f"## {words}", _escaped(said), f"```\n{usage}\n```"]
     if examples:
         parts.append("```\n" + "\n".join(examples) + "\n```")
-    rows = [_row(each, _known(command)) for each in command.params if not getattr(each, "hidden", False)]
+    rows = [
+        _row(each, _known(command)) for each in command.params if not getattr(each, "hidden", False)
+    ]
     if rows:
         parts.append("\n".join(["| | | default |", "|---|---|---|", *rows]))
     return "\n\n".join(parts)
@@ -82,7 +86,9 @@ def _row(parameter: Any, known: dict[str, Any]) -> str:
     else:
         name = ", ".join(map(_code, parameter.opts))
         name += "" if parameter.is_flag else f" {_code(_metavar(parameter))}"
-    said = _cell(_escaped(parameter.help or "")) + (f" In the environment: {_code(variable)}." if variable else "")
+    said = _cell(_escaped(parameter.help or "")) + (
+        f" In the environment: {_code(variable)}." if variable else ""
+    )
     return f"| {name} | {said} | {_default(parameter, known)} |"
 
 
@@ -96,7 +102,12 @@ def _default(parameter: Any, known: dict[str, Any]) -> str:
     value = parameter.default
     if value is None or (not value and parameter.name in known):
         value = known.get(parameter.name, value)
-    if value is None or value is False or value in ((), [], "") or not getattr(parameter, "show_default", True):
+    if (
+        value is None
+        or value is False
+        or value in ((), [], "")
+        or not getattr(parameter, "show_default", True)
+    ):
         return ""
     return _code(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
@@ -125,7 +136,9 @@ def _metrics() -> str:
         f"| `{each.name}` | {each.better} | {each.range} | {_cell(_escaped(each.meaning))} | {each.source} |"
         for each in METRICS
     ]
-    return "\n".join(["| name | better | range | what it is | source |", "|---|---|---|---|---|", *rows])
+    return "\n".join(
+        ["| name | better | range | what it is | source |", "|---|---|---|---|---|", *rows]
+    )
 
 
 def _presets() -> str:
@@ -138,10 +151,14 @@ def _presets() -> str:
         how = f"from {start}, {each.steps} steps of {each.optimizer}{', coarse to fine' * each.pyramid}{variation}"
         if each.steps_afresh:
             how += f"; {each.steps_afresh} from any other start"
-        content = f"{each.content_weight:g} × {', '.join(each.content_layers)} ({each.content_scale})"
+        content = (
+            f"{each.content_weight:g} × {', '.join(each.content_layers)} ({each.content_scale})"
+        )
         style = f"{each.style_weight:g} × {each.style_layers[0]} … {each.style_layers[-1]} ({each.style_scale})"
         rows.append(f"| `{name}` | {content} | {style} | {how} | {_escaped(each.source)} |")
-    return "\n".join(["| preset | content | style | how | source |", "|---|---|---|---|---|", *rows])
+    return "\n".join(
+        ["| preset | content | style | how | source |", "|---|---|---|---|---|", *rows]
+    )
 
 
 def _settings() -> str:
@@ -155,7 +172,9 @@ def _settings() -> str:
         values = ", ".join(map(_code, option.choices)) or option.range
         usual = ", ".join(option.usual) if isinstance(option.usual, tuple) else option.usual
         default = "" if usual is None else _code(str(usual))
-        rows.append(f"| `{name}` | {_escaped(option.help)} | {values} | {default} | {', '.join(heard) or 'all'} |")
+        rows.append(
+            f"| `{name}` | {_escaped(option.help)} | {values} | {default} | {', '.join(heard) or 'all'} |"
+        )
     return "\n".join(rows)
 
 
@@ -172,7 +191,9 @@ def _learned() -> str:
 
 def _card(name: str) -> Callable[[], str]:
     """A model card, its headings one level down."""
-    return lambda: re.sub(r"^#", "##", (CARDS / f"{name}.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return lambda: re.sub(
+        r"^#", "##", (CARDS / f"{name}.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
 
 
 def _section(heading: str) -> Callable[[], str]:
@@ -180,7 +201,9 @@ def _section(heading: str) -> Callable[[], str]:
 
     def text() -> str:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL)
+        found = re.search(
+            rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL
+        )
         if found is None:
             raise ValueError(f"the README has no section called {heading!r}")
         return found[1].strip()

@@ -2,8 +2,8 @@
 
 python docs/make_pictures.py [NAME …]
 
-Without names, all of them; some minutes on two cores. Most that are optimised are smaller than the commands would make
-them.
+Without names, all of them; some minutes on two cores. Most that are optimised are smaller than the
+commands would make them.
 """
 
 import sys
@@ -63,7 +63,10 @@ def three_ways() -> Image.Image:
             ("--method fast", painted(photo, style, method="fast", size=size)),
             ("--method arbitrary", painted(photo, style, method="arbitrary", size=size)),
             (f"style: {style}", plate(style, plain.size)),
-            ("--method arbitrary --refine 35", painted(photo, style, method="arbitrary", refine=35, size=size)),
+            (
+                "--method arbitrary --refine 35",
+                painted(photo, style, method="arbitrary", refine=35, size=size),
+            ),
             ("--method optimize, the default", painted(photo, style, size=size)),
         ],
         3,
@@ -74,12 +77,17 @@ def strength() -> Image.Image:
     style, values = "autumn-knife", (0, 0.25, 0.5, 0.75, 1)
     return strip(
         "--strength, by --method arbitrary",
-        [(f"{value:g}", painted("coffee", style, method="arbitrary", strength=value, size=512)) for value in values],
+        [
+            (f"{value:g}", painted("coffee", style, method="arbitrary", strength=value, size=512))
+            for value in values
+        ],
     )
 
 
 def style_scale() -> Image.Image:
-    work = sweep("cat", "pointillism", "style-scale", (0.5, 1, 2), encoder=impasto.load_encoder(), size=SIDE)
+    work = sweep(
+        "cat", "pointillism", "style-scale", (0.5, 1, 2), encoder=impasto.load_encoder(), size=SIDE
+    )
     return draw_sheet(work.finish())
 
 
@@ -89,7 +97,10 @@ def keep_color() -> Image.Image:
     pictures = [(f"photo: {photo}", plain), (f"style: {style}", plate(style, plain.size))]
     for value in ("none", "luminance", "statistics"):
         pictures.append(
-            (f"--keep-color {value}", painted(photo, style, method="arbitrary", keep_color=value, size=size))
+            (
+                f"--keep-color {value}",
+                painted(photo, style, method="arbitrary", keep_color=value, size=size),
+            )
         )
     return strip("Whose colours", pictures)
 
@@ -100,7 +111,10 @@ def blends() -> Image.Image:
     return strip(
         "night-swirl and mosaic: --blend",
         [
-            (f"{1 - share:g},{share:g}", painted("cat", pair, blend=[1 - share, share], method="fast", size=512))
+            (
+                f"{1 - share:g},{share:g}",
+                painted("cat", pair, blend=[1 - share, share], method="fast", size=512),
+            )
             for share in shares
         ],
     )
@@ -123,15 +137,21 @@ def samples() -> Image.Image:
 
 
 def content_layers() -> Image.Image:
-    return draw_sheet(content_reconstructions(PHOTO, encoder=impasto.load_encoder(), size=SIDE).finish())
+    return draw_sheet(
+        content_reconstructions(PHOTO, encoder=impasto.load_encoder(), size=SIDE).finish()
+    )
 
 
 def style_layers() -> Image.Image:
-    return draw_sheet(style_reconstructions(PAINTING, encoder=impasto.load_encoder(), size=192).finish())
+    return draw_sheet(
+        style_reconstructions(PAINTING, encoder=impasto.load_encoder(), size=192).finish()
+    )
 
 
 def grid() -> Image.Image:
-    return draw_sheet(ratio_grid("coffee", PAINTING, encoder=impasto.load_encoder(), size=160).finish())
+    return draw_sheet(
+        ratio_grid("coffee", PAINTING, encoder=impasto.load_encoder(), size=160).finish()
+    )
 
 
 def variation() -> Image.Image:
@@ -147,7 +167,9 @@ def features() -> Image.Image:
 
 
 def grams() -> Image.Image:
-    return draw_sheet(gram_sheet(gram_maps(impasto.load_encoder(), open_source(PAINTING, 512).image)))
+    return draw_sheet(
+        gram_sheet(gram_maps(impasto.load_encoder(), open_source(PAINTING, 512).image))
+    )
 
 
 PICTURES: dict[str, Callable[[], Image.Image]] = {
@@ -172,7 +194,9 @@ def main() -> None:
     for name in sys.argv[1:] or PICTURES:
         picture = PICTURES[name]()
         if picture.width > WIDTH:
-            picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+            picture = picture.resize(
+                (WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS
+            )
         picture.save(FOLDER / f"{name}.jpg", quality=QUALITY, optimize=True)
 
 

@@ -2,8 +2,9 @@
 
 python docs/make_sheet.py [sheet] [bank] [arbitrary]
 
-sheet.jpg: pairs of photos and sample styles by the optimiser. bank.jpg: four photos in every learned style, one pass.
-arbitrary.jpg: four photos in every sample style, which the network has never seen, one pass.
+sheet.jpg: pairs of photos and sample styles by the optimiser. bank.jpg: four photos in every
+learned style, one pass. arbitrary.jpg: four photos in every sample style, which the network has
+never seen, one pass.
 """
 
 import sys
@@ -50,7 +51,9 @@ def named(rows: Iterable[tuple[str, list[Image.Image]]], across: int) -> Image.I
         row = grid(pictures, len(pictures))
         strip = Image.new("RGB", (row.width + 2 * GAP, row.height + 26), "white")
         strip.paste(row, (0, 0))
-        ImageDraw.Draw(strip).text((2, row.height + 2), name, fill="black", font=ImageFont.load_default(16))
+        ImageDraw.Draw(strip).text(
+            (2, row.height + 2), name, fill="black", font=ImageFont.load_default(16)
+        )
         strips.append(strip)
     return grid(strips, across)
 
@@ -78,7 +81,10 @@ def arbitrary() -> Image.Image:
                 name,
                 [
                     fitted(to_pil(open_picture(sample_style(name), size=512).image), cell),
-                    *(fitted(impasto.stylize(photo, name, method="arbitrary"), cell) for photo in PHOTOS[:3]),
+                    *(
+                        fitted(impasto.stylize(photo, name, method="arbitrary"), cell)
+                        for photo in PHOTOS[:3]
+                    ),
                 ],
             )
             for name in STYLES

@@ -15,5 +15,7 @@ def compact() -> Encoder:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Pictures this small are no work for two: where the processor is busy, two wait for each other at every step."""
+    """Pictures this small are no work for two: where the processor is busy, two wait for each other
+    at every step.
+    """
     torch.set_num_threads(1)

@@ -37,7 +37,9 @@ QUICK = ("--size", "64", "--steps", "3")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A current folder with a photo and two paintings, one thread a process, and Ctrl-C as it was when it is over."""
+    """A current folder with a photo and two paintings, one thread a process, and Ctrl-C as it was
+    when it is over.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
@@ -85,12 +87,27 @@ def test_stdout_is_the_path_and_nothing_else(run):
 
 
 def test_quiet_is_quiet(run):
-    assert run("stylize", "photo.png", "waves.png", "-o", "out.png", "-q", *QUICK) == (0, "out.png\n", "")
+    assert run("stylize", "photo.png", "waves.png", "-o", "out.png", "-q", *QUICK) == (
+        0,
+        "out.png\n",
+        "",
+    )
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run):
     for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
-        run("stylize", "photo.png", "waves.png", "-o", f"{name}.png", "--init", "noise", "--seed", seed, *QUICK)
+        run(
+            "stylize",
+            "photo.png",
+            "waves.png",
+            "-o",
+            f"{name}.png",
+            "--init",
+            "noise",
+            "--seed",
+            seed,
+            *QUICK,
+        )
     a, b, c = (Path(f"{name}.png").read_bytes() for name in "abc")
     assert a == b
     assert a != c
@@ -100,15 +117,60 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run):
     "options",
     [
         (),
-        ("--content-weight", "0.25", "--style-weight", "3.7", "--tv-weight", "0.1", "--learning-rate", "0.03"),
-        ("--init", "dots.png", "--keep-color", "luminance", "--style-scale", "1.5", "--early-stop", "0.001"),
+        (
+            "--content-weight",
+            "0.25",
+            "--style-weight",
+            "3.7",
+            "--tv-weight",
+            "0.1",
+            "--learning-rate",
+            "0.03",
+        ),
+        (
+            "--init",
+            "dots.png",
+            "--keep-color",
+            "luminance",
+            "--style-scale",
+            "1.5",
+            "--early-stop",
+            "0.001",
+        ),
         ("--init", "noise", "--seed", "3", "--optimizer", "lbfgs", "--pooling", "average"),
-        ("--content-layers", "conv3_1,relu4_1", "--style-layers", "block1_conv1,relu2_1", "--preset", "write-up"),
-        ("--preset", "gatys2015", "--content-layers", "relu4_1", "--optimizer", "adam", "--learning-rate", "0.045"),
+        (
+            "--content-layers",
+            "conv3_1,relu4_1",
+            "--style-layers",
+            "block1_conv1,relu2_1",
+            "--preset",
+            "write-up",
+        ),
+        (
+            "--preset",
+            "gatys2015",
+            "--content-layers",
+            "relu4_1",
+            "--optimizer",
+            "adam",
+            "--learning-rate",
+            "0.045",
+        ),
     ],
 )
 def test_the_command_of_info_makes_the_same_bytes_again(run, options):
-    run("stylize", "photo.png", "waves.png", "dots.png", "--blend", "2,1", "-o", "out.png", *QUICK, *options)
+    run(
+        "stylize",
+        "photo.png",
+        "waves.png",
+        "dots.png",
+        "--blend",
+        "2,1",
+        "-o",
+        "out.png",
+        *QUICK,
+        *options,
+    )
     code, out, err = run("info", "out.png")
     assert (code, err) == (0, "")
     program, *args = shlex.split(out.splitlines()[-1])
@@ -129,21 +191,49 @@ def test_a_name_asked_for_is_written_over(run):
 
 
 def test_save_every_writes_the_picture_of_those_steps(run):
-    run("stylize", "photo.png", "waves.png", "-o", "out.jpg", "--size", "64", "--steps", "5", "--save-every", "2")
-    assert {name for name in files() if name.startswith("out")} == {"out.jpg", "out-00002.png", "out-00004.png"}
+    run(
+        "stylize",
+        "photo.png",
+        "waves.png",
+        "-o",
+        "out.jpg",
+        "--size",
+        "64",
+        "--steps",
+        "5",
+        "--save-every",
+        "2",
+    )
+    assert {name for name in files() if name.startswith("out")} == {
+        "out.jpg",
+        "out-00002.png",
+        "out-00004.png",
+    }
     recipe = read_recipe("out-00004.png")
     assert (recipe["steps_done"], recipe["unfinished"]) == (4, True)
 
 
 def test_trace_has_a_row_a_step_and_its_total_is_the_sum(run):
     pytest.importorskip("matplotlib")
-    args = ("photo.png", "waves.png", "dots.png", "--size", "64", "--steps", "4", "--tv-weight", "0.1")
+    args = (
+        "photo.png",
+        "waves.png",
+        "dots.png",
+        "--size",
+        "64",
+        "--steps",
+        "4",
+        "--tv-weight",
+        "0.1",
+    )
     assert run("stylize", *args, "-o", "out.png", "--trace", "losses.csv")[:2] == (0, "out.png\n")
     with open("losses.csv", newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert [row.pop("step") for row in rows] == [1, 2, 3, 4]
     for row in rows:
-        weighted = [value for name, value in row.items() if name != "total" and not name.startswith("raw/")]
+        weighted = [
+            value for name, value in row.items() if name != "total" and not name.startswith("raw/")
+        ]
         assert len(weighted) == 7
         assert row["total"] == pytest.approx(sum(weighted), rel=1e-5)
     assert Image.open("losses.png").format == "PNG"
@@ -170,7 +260,9 @@ def test_transparency_lost_in_a_jpeg_is_told(run):
 
 
 def bad_inputs() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Name -> arguments of `stylize` after content and style, or all of them, and what the error must say."""
+    """Name -> arguments of `stylize` after content and style, or all of them, and what the error
+    must say.
+    """
     both = ("photo.png", "waves.png")
     return {
         "missing photo": (("nix.png", "waves.png"), "nix.png"),
@@ -215,7 +307,10 @@ def bad_inputs() -> dict[str, tuple[tuple[str, ...], str]]:
         "over a style by a link": ((*both, "-o", "link.png"), "link.png"),
         "over a start": ((*both, "--init", "dots.png", "-o", "./dots.png"), "dots.png"),
         "plot over the photo": ((*both, "-o", "out.png", "--trace", "photo.csv"), "photo.png"),
-        "snapshot over an input": (("o-00003.png", "waves.png", "-o", "o.png", "--save-every", "3"), "o-00003.png"),
+        "snapshot over an input": (
+            ("o-00003.png", "waves.png", "-o", "o.png", "--save-every", "3"),
+            "o-00003.png",
+        ),
         "trace no table": ((*both, "-o", "out.png", "--trace", "out.png"), ".csv"),
         "trace nowhere": ((*both, "-o", "out.png", "--trace", "nix/out.csv"), "nix"),
         "unknown suffix": ((*both, "-o", "out.xyz"), ".png"),
@@ -270,16 +365,33 @@ def test_too_little_memory_says_what_to_lower(capsys, allocate):
     with pytest.raises(cli.typer.Exit) as ended, reporting(False):
         allocate()
     assert ended.value.exit_code == 2
-    assert capsys.readouterr().err == "error: not enough memory for a picture of this size; lower --size\n"
+    assert (
+        capsys.readouterr().err
+        == "error: not enough memory for a picture of this size; lower --size\n"
+    )
 
 
 # ------------------------------------------------------------------------------------------------- Ctrl-C
 
 
-@pytest.mark.parametrize(("times", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("times", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)]
+)
 def test_ctrl_c_and_sigterm_save_the_picture_and_the_losses_so_far(run, times, sent):
-    args = ["stylize", "photo.png", "waves.png", "-o", "out.png", "--size", "64", "--steps", "100000"]
-    plotted = args + (["--trace", "losses.csv"] if times == 2 and pytest.importorskip("matplotlib") else [])
+    args = [
+        "stylize",
+        "photo.png",
+        "waves.png",
+        "-o",
+        "out.png",
+        "--size",
+        "64",
+        "--steps",
+        "100000",
+    ]
+    plotted = args + (
+        ["--trace", "losses.csv"] if times == 2 and pytest.importorskip("matplotlib") else []
+    )
     with process(*plotted, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         first = child.stderr.readline()
         for _ in range(times):
@@ -310,7 +422,10 @@ def test_ctrl_c_before_the_first_step_writes_nothing(run, monkeypatch):
 
 
 # Those of trainings look their defaults up beside what they configure, behind torch.
-HELPS = [[name, "--help"] for name in ("stylize", "demo", "layers", "info", "grid", "reconstruct", "deltas", "serve")]
+HELPS = [
+    [name, "--help"]
+    for name in ("stylize", "demo", "layers", "info", "grid", "reconstruct", "deltas", "serve")
+]
 
 
 @pytest.mark.parametrize("args", [["--help"], [], ["--version"], ["styles"], ["presets"], *HELPS])
@@ -332,7 +447,16 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch):
     assert code == 0
     out = re.sub(r"\x1b\[[0-9;]*m", "", out)  # some CI services force colours
     rows = {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
-    for name in ("size", "style_weight", "steps", "optimizer", "learning_rate", "encoder", "device", "seed"):
+    for name in (
+        "size",
+        "style_weight",
+        "steps",
+        "optimizer",
+        "learning_rate",
+        "encoder",
+        "device",
+        "seed",
+    ):
         assert f"[default: {OPTIONS[name].usual}]" in rows[OPTIONS[name].flag], name
     assert OPTIONS["steps"].usual == Settings().resolved().steps
     assert "|".join(get_args(KeepColor)) in rows["--keep-color"]
@@ -366,12 +490,18 @@ def test_lists_name_all_there_is(run):
         assert preset.source in line
         assert " ".join(preset.style_layers) in line
         assert ("any other start" in line) == (name == Settings().preset)
-    assert [line.split()[0] for line in run("layers")[1].splitlines()][:3] == ["layer", "relu1_1", "relu1_2"]
+    assert [line.split()[0] for line in run("layers")[1].splitlines()][:3] == [
+        "layer",
+        "relu1_1",
+        "relu1_2",
+    ]
     assert run("layers", "--encoder", "vgg19")[1].splitlines()[-1].split() == ["relu5_4", "512"]
 
 
 def test_presets_tell_how_the_default_goes_when_left_alone(run):
-    (line,) = (line for line in run("presets")[1].splitlines() if line.startswith(f"{Settings().preset} "))
+    (line,) = (
+        line for line in run("presets")[1].splitlines() if line.startswith(f"{Settings().preset} ")
+    )
     preset = PRESETS[Settings().preset]
     said = f"from a one-pass picture, {preset.steps} steps of adam, coarse to fine"
     assert f"{said}; {preset.steps_afresh} from any other start" in line
@@ -379,7 +509,10 @@ def test_presets_tell_how_the_default_goes_when_left_alone(run):
 
 def test_presets_are_the_same_in_the_documentation(run):
     hooks = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "hooks.py"))
-    rows = [[cell.strip() for cell in row.split(" | ")] for row in hooks["MADE"]["presets"]().splitlines()[2:]]
+    rows = [
+        [cell.strip() for cell in row.split(" | ")]
+        for row in hooks["MADE"]["presets"]().splitlines()[2:]
+    ]
     lines = run("presets")[1].splitlines()[1:]
     assert len(rows) == len(lines) == len(PRESETS)
     for (name, _, _, how, _), line in zip(rows, lines, strict=True):
@@ -398,10 +531,14 @@ def test_info_is_json_for_machines_and_clear_where_there_is_nothing(run):
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("start", [None, "content", "noise"])
 def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
-    """What the default comes to is no default where the preset or the start is another: it has to be said."""
+    """What the default comes to is no default where the preset or the start is another: it has to
+    be said.
+    """
     usual = Settings().resolved()
     decided = [
-        option.name for option in OPTIONS.values() if option.default in (None, ()) and hasattr(usual, option.name)
+        option.name
+        for option in OPTIONS.values()
+        if option.default in (None, ()) and hasattr(usual, option.name)
     ]
     plain = Settings(preset=preset, init=start)
     asked = [plain.but(**{name: getattr(usual, name)}) for name in decided if name != "init"]
@@ -419,16 +556,30 @@ def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
 
 
 def test_a_recipe_is_text_from_anyone(run):
-    """Shell syntax is quoted, control characters are shown, what is no recipe of ours gives no command."""
+    """Shell syntax is quoted, control characters are shown, what is no recipe of ours gives no
+    command.
+    """
     hostile = {"name": "-x; rm -rf $HOME\x1b[2J"}
-    recipe = {"method": "optimize", "content": hostile, "styles": [hostile], "encoder": {"name": "$(id)"}}
+    recipe = {
+        "method": "optimize",
+        "content": hostile,
+        "styles": [hostile],
+        "encoder": {"name": "$(id)"},
+    }
     line = command(recipe, "out.png")
     words = shlex.split(line)
     assert words[2] == words[3] == "./" + hostile["name"]
     assert words[words.index("--encoder") + 1] == "$(id)"
     broken = [{}, {"method": "optimize"}]
     broken += [
-        recipe | part for part in ({"styles": 3}, {"styles": []}, {"method": 1}, {"size": {"a": 1}}, {"preset": "x"})
+        recipe | part
+        for part in (
+            {"styles": 3},
+            {"styles": []},
+            {"method": 1},
+            {"size": {"a": 1}},
+            {"preset": "x"},
+        )
     ]
     for each in broken:
         assert command(each, "out.png") is None
@@ -458,7 +609,11 @@ def test_time_left_at_one_size_is_pace_times_steps():
     times = iter([0.0, 2.0, 4.0])
     clock = Clock(lambda: next(times))
     image = torch.zeros(1, 3, 10, 10)
-    assert [clock.left(Progress(image, i, 10), 100) for i in (1, 2, 3)] == [None, pytest.approx(16), pytest.approx(14)]
+    assert [clock.left(Progress(image, i, 10), 100) for i in (1, 2, 3)] == [
+        None,
+        pytest.approx(16),
+        pytest.approx(14),
+    ]
 
 
 def test_time_left_of_growing_pictures_is_that_of_even_growth():
@@ -486,7 +641,16 @@ def test_train_encoder_makes_one_that_stylizes_and_resumes(run):
     again = load_file("mine.safetensors")
     assert again.keys() == weights.keys()
     assert all(torch.equal(again[name], weights[name]) for name in weights)
-    code, _, err = run("stylize", "photo.png", "waves.png", "--encoder", "mine.safetensors", "-o", "out.png", *QUICK)
+    code, _, err = run(
+        "stylize",
+        "photo.png",
+        "waves.png",
+        "--encoder",
+        "mine.safetensors",
+        "-o",
+        "out.png",
+        *QUICK,
+    )
     assert code == 0, err
 
 

@@ -61,7 +61,9 @@ def small_painter(encoder: Encoder) -> Painter:
         predictor.axes.normal_(std=0.1)
         dawn, dusk = torch.randn(2, transformer.vector_size)
     return Painter(
-        transformer, StyleBank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk), predictor
+        transformer,
+        StyleBank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk),
+        predictor,
     )
 
 
@@ -81,7 +83,10 @@ def run(capsys):
 @pytest.fixture
 def data():
     """Folders of photos, one of them damaged, and of paintings."""
-    for name, originals in (("photos", ("photo", "dots", "waves")), ("paintings", ("waves", "dots"))):
+    for name, originals in (
+        ("photos", ("photo", "dots", "waves")),
+        ("paintings", ("waves", "dots")),
+    ):
         os.mkdir(name)
         for original in originals:
             Path(name, f"{original}.png").write_bytes(Path(f"{original}.png").read_bytes())
@@ -107,7 +112,9 @@ def interrupt_at(monkeypatch, done: int) -> None:
 
 
 def test_the_embedded_painter_paints_in_any_style_in_one_step(run):
-    code, out, err = run("stylize", "photo.png", "waves.png", "--method", "arbitrary", "-o", "out.png", *SMALL)
+    code, out, err = run(
+        "stylize", "photo.png", "waves.png", "--method", "arbitrary", "-o", "out.png", *SMALL
+    )
     assert (code, out) == (0, "out.png\n")
     assert "1 step in" in err
     assert Image.open("out.png").size == (64, 51)
@@ -138,9 +145,39 @@ def test_styles_stand_after_the_photo_or_an_option(run):
 @pytest.mark.parametrize(
     "options",
     [
-        ("waves.png", "--method", "arbitrary", "--style-scale", "1.5", "--keep-color", "statistics", *NETWORK),
-        ("waves.png", "--style", "dots.png", "--blend", "2,1", "--method", "arbitrary", "--strength", "0.5", *NETWORK),
-        ("--style", "dawn", "--style", "dusk", "--method", "fast", "--keep-color", "luminance", *NETWORK),
+        (
+            "waves.png",
+            "--method",
+            "arbitrary",
+            "--style-scale",
+            "1.5",
+            "--keep-color",
+            "statistics",
+            *NETWORK,
+        ),
+        (
+            "waves.png",
+            "--style",
+            "dots.png",
+            "--blend",
+            "2,1",
+            "--method",
+            "arbitrary",
+            "--strength",
+            "0.5",
+            *NETWORK,
+        ),
+        (
+            "--style",
+            "dawn",
+            "--style",
+            "dusk",
+            "--method",
+            "fast",
+            "--keep-color",
+            "luminance",
+            *NETWORK,
+        ),
         (
             "waves.png",
             "--method",
@@ -181,9 +218,18 @@ MISTAKES = {
     "a picture for fast": (("waves.png", "--method", "fast"), "waves.png"),
     "nothing to refine": (("waves.png", "--refine", "3"), "--refine"),
     "a vector to refine": (("dusk", "--method", "fast", "--refine", "3", *NETWORK), "--refine"),
-    "a trace of one pass": (("waves.png", "--method", "arbitrary", "--trace", "losses.csv"), "--trace"),
-    "snapshots of one pass": (("dusk", "--method", "fast", "--save-every", "1", *NETWORK), "--save-every"),
-    "a trace of the photo": (("waves.png", "--strength", "0", "--trace", "losses.csv"), "--strength"),
+    "a trace of one pass": (
+        ("waves.png", "--method", "arbitrary", "--trace", "losses.csv"),
+        "--trace",
+    ),
+    "snapshots of one pass": (
+        ("dusk", "--method", "fast", "--save-every", "1", *NETWORK),
+        "--save-every",
+    ),
+    "a trace of the photo": (
+        ("waves.png", "--strength", "0", "--trace", "losses.csv"),
+        "--strength",
+    ),
     "too strong": (("waves.png", "--strength", "1.5"), "strength"),
     "not a strength": (("waves.png", "--strength", "nan"), "--strength"),
     "no such method": (("waves.png", "--method", "slow", "--save-every", "1"), "arbitrary"),
@@ -227,16 +273,25 @@ def test_learn_adds_a_style_and_leaves_the_others_as_they_are(run):
     assert not torch.equal(both["style.first"], both["style.second"])
     assert Path("small.safetensors").read_bytes() == network
     use = shlex.split(err.splitlines()[-1].partition(": ")[2])
-    assert run(*(word.replace("PHOTO", "photo.png") for word in use[1:]), "-o", "out.png", "-q", *SMALL)[0] == 0
+    assert (
+        run(
+            *(word.replace("PHOTO", "photo.png") for word in use[1:]), "-o", "out.png", "-q", *SMALL
+        )[0]
+        == 0
+    )
     assert read_recipe("out.png")["styles"] == [{"name": "second"}]
 
 
 def test_learn_teaches_the_embedded_painter_on_photos_of_ones_own(run, data):
-    code, out, err = run("learn", "waves.png", "--name", "harbour", "--content", "photos", "--steps", "1", *TINY)
+    code, out, err = run(
+        "learn", "waves.png", "--name", "harbour", "--content", "photos", "--steps", "1", *TINY
+    )
     assert (code, out) == (0, "harbour\n")
     assert "left out: photos/broken.png" in err
     assert "sample photos" not in err
-    assert run("stylize", "photo.png", "harbour", "--method", "fast", "-o", "out.png", *SMALL)[0] == 0
+    assert (
+        run("stylize", "photo.png", "harbour", "--method", "fast", "-o", "out.png", *SMALL)[0] == 0
+    )
     listed = run("styles")[1]
     assert "--method fast" in listed
     lines = listed.partition("--method fast")[2].splitlines()
@@ -261,7 +316,9 @@ def test_a_name_is_taken_once_unless_replaced(run):
     for name in ("mine", "dawn"):
         assert run(*learn[:1], "dots.png", *learn[2:], "--name", name, "--replace")[0] == 0
     assert not torch.equal(StyleBank.load(own_bank()).vector("mine"), before_vector(before))
-    stylizer = FeedForward(load_painter("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank())))
+    stylizer = FeedForward(
+        load_painter("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
+    )
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dawn"))
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", *SMALL, *NETWORK)
     assert run("stylize", "photo.png", "dawn", *args)[0] == 0
@@ -329,7 +386,9 @@ def test_the_list_of_styles_looks_where_they_are_kept(monkeypatch, home):
     if home is not None:
         monkeypatch.setenv("IMPASTO_HOME", home)
     own_bank().parent.mkdir()
-    StyleBank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    StyleBank(header.network_header().network).learned(
+        "harbour", torch.zeros(4), "[red]a note\x1b"
+    ).save(own_bank())
     assert header.Learned("harbour", "[red]a note\x1b", own=True) in header.learned_styles()
 
 
@@ -354,7 +413,9 @@ def test_the_fingerprint_read_without_torch_is_the_networks_own():
 
 def test_notes_of_styles_are_text_from_anyone(run):
     own_bank().parent.mkdir()
-    StyleBank(header.network_header().network).learned("harbour", torch.zeros(4), "[red]a note\x1b").save(own_bank())
+    StyleBank(header.network_header().network).learned(
+        "harbour", torch.zeros(4), "[red]a note\x1b"
+    ).save(own_bank())
     assert "[red]a note\\x1b (yours)" in run("styles")[1]
     own_bank().write_bytes(b"nothing")
     code, _, err = run("styles")
@@ -365,14 +426,26 @@ def test_notes_of_styles_are_text_from_anyone(run):
 
 
 def test_train_bank_learns_styles_by_their_files_and_resumes(run, data):
-    train = ("train", "bank", "--styles", "paintings", "--content", "photos", "--from", "small.safetensors")
+    train = (
+        "train",
+        "bank",
+        "--styles",
+        "paintings",
+        "--content",
+        "photos",
+        "--from",
+        "small.safetensors",
+    )
     train += ("-o", "mine.safetensors", "--steps", "2", "--precision", "float32", *TINY)
     code, out, err = run(*train)
     assert (code, out) == (0, "mine.safetensors\n")
     assert "left out: photos/broken.png" in err
     painter, weights = load_painter("mine.safetensors", device="cpu"), load_file("mine.safetensors")
     assert painter.bank.names == ("Night-Harbour", "waves")
-    assert painter.transformer.config == load_painter("small.safetensors", device="cpu").transformer.config
+    assert (
+        painter.transformer.config
+        == load_painter("small.safetensors", device="cpu").transformer.config
+    )
     # A corner and the photos held out along the top, a row for every style: 64 px each.
     assert Image.open("mine-sheet.png").size == (2 * 64, 3 * 64)
     assert len(Path("mine.csv").read_text().splitlines()) == 1 + 2 + 2
@@ -386,8 +459,28 @@ def test_train_bank_learns_styles_by_their_files_and_resumes(run, data):
 
 
 def test_train_arbitrary_makes_a_network_for_any_style(run, data):
-    train = ("train", "arbitrary", "--styles", "paintings", "--content", "photos", "-o", "mine.safetensors")
-    train += ("--steps", "1", "--batch", "1", "--crop", "32", "--content-weight", "0.7", "--licence", "MIT")
+    train = (
+        "train",
+        "arbitrary",
+        "--styles",
+        "paintings",
+        "--content",
+        "photos",
+        "-o",
+        "mine.safetensors",
+    )
+    train += (
+        "--steps",
+        "1",
+        "--batch",
+        "1",
+        "--crop",
+        "32",
+        "--content-weight",
+        "0.7",
+        "--licence",
+        "MIT",
+    )
     assert run(*train)[:2] == (0, "mine.safetensors\n")
     painter = load_painter("mine.safetensors", device="cpu")
     assert painter.predictor is not None
@@ -397,8 +490,19 @@ def test_train_arbitrary_makes_a_network_for_any_style(run, data):
 
 
 def test_pairs_are_made_and_trained_on(run, data):
-    assert run("pairs", "photos", "waves.png", "-o", "pairs", "--size", "64", "--steps", "1")[:2] == (0, "pairs\n")
-    train = ("train", "pairs", "--pairs", "pairs", "--name", "harbour", "--from", "small.safetensors")
+    assert run("pairs", "photos", "waves.png", "-o", "pairs", "--size", "64", "--steps", "1")[
+        :2
+    ] == (0, "pairs\n")
+    train = (
+        "train",
+        "pairs",
+        "--pairs",
+        "pairs",
+        "--name",
+        "harbour",
+        "--from",
+        "small.safetensors",
+    )
     train += ("-o", "mine.safetensors", "--steps", "1", *TINY)
     assert run(*train)[:2] == (0, "mine.safetensors\n")
     assert load_painter("mine.safetensors", device="cpu").bank.names == ("harbour",)
@@ -418,10 +522,27 @@ BANK = ("train", "bank", "--styles", "paintings", "--content", "photos")
             (*BANK, "-o", "mine.safetensors", "--from", "small.safetensors", "--styles", "twice"),
             "would both be called waves",
         ),
-        ((*BANK[:4], "--content", "nix", "-o", "mine.safetensors", "--from", "small.safetensors"), "nix"),
+        (
+            (
+                *BANK[:4],
+                "--content",
+                "nix",
+                "-o",
+                "mine.safetensors",
+                "--from",
+                "small.safetensors",
+            ),
+            "nix",
+        ),
         ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "content_weight"),
-        (("train", "arbitrary", *BANK[2:], "-o", "mine.safetensors", "--precision", "float8"), "float8"),
-        (("train", "pairs", "--pairs", "photos", "--name", "x", "-o", "mine.safetensors"), "photos"),
+        (
+            ("train", "arbitrary", *BANK[2:], "-o", "mine.safetensors", "--precision", "float8"),
+            "float8",
+        ),
+        (
+            ("train", "pairs", "--pairs", "photos", "--name", "x", "-o", "mine.safetensors"),
+            "photos",
+        ),
         (("train", "pairs", "--pairs", "photos", "--name", "a/b", "-o", "mine.safetensors"), "a/b"),
         (("train", "pairs", "--pairs", "photos", "-o", "mine.safetensors"), "--name"),
     ],
@@ -462,7 +583,11 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
     code, out, _ = run(*(("learn",) if name == "learn" else ("train", name)), "--help")
     assert code == 0
     out = re.sub(r"\x1b\[[0-9;]*m", "", out)  # some CI services force colours
-    rows = {line.split()[1].strip("*"): line for line in out.splitlines() if re.match(r"│ [* ] +--", line)}
+    rows = {
+        line.split()[1].strip("*"): line
+        for line in out.splitlines()
+        if re.match(r"│ [* ] +--", line)
+    }
     rows |= {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
     known = training_defaults(name) | ({"steps": 150} if name == "learn" else {})
     for field in ("steps", "batch", "crop", "seed"):
@@ -485,7 +610,9 @@ def test_pairs_are_whole_and_made_once(run, data):
     names = ("more/photo", "photo", "waves")
     assert found == {f"{part}/{name}.png" for part in ("photos", "painted") for name in names}
     for name in names:
-        photo, painted = (Image.open(f"photos/pairs/{part}/{name}.png") for part in ("photos", "painted"))
+        photo, painted = (
+            Image.open(f"photos/pairs/{part}/{name}.png") for part in ("photos", "painted")
+        )
         assert photo.size == painted.size == (64, 51)
     assert np.array_equal(
         np.array(Image.open("photos/pairs/photos/photo.png")),
@@ -507,7 +634,10 @@ def test_ctrl_c_keeps_the_pairs_that_are_whole(run, data, monkeypatch):
     code, out, err = run(*pairs)
     assert (code, out) == (130, "")
     assert "the same command goes on" in err
-    assert {str(path) for path in Path("pairs").rglob("*.*")} == {"pairs/photos/dots.png", "pairs/painted/dots.png"}
+    assert {str(path) for path in Path("pairs").rglob("*.*")} == {
+        "pairs/photos/dots.png",
+        "pairs/painted/dots.png",
+    }
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,9 @@ def test_transfer_identities() -> None:
     image = photo("coffee")
     assert (luminance_transfer(image, image) - image).abs().max() < 1e-5
     grey = uniform(7, 1, 1, 20, 20).expand(1, 3, 20, 20)
-    assert (luminance_transfer(grey, uniform(8, 1, 1, 20, 20).expand(1, 3, 20, 20)) - grey).abs().max() < 1e-5
+    assert (
+        luminance_transfer(grey, uniform(8, 1, 1, 20, 20).expand(1, 3, 20, 20)) - grey
+    ).abs().max() < 1e-5
     ends = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])
     assert (luminance_transfer(ends, uniform(9, 1, 3, 4, 4)) - ends).abs().max() < 1e-5
     both = luminance_transfer(uniform(10, 2, 3, 9, 9), uniform(11, 1, 3, 9, 9))
@@ -103,7 +105,9 @@ def test_transfer_identities() -> None:
 # ----------------------------------------------------------------------------------------- statistics
 
 
-@pytest.mark.parametrize(("a", "b"), [("coffee", "cat"), ("galaxies", "astronaut"), ("rocket", "coffee")])
+@pytest.mark.parametrize(
+    ("a", "b"), [("coffee", "cat"), ("galaxies", "astronaut"), ("rocket", "coffee")]
+)
 def test_mean_and_covariance_match_before_clamping(a: str, b: str) -> None:
     source, target = photo(a), photo(b)
     (mean, cov), (mean_t, cov_t) = statistics(mapped(source, target)), statistics(target)
@@ -118,7 +122,8 @@ def test_the_map_is_that_of_optimal_transport() -> None:
     half = sqrtm(s)
     inverse = np.linalg.inv(half)
     assert np.allclose(matrix, inverse @ sqrtm(half @ t @ half) @ inverse, atol=1e-8)
-    # Bures: the squared distance moved is tr S + tr T - 2 tr (S^1/2 T S^1/2)^1/2, the least there is.
+    # Bures: the squared distance moved is tr S + tr T - 2 tr (S^1/2 T S^1/2)^1/2, the least there
+    # is.
     moved = np.trace((matrix - np.eye(3)) @ s @ (matrix - np.eye(3)).T)
     assert np.isclose(moved, np.trace(s) + np.trace(t) - 2 * np.trace(sqrtm(half @ t @ half)).real)
     cholesky = np.linalg.cholesky(t) @ np.linalg.inv(np.linalg.cholesky(s))
@@ -142,7 +147,8 @@ def test_a_grey_source_takes_the_colours_that_go_with_lightness() -> None:
     grey, target = photo("cat").mean(1, keepdim=True).expand(-1, 3, -1, -1), photo("coffee")
     (mean, cov), (mean_t, cov_t) = statistics(mapped(grey, target)), statistics(target)
     assert torch.allclose(mean, mean_t, atol=1e-9)
-    # The limit of the regular map: rank one, along T u with u the grey axis, and T's variance along u.
+    # The limit of the regular map: rank one, along T u with u the grey axis, and T's variance along
+    # u.
     u = torch.full((3,), 3**-0.5, dtype=torch.float64)
     along = cov_t @ u
     assert torch.allclose(cov, torch.outer(along, along) / (u @ along), atol=1e-9)
@@ -162,7 +168,9 @@ def test_singular_statistics_stay_finite_and_sensible() -> None:
             result = match_statistics(source, target)
             assert result.shape == source.shape
             assert torch.isfinite(result).all()
-            assert (mapped(source, target).mean((2, 3)) - target.double().mean((2, 3))).abs().max() < 1e-6
+            assert (
+                mapped(source, target).mean((2, 3)) - target.double().mean((2, 3))
+            ).abs().max() < 1e-6
         assert (match_statistics(source, source) - source).abs().max() < 1e-5
     assert (match_statistics(picture, red) - red[..., :1, :1]).abs().max() < 1e-5
     toned = match_statistics(picture, grey)
@@ -173,7 +181,9 @@ def test_statistics_of_a_batch_are_those_of_its_pictures() -> None:
     source, target = uniform(14, 3, 3, 12, 12), uniform(15, 1, 3, 20, 7) ** 2
     whole = match_statistics(source, target)
     for i in range(3):
-        assert torch.allclose(whole[i : i + 1], match_statistics(source[i : i + 1], target), atol=1e-6)
+        assert torch.allclose(
+            whole[i : i + 1], match_statistics(source[i : i + 1], target), atol=1e-6
+        )
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

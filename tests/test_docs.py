@@ -1,4 +1,6 @@
-"""The documentation, held to the program: its commands, options, Python and links exist, and the site builds."""
+"""The documentation, held to the program: its commands, options, Python and links exist, and the
+site builds.
+"""
 
 import ast
 import importlib
@@ -39,7 +41,11 @@ def name(page: Path) -> str:
 
 
 def code(page: Path, *languages: str) -> list[str]:
-    return [text for language, text in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages]
+    return [
+        text
+        for language, text in FENCE.findall(page.read_text(encoding="utf-8"))
+        if language in languages
+    ]
 
 
 def prose(page: Path) -> str:
@@ -68,12 +74,19 @@ def below(words: list[str]) -> tuple[Any, list[str]]:
 
 
 def options(command: Any) -> dict[str, Any]:
-    known = {option: parameter for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    known = {
+        option: parameter
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("-")
+    }
     return {**known, "--help": None, "-h": None}
 
 
 def mistake(line: str, *, whole: bool) -> str | None:
-    """What is wrong with a command line, or None. `whole`: its arguments and values have to be there too."""
+    """What is wrong with a command line, or None. `whole`: its arguments and values have to be
+    there too.
+    """
     command, rest = below(shlex.split(line, comments=True))
     if getattr(command, "commands", None) and rest and not rest[0].startswith("-"):
         return f"there is no command {rest[0]}"
@@ -137,7 +150,9 @@ def test_every_option_and_name_is_one(page: Path) -> None:
     named = set(re.findall(r"`(--[a-z][a-z-]*)", prose(page)))
     assert named <= every
     assert set(re.findall(r"--preset ([a-z0-9.-]+)", text)) <= set(PRESETS)
-    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(STYLES)
+    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(
+        STYLES
+    )
     assert set(re.findall(r"impasto stylize ([a-z]+) ", text)) <= set(sample_names())
 
 
@@ -149,9 +164,16 @@ def test_python_in_pages_names_what_there_is(page: Path) -> None:
             if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "impasto":
                 module = importlib.import_module(str(node.module))
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "impasto":
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "impasto"
+            ):
                 assert node.attr in impasto.__all__
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("impasto.stylize", "impasto.plan"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "impasto.stylize",
+                "impasto.plan",
+            ):
                 assert {each.arg for each in node.keywords} <= keywords, ast.unparse(node)
 
 
@@ -172,7 +194,14 @@ def test_every_example_of_the_python_page_runs(
         Path(folder).mkdir()
     for file, picture in (("photo", "cat"), ("photos/one", "coffee"), ("painting", "rocket")):
         sample(picture).resize((64, 48)).save(f"{file}.jpg")
-    exec(compile(smaller(code(DOCS / "how-to" / "python.md", "python")[number]), f"example {number}", "exec"), {})
+    exec(
+        compile(
+            smaller(code(DOCS / "how-to" / "python.md", "python")[number]),
+            f"example {number}",
+            "exec",
+        ),
+        {},
+    )
     assert "photos/one.jpg:" not in capsys.readouterr().out, "no picture was refused"
 
 
@@ -194,7 +223,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_picture_is_shown() -> None:
-    shown = {match for page in PAGES for match in re.findall(r"!\[[^]]*\]\(\S*?([\w-]+\.jpg)\)", prose(page))}
+    shown = {
+        match
+        for page in PAGES
+        for match in re.findall(r"!\[[^]]*\]\(\S*?([\w-]+\.jpg)\)", prose(page))
+    }
     made = {path.name for path in (*(DOCS / "pictures").iterdir(), *DOCS.glob("*.jpg"))}
     assert shown == made
     assert sum(path.stat().st_size for path in (DOCS / "pictures").iterdir()) < 1_500_000
@@ -206,7 +239,11 @@ def messages() -> list[str]:
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-            found.append("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts))
+            found.append(
+                "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts
+                )
+            )
     return found
 
 
@@ -225,9 +262,16 @@ WITHIN = {"assets", "home", "networks.header", "networks.process", "pictures.fil
 
 
 def test_every_module_is_described() -> None:
-    described = set(re.findall(r"^::: impasto\.(\S+)$", "".join(p.read_text() for p in DOCS.glob("api/*.md")), re.M))
+    described = set(
+        re.findall(
+            r"^::: impasto\.(\S+)$", "".join(p.read_text() for p in DOCS.glob("api/*.md")), re.M
+        )
+    )
     source = ROOT / "src" / "impasto"
-    modules = {".".join(path.relative_to(source).with_suffix("").parts) for path in source.rglob("[!_]*.py")}
+    modules = {
+        ".".join(path.relative_to(source).with_suffix("").parts)
+        for path in source.rglob("[!_]*.py")
+    }
     expected = {name for name in modules - WITHIN if not name.startswith("apps.")}
     assert described == expected
 
@@ -242,13 +286,21 @@ def hooks() -> ModuleType:
 
 
 def test_what_is_made_from_the_code_is_asked_for_and_whole() -> None:
-    asked = [each for page in PAGES for each in re.findall(r"^<!-- made: (\S+) -->$", prose(page), re.MULTILINE)]
+    asked = [
+        each
+        for page in PAGES
+        for each in re.findall(r"^<!-- made: (\S+) -->$", prose(page), re.MULTILINE)
+    ]
     made = hooks().MADE
     assert set(asked) == set(made)
     written = made["command-line"]()
     for words, command in hooks().commands():
         assert f"## {words}\n" in written
-        assert all(f"<code>{option}</code>" in written for option in options(command) if options(command)[option])
+        assert all(
+            f"<code>{option}</code>" in written
+            for option in options(command)
+            if options(command)[option]
+        )
 
 
 class Page(HTMLParser):
@@ -266,11 +318,28 @@ class Page(HTMLParser):
 
 
 def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="the site needs the extra docs: pip install 'impasto[docs]'")
-    pytest.importorskip("mkdocstrings", reason="the site needs the extra docs: pip install 'impasto[docs]'")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    pytest.importorskip(
+        "mkdocs", reason="the site needs the extra docs: pip install 'impasto[docs]'"
+    )
+    pytest.importorskip(
+        "mkdocstrings", reason="the site needs the extra docs: pip install 'impasto[docs]'"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr

@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder, Layer, canonical
+from impasto.networks.encoder import (
+    COMPACT,
+    COMPACT_1,
+    VGG19,
+    Architecture,
+    Encoder,
+    Layer,
+    canonical,
+)
 
 BLOCKS = ((4, 3), (5, 4), (4, 3, 3, 4), (5, 3, 4, 4), (4,))
 PADDINGS, POOLINGS = ("reflect", "zeros"), ("max", "average")
@@ -16,7 +24,9 @@ PADDINGS, POOLINGS = ("reflect", "zeros"), ("max", "average")
 
 def architecture(padding: str = "reflect", heads: tuple[tuple[str, int], ...] = ()) -> Architecture:
     # Means and deviations that every precision holds exactly.
-    return Architecture.vgg(BLOCKS, mean=(0.5, 0.375, 0.25), std=(0.25, 0.5, 0.125), padding=padding, heads=heads)
+    return Architecture.vgg(
+        BLOCKS, mean=(0.5, 0.375, 0.25), std=(0.25, 0.5, 0.125), padding=padding, heads=heads
+    )
 
 
 def random_weights(of: Architecture, bias: float = 0.1) -> dict[str, Tensor]:
@@ -42,18 +52,27 @@ def encoder(padding: str = "reflect", pooling: str = "max", bias: float = 0.1) -
 
 
 def picture(height: int = 48, width: int = 64, batch: int = 1) -> Tensor:
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return torch.rand(
+        batch, 3, height, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
 
 
-def plain_vgg(of: Architecture, weights: dict[str, Tensor], pooling: str, image: Tensor) -> dict[str, Tensor]:
+def plain_vgg(
+    of: Architecture, weights: dict[str, Tensor], pooling: str, image: Tensor
+) -> dict[str, Tensor]:
     """Every layer's features, from an `nn.Sequential` of torch's own modules."""
     net, names = nn.Sequential(), {}
     for block, widths in enumerate(BLOCKS, start=1):
         if block > 1:
             net.append(nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2))
         for conv in range(1, len(widths) + 1):
-            weight, bias = weights[f"conv{block}_{conv}.weight"], weights[f"conv{block}_{conv}.bias"]
-            layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=of.padding)
+            weight, bias = (
+                weights[f"conv{block}_{conv}.weight"],
+                weights[f"conv{block}_{conv}.bias"],
+            )
+            layer = nn.Conv2d(
+                weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=of.padding
+            )
             layer.weight.data, layer.bias.data = weight, bias
             net.extend([layer, nn.ReLU()])
             names[len(net) - 1] = f"relu{block}_{conv}"
@@ -73,10 +92,14 @@ def plain_vgg(of: Architecture, weights: dict[str, Tensor], pooling: str, image:
 def test_every_dialect_names_the_same_layer(name: str) -> None:
     assert canonical(name, VGG19.widths) == "relu4_1"
     image, net = picture(), encoder()
-    assert torch.equal(net.features(image, [name])["relu4_1"], net.features(image, ["relu4_1"])["relu4_1"])
+    assert torch.equal(
+        net.features(image, [name])["relu4_1"], net.features(image, ["relu4_1"])["relu4_1"]
+    )
 
 
-@pytest.mark.parametrize("name", ["relu5_2", "block5_conv2", "conv1_3", "relu0_1", "relu41", "pool4", "relu4_1x", ""])
+@pytest.mark.parametrize(
+    "name", ["relu5_2", "block5_conv2", "conv1_3", "relu0_1", "relu41", "pool4", "relu4_1x", ""]
+)
 def test_unknown_layers_are_refused_with_the_list(name: str) -> None:
     with pytest.raises(ImpastoError) as caught:
         encoder().features(picture(), ["relu1_1", name])
@@ -85,7 +108,11 @@ def test_unknown_layers_are_refused_with_the_list(name: str) -> None:
 
 
 def test_names_keep_their_order() -> None:
-    assert encoder().canonical(["conv3_1", "relu1_2", "block2_conv2"]) == ("relu3_1", "relu1_2", "relu2_2")
+    assert encoder().canonical(["conv3_1", "relu1_2", "block2_conv2"]) == (
+        "relu3_1",
+        "relu1_2",
+        "relu2_2",
+    )
 
 
 def test_vgg19_is_the_papers_configuration_e() -> None:
@@ -105,7 +132,9 @@ def test_compact_reads_style_in_the_channels_of_vgg19() -> None:
 @pytest.mark.parametrize("size", [(48, 64), (45, 37), (32, 33)])
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("padding", PADDINGS)
-def test_features_are_those_of_a_plain_vgg(padding: str, pooling: str, size: tuple[int, int]) -> None:
+def test_features_are_those_of_a_plain_vgg(
+    padding: str, pooling: str, size: tuple[int, int]
+) -> None:
     net, image = encoder(padding, pooling), picture(*size)
     expected = plain_vgg(net.architecture, random_weights(net.architecture), pooling, image)
     found = net.features(image, net.layers)
@@ -132,7 +161,9 @@ def test_heads_are_read_and_not_passed_on() -> None:
     found = net.features(image, of.widths)
     for layer, _ in of.heads:
         kernel, bias = (weights[f"head{layer[4:]}.{part}"] for part in ("weight", "bias"))
-        read = torch.einsum("oi,bihw->bohw", kernel[:, :, 0, 0], expected[layer]) + bias.view(1, -1, 1, 1)
+        read = torch.einsum("oi,bihw->bohw", kernel[:, :, 0, 0], expected[layer]) + bias.view(
+            1, -1, 1, 1
+        )
         expected[layer] = read.relu()
     for layer, value in expected.items():
         torch.testing.assert_close(found[layer], value, rtol=1e-10, atol=1e-12)
@@ -143,7 +174,12 @@ def test_shapes(size: tuple[int, int]) -> None:
     net = encoder()
     for layer, value in net.features(picture(*size, batch=2), net.layers).items():
         halvings = int(layer[4]) - 1
-        assert value.shape == (2, net.architecture.widths[layer], size[0] >> halvings, size[1] >> halvings)
+        assert value.shape == (
+            2,
+            net.architecture.widths[layer],
+            size[0] >> halvings,
+            size[1] >> halvings,
+        )
 
 
 def test_only_what_was_asked_for_is_returned() -> None:
@@ -167,12 +203,18 @@ def test_nothing_deeper_is_computed() -> None:
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("size", [(32, 32), (33, 47)])
-def test_the_gradient_is_that_of_plain_layers(padding: str, pooling: str, size: tuple[int, int]) -> None:
-    net, image = encoder(padding, pooling).double(), picture(*size, batch=2).double().requires_grad_()
+def test_the_gradient_is_that_of_plain_layers(
+    padding: str, pooling: str, size: tuple[int, int]
+) -> None:
+    net, image = (
+        encoder(padding, pooling).double(),
+        picture(*size, batch=2).double().requires_grad_(),
+    )
 
     def plain() -> Tensor:
         mean, std = (
-            torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (net.architecture.mean, net.architecture.std)
+            torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1)
+            for v in (net.architecture.mean, net.architecture.std)
         )
         x, total = (image - mean) / std, torch.zeros((), dtype=torch.float64)
         for layer, conv in net.convs.items():
@@ -180,12 +222,17 @@ def test_the_gradient_is_that_of_plain_layers(padding: str, pooling: str, size: 
                 x = (F.max_pool2d if pooling == "max" else F.avg_pool2d)(x, 2)
             mode = "reflect" if padding == "reflect" else "constant"
             x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), conv.weight, conv.bias))
-            total = total + (x * torch.linspace(0.5, 1.5, x.shape[-1], dtype=x.dtype)).square().sum()
+            total = (
+                total + (x * torch.linspace(0.5, 1.5, x.shape[-1], dtype=x.dtype)).square().sum()
+            )
         return total
 
     def ours() -> Tensor:
         found = net.features(image, net.layers)
-        return sum((x * torch.linspace(0.5, 1.5, x.shape[-1], dtype=x.dtype)).square().sum() for x in found.values())
+        return sum(
+            (x * torch.linspace(0.5, 1.5, x.shape[-1], dtype=x.dtype)).square().sum()
+            for x in found.values()
+        )
 
     (expected,) = torch.autograd.grad(plain(), image)
     (given,) = torch.autograd.grad(ours(), image)
@@ -199,7 +246,9 @@ def strided(padding: str = "reflect") -> Encoder:
     """`COMPACT`, a sixteenth as wide, in float64 and with random weights."""
     narrow = tuple(replace(layer, width=layer.width // 16) for layer in COMPACT.layers)
     torch.manual_seed(0)
-    return Encoder(replace(COMPACT, layers=narrow, padding=padding), name="strided").double().freeze()
+    return (
+        Encoder(replace(COMPACT, layers=narrow, padding=padding), name="strided").double().freeze()
+    )
 
 
 def plain_strided(net: Encoder, image: Tensor) -> dict[str, Tensor]:
@@ -209,7 +258,9 @@ def plain_strided(net: Encoder, image: Tensor) -> dict[str, Tensor]:
 
     def after(x: Tensor, name: str, stride: int = 1) -> Tensor:
         conv = net.convs[name]
-        found[name] = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), conv.weight, conv.bias, stride=stride))
+        found[name] = F.relu(
+            F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), conv.weight, conv.bias, stride=stride)
+        )
         return found[name]
 
     x = after((image - 0.5) / 0.25, "relu1_1")
@@ -221,18 +272,26 @@ def plain_strided(net: Encoder, image: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (62, 35)])
-def test_strided_features_and_their_gradient_are_those_of_plain_layers(padding: str, size: tuple[int, int]) -> None:
+def test_strided_features_and_their_gradient_are_those_of_plain_layers(
+    padding: str, size: tuple[int, int]
+) -> None:
     net, image = strided(padding), picture(*size, batch=2).requires_grad_()
     expected, found = plain_strided(net, image), net.features(image, net.layers)
     assert found.keys() == expected.keys()
     assert list(net.layers) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]
     for layer, value in found.items():
         block = int(layer[4]) - 1
-        assert value.shape == (2, net.architecture.widths[layer], size[0] >> block, size[1] >> block)
+        assert value.shape == (
+            2,
+            net.architecture.widths[layer],
+            size[0] >> block,
+            size[1] >> block,
+        )
         torch.testing.assert_close(value, expected[layer], rtol=1e-10, atol=1e-12)
         direction = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).view_as(value)
         gradients = (
-            torch.autograd.grad((x[layer] * direction).sum(), image, retain_graph=True)[0] for x in (found, expected)
+            torch.autograd.grad((x[layer] * direction).sum(), image, retain_graph=True)[0]
+            for x in (found, expected)
         )
         torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
 
@@ -242,7 +301,9 @@ def test_strided_features_in_less_precision_are_close(dtype: torch.dtype) -> Non
     image, net, exact = picture(45, 70).float(), strided().to(dtype), strided()
     with torch.enable_grad():
         images = [image.clone().requires_grad_(), image.double().requires_grad_()]
-        found, wanted = (each.features(x, net.layers) for each, x in zip((net, exact), images, strict=True))
+        found, wanted = (
+            each.features(x, net.layers) for each, x in zip((net, exact), images, strict=True)
+        )
         for features in (found, wanted):
             sum(value.double().square().sum() for value in features.values()).backward()
     tolerance = 1e-4 if dtype == torch.float32 else 0.05
@@ -281,7 +342,9 @@ def test_strided_convolutions_have_no_average_pooling() -> None:
 
 def test_layers_read_those_before_them() -> None:
     with pytest.raises(ImpastoError, match="relu1_1 reads down1"):
-        Architecture((Layer("relu1_1", 4, reads="down1"), Layer("down1", 4)), COMPACT.mean, COMPACT.std)
+        Architecture(
+            (Layer("relu1_1", 4, reads="down1"), Layer("down1", 4)), COMPACT.mean, COMPACT.std
+        )
 
 
 # -------------------------------------------------------------------------------------------- laws
@@ -293,9 +356,15 @@ def test_layers_read_those_before_them() -> None:
 def test_mirrored_kernels_see_the_mirrored_picture(padding: str, pooling: str, side: int) -> None:
     of, image = architecture(padding), picture()
     mirrored = {
-        name: value.flip(side) if name.endswith("weight") else value for name, value in random_weights(of).items()
+        name: value.flip(side) if name.endswith("weight") else value
+        for name, value in random_weights(of).items()
     }
-    seen = Encoder(of, name="mirror", pooling=pooling).double().load(mirrored).features(image.flip(side), of.widths)
+    seen = (
+        Encoder(of, name="mirror", pooling=pooling)
+        .double()
+        .load(mirrored)
+        .features(image.flip(side), of.widths)
+    )
     for layer, value in encoder(padding, pooling).features(image, of.widths).items():
         torch.testing.assert_close(seen[layer], value.flip(side))
 
@@ -305,10 +374,14 @@ def test_a_flat_picture_has_flat_features(pooling: str) -> None:
     # With reflection a border is no different, and every layer is a matrix: its kernels summed.
     color = torch.tensor([0.9, 0.2, 0.6], dtype=torch.float64)
     of, weights = architecture("reflect"), random_weights(architecture())
-    found = encoder("reflect", pooling).features(color.view(1, 3, 1, 1).expand(1, 3, 35, 50), of.widths)
+    found = encoder("reflect", pooling).features(
+        color.view(1, 3, 1, 1).expand(1, 3, 35, 50), of.widths
+    )
     x = (color - torch.tensor(of.mean)) / torch.tensor(of.std)
     for layer in of.widths:
-        x = (weights[f"conv{layer[4:]}.weight"].sum((2, 3)) @ x + weights[f"conv{layer[4:]}.bias"]).relu()
+        x = (
+            weights[f"conv{layer[4:]}.weight"].sum((2, 3)) @ x + weights[f"conv{layer[4:]}.bias"]
+        ).relu()
         torch.testing.assert_close(found[layer], x.view(1, -1, 1, 1).expand_as(found[layer]))
 
 
@@ -335,7 +408,9 @@ def test_centring_happens_inside() -> None:
     of, image = architecture(), picture()
     bare = Architecture.vgg(BLOCKS, mean=(0.0,) * 3, std=(1.0,) * 3)
     outside = (image - torch.tensor(of.mean).view(3, 1, 1)) / torch.tensor(of.std).view(3, 1, 1)
-    expected = Encoder(bare, name="bare").double().load(random_weights(of)).features(outside, of.widths)
+    expected = (
+        Encoder(bare, name="bare").double().load(random_weights(of)).features(outside, of.widths)
+    )
     for layer, value in encoder().features(image, of.widths).items():
         torch.testing.assert_close(value, expected[layer])
 
@@ -355,7 +430,9 @@ def test_pictures_of_a_batch_do_not_meet() -> None:
     net, images = encoder(), picture(batch=3)
     together = net.features(images, ["relu4_1"])["relu4_1"]
     for i in range(3):
-        torch.testing.assert_close(net.features(images[i : i + 1], ["relu4_1"])["relu4_1"][0], together[i])
+        torch.testing.assert_close(
+            net.features(images[i : i + 1], ["relu4_1"])["relu4_1"][0], together[i]
+        )
 
 
 # ---------------------------------------------------------------------------------------- gradients
@@ -402,14 +479,18 @@ def without(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key: value for key, value in weights.items() if key != name}
 
 
-@pytest.mark.parametrize("name", ["conv1_1.weight", "conv4_2.bias", "conv5_1.weight", "head3_1.bias"])
+@pytest.mark.parametrize(
+    "name", ["conv1_1.weight", "conv4_2.bias", "conv5_1.weight", "head3_1.bias"]
+)
 def test_a_missing_tensor_is_refused(name: str) -> None:
     of = architecture(heads=(("relu3_1", 4),))
     with pytest.raises(ImpastoError, match=name[4:]):
         Encoder(of, name="test").load(without(random_weights(of), name))
 
 
-@pytest.mark.parametrize("name", ["conv5_2.weight", "head1_1.weight", "relu1_1.weight", "fc6.weight", "x", ""])
+@pytest.mark.parametrize(
+    "name", ["conv5_2.weight", "head1_1.weight", "relu1_1.weight", "fc6.weight", "x", ""]
+)
 def test_an_extra_tensor_is_refused(name: str) -> None:
     of = architecture()
     with pytest.raises(ImpastoError, match="test"):
@@ -419,5 +500,7 @@ def test_an_extra_tensor_is_refused(name: str) -> None:
 def test_a_tensor_of_another_shape_is_refused() -> None:
     of = architecture()
     with pytest.raises(ImpastoError, match="1_2") as caught:
-        Encoder(of, name="test").load(random_weights(of) | {"conv1_2.weight": torch.zeros(3, 9, 3, 3)})
+        Encoder(of, name="test").load(
+            random_weights(of) | {"conv1_2.weight": torch.zeros(3, 9, 3, 3)}
+        )
     assert "\n" not in str(caught.value)

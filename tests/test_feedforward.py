@@ -1,4 +1,6 @@
-"""Painting in one pass, refining what came of it, and what strength and sizes mean to the optimiser."""
+"""Painting in one pass, refining what came of it, and what strength and sizes mean to the
+optimiser.
+"""
 
 import copy
 import itertools
@@ -52,7 +54,9 @@ def reader(compact: Encoder) -> Painter:
     assert size == 2 * (64 + 128 + 256 + 512 + 512)
     torch.manual_seed(7)
     net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
-    predictor = StylePredictor(StylePredictorConfig(size, net.vector_size, components=8, hidden=8, embedding=4))
+    predictor = StylePredictor(
+        StylePredictorConfig(size, net.vector_size, components=8, hidden=8, embedding=4)
+    )
     predictor.axes.normal_(std=0.02)
     torch.nn.init.normal_(predictor.speak.weight, std=0.3)
     bank = StyleBank(fingerprint(net))
@@ -65,8 +69,12 @@ def reader(compact: Encoder) -> Painter:
 
 @pytest.fixture(scope="module")
 def listener(reader: Painter) -> Painter:
-    """The same network without a predictor: it knows names, and the vector that should give a photo back."""
-    identity = 0.3 * torch.randn(reader.transformer.vector_size, generator=torch.Generator().manual_seed(8))
+    """The same network without a predictor: it knows names, and the vector that should give a photo
+    back.
+    """
+    identity = 0.3 * torch.randn(
+        reader.transformer.vector_size, generator=torch.Generator().manual_seed(8)
+    )
     return Painter(reader.transformer, reader.bank, identity=identity)
 
 
@@ -86,7 +94,11 @@ def test_a_picture_comes_in_one_step_at_the_photos_size(
     quick = FeedForward(reader, compact, strength=strength)
     step = only(quick.render(noise(*size), quick.prepare(noise(50, 37, seed=2))))
     assert (step.step, step.of, step.note, dict(step.losses)) == (1, 1, "", {})
-    assert (step.image.shape, step.image.dtype, step.image.requires_grad) == ((1, 3, *size), torch.float32, False)
+    assert (step.image.shape, step.image.dtype, step.image.requires_grad) == (
+        (1, 3, *size),
+        torch.float32,
+        False,
+    )
     assert 0 <= step.image.min() <= step.image.max() <= 1
 
 
@@ -98,7 +110,9 @@ def test_at_full_strength_it_is_the_network_and_nothing_else(reader: Painter) ->
     assert torch.equal(image, reader.transformer(noise(40, 48), vector))
 
 
-def test_a_style_is_read_by_its_means_and_root_mean_squares(compact: Encoder, reader: Painter) -> None:
+def test_a_style_is_read_by_its_means_and_root_mean_squares(
+    compact: Encoder, reader: Painter
+) -> None:
     """In float64, from the definition."""
     style = noise(48, 40)
     vector = FeedForward(reader, compact).prepare(style)
@@ -116,7 +130,9 @@ def test_a_style_is_read_by_its_means_and_root_mean_squares(compact: Encoder, re
 
 def test_a_strip_of_a_painting_is_a_style_too(compact: Encoder, reader: Painter) -> None:
     quick = FeedForward(reader, compact)
-    strip = noise(1, 90).expand(-1, -1, 20, -1)  # the same row again and again: what matters has no height
+    strip = noise(1, 90).expand(
+        -1, -1, 20, -1
+    )  # the same row again and again: what matters has no height
     found, expected = quick.prepare(strip), quick.prepare(strip[:, :, :1].expand(-1, -1, 32, -1))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
@@ -130,7 +146,9 @@ def test_all_weight_on_one_style_is_that_style_to_the_bit(
         weights = [0.7 if index == chosen else 0.0 for index in range(3)]
         blended = quick.blend(styles, weights)
         assert torch.equal(blended, style)
-        assert torch.equal(only(quick.render(photo, blended)).image, only(quick.render(photo, style)).image)
+        assert torch.equal(
+            only(quick.render(photo, blended)).image, only(quick.render(photo, style)).image
+        )
     pictures = [only(quick.render(photo, style)).image for style in styles]
     assert all((pictures[i] - pictures[i - 1]).abs().max() > 0.05 for i in range(3))
 
@@ -140,12 +158,16 @@ def test_blend_weights_are_divided_by_their_sum(reader: Painter) -> None:
     a, b = quick.named("harbour"), quick.named("sea")
     expected = (a.double() + 3 * b.double()) / 4
     for scale in (1.0, 1e-3, 1e3):
-        torch.testing.assert_close(quick.blend([a, b], [scale, 3 * scale]).double(), expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            quick.blend([a, b], [scale, 3 * scale]).double(), expected, rtol=0, atol=1e-6
+        )
     nested = quick.blend([quick.blend([a, b], [1, 1]), b], [1, 1])
     torch.testing.assert_close(nested.double(), expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]])
+@pytest.mark.parametrize(
+    "weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]]
+)
 def test_impossible_blends_are_refused(reader: Painter, weights: list[float]) -> None:
     quick = FeedForward(reader)
     with pytest.raises(ImpastoError, match="weights"):
@@ -157,7 +179,9 @@ def test_an_unknown_style_is_answered_with_those_there_are(reader: Painter) -> N
         FeedForward(reader).named("dunes")
 
 
-def test_without_a_predictor_no_picture_is_read(compact: Encoder, listener: Painter, photo: Tensor) -> None:
+def test_without_a_predictor_no_picture_is_read(
+    compact: Encoder, listener: Painter, photo: Tensor
+) -> None:
     with pytest.raises(ImpastoError, match="`method=fast`"):
         FeedForward(listener, compact).prepare(photo)
 
@@ -171,7 +195,12 @@ def test_without_strength_the_photo_comes_back(
     compact: Encoder, kind: str, dtype: torch.dtype, request: pytest.FixtureRequest
 ) -> None:
     painter: Painter = request.getfixturevalue(kind)
-    changed = Painter(copy.deepcopy(painter.transformer).to(dtype), painter.bank, painter.predictor, painter.identity)
+    changed = Painter(
+        copy.deepcopy(painter.transformer).to(dtype),
+        painter.bank,
+        painter.predictor,
+        painter.identity,
+    )
     quick = FeedForward(changed, compact, strength=0)
     content = noise(45, 52)
     content[..., :8, :] = 0  # to the ends of the range
@@ -192,11 +221,15 @@ def test_without_strength_the_photo_comes_back_with_strokes_of_any_size(
     compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor], scale: float
 ) -> None:
     quick = FeedForward(reader, compact, strength=0, style_scale=scale)
-    torch.testing.assert_close(only(quick.render(photo, quick.prepare(plates[0]))).image, photo, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        only(quick.render(photo, quick.prepare(plates[0]))).image, photo, atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.001, math.nan, math.inf])
-def test_a_strength_outside_its_range_is_refused(reader: Painter, compact: Encoder, strength: float) -> None:
+def test_a_strength_outside_its_range_is_refused(
+    reader: Painter, compact: Encoder, strength: float
+) -> None:
     with pytest.raises(ImpastoError, match="strength"):
         FeedForward(reader, compact, strength=strength)
     with pytest.raises(ImpastoError, match="strength"):
@@ -230,12 +263,17 @@ def styles_of(encoder: Encoder, picture: Tensor) -> list[Tensor]:
 def style_distance(encoder: Encoder, picture: Tensor, reference: Tensor) -> float:
     """Of Gram matrices, relative to the reference's, the mean over layers."""
     pairs = zip(styles_of(encoder, picture), styles_of(encoder, reference), strict=True)
-    return sum(float((found - goal).norm() / goal.norm()) for found, goal in pairs) / len(STYLE_LAYERS)
+    return sum(float((found - goal).norm() / goal.norm()) for found, goal in pairs) / len(
+        STYLE_LAYERS
+    )
 
 
 def test_the_style_grows_with_the_strength_of_the_embedded_painter(compact: Encoder) -> None:
     painter = load_painter(device="cpu", dtype=torch.float32)
-    content, plate = open_picture(sample("coffee"), size=128).image, open_picture(draw("mosaic", 128)).image
+    content, plate = (
+        open_picture(sample("coffee"), size=128).image,
+        open_picture(draw("mosaic", 128)).image,
+    )
 
     def painted(strength: float) -> Tensor:
         quick = FeedForward(painter, compact, strength=strength)
@@ -264,7 +302,9 @@ def test_the_style_grows_with_the_strength_of_the_optimiser(
     assert to[0] > to[1] > to[2]
 
 
-@pytest.mark.parametrize("options", [{"init": "noise"}, {"preset": "gatys2015"}, {"content_weight": 0.0}, {"steps": 9}])
+@pytest.mark.parametrize(
+    "options", [{"init": "noise"}, {"preset": "gatys2015"}, {"content_weight": 0.0}, {"steps": 9}]
+)
 def test_without_strength_the_optimiser_gives_the_photo_whatever_else_is_asked(
     compact: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor], options: dict[str, Any]
 ) -> None:
@@ -356,7 +396,8 @@ def test_refinement_can_go_from_coarse_to_fine(
     sizes = [tuple(step.image.shape[-2:]) for step in others]
     assert set(sizes) == {(65, 96), (130, 192)}
     assert sizes == sorted(sizes)
-    # Without motion the coarse picture is the one-pass picture made small; along the border, with its mirror image.
+    # Without motion the coarse picture is the one-pass picture made small; along the border, with
+    # its mirror image.
     seen, expected = (x[..., 2:-2, 2:-2] for x in (others[0].image, resize(first.image, (65, 96))))
     torch.testing.assert_close(seen, expected, rtol=0, atol=1e-6)
     # And the fine one has every stroke of it.
@@ -367,7 +408,9 @@ def test_a_start_of_ones_own_takes_the_first_stages_place(
     compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
     slow = PixelOptimizer(compact, Settings(steps=2, learning_rate=0.0, pyramid=False))
-    steps = list(refined(FeedForward(reader, compact), slow, plates[0]).render(Frame(photo, start=plates[1])))
+    steps = list(
+        refined(FeedForward(reader, compact), slow, plates[0]).render(Frame(photo, start=plates[1]))
+    )
     assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
     began = resize(plates[1], (photo.shape[-2], photo.shape[-1]))
     torch.testing.assert_close(steps[-1].image, began, rtol=0, atol=1e-6)
@@ -385,6 +428,8 @@ def test_refinement_without_strength_ends_at_the_photo(
     slow = PixelOptimizer(compact, Settings(steps=4, strength=0))
     both = refined(FeedForward(reader, compact, strength=0), slow, plates[0])
     first, last = both.render(Frame(photo))
-    assert [(step.step, step.of) for step in (first, last)] == [(1, 2), (2, 2)], "no step is promised and not made"
+    assert [(step.step, step.of) for step in (first, last)] == [(1, 2), (2, 2)], (
+        "no step is promised and not made"
+    )
     torch.testing.assert_close(first.image, photo, rtol=0, atol=1e-6)
     assert torch.equal(last.image, photo)

@@ -23,7 +23,9 @@ def test_a_file_takes_its_place_at_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError, ValueError, KeyboardInterrupt])
-def test_what_breaks_half_way_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+def test_what_breaks_half_way_leaves_what_was_there(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
     target = tmp_path / "out.txt"
     target.write_text("before")
 

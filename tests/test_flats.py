@@ -1,7 +1,8 @@
-"""Plain and graded areas take strokes, edges keep the photo's colour, grey stays grey: the default and one pass.
+"""Plain and graded areas take strokes, edges keep the photo's colour, grey stays grey: the default
+and one pass.
 
-What a person tries first: a product on white, a sky at night, a drawing. A network that has nothing to go by leaves
-such areas bare, or covers them with a dot grid.
+What a person tries first: a product on white, a sky at night, a drawing. A network that has nothing
+to go by leaves such areas bare, or covers them with a dot grid.
 """
 
 from collections import deque
@@ -22,12 +23,16 @@ ROWS, COLUMNS = torch.meshgrid(torch.arange(SIDE) / SIDE, torch.arange(SIDE) / S
 
 
 def plain(*color: float) -> Tensor:
-    return torch.tensor(color, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, SIDE, SIDE).clone()
+    return (
+        torch.tensor(color, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, SIDE, SIDE).clone()
+    )
 
 
 def product() -> Tensor:
     image = plain(1, 1, 1)
-    image[..., (ROWS - 0.5).square() + (COLUMNS - 0.7).square() < 0.03] = torch.tensor([[0.6], [0.15], [0.1]])
+    image[..., (ROWS - 0.5).square() + (COLUMNS - 0.7).square() < 0.03] = torch.tensor(
+        [[0.6], [0.15], [0.1]]
+    )
     return image
 
 
@@ -66,12 +71,19 @@ METHODS: dict[str, dict[str, object]] = {
 
 
 def pixels(image: object) -> Tensor:
-    return torch.from_numpy(np.asarray(image).astype(np.float32) / 255)[..., :3].permute(2, 0, 1)[None]
+    return torch.from_numpy(np.asarray(image).astype(np.float32) / 255)[..., :3].permute(2, 0, 1)[
+        None
+    ]
 
 
 def texture(image: Tensor) -> float:
     """Root mean square of what is finer than 9 px."""
-    return float((image - F.avg_pool2d(F.pad(image, (4,) * 4, mode="reflect"), 9, stride=1)).square().mean().sqrt())
+    return float(
+        (image - F.avg_pool2d(F.pad(image, (4,) * 4, mode="reflect"), 9, stride=1))
+        .square()
+        .mean()
+        .sqrt()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +92,19 @@ def networks() -> impasto.Networks:
 
 
 def painted(photo: Tensor, style: str, networks: impasto.Networks, **options: object) -> Tensor:
-    return pixels(impasto.stylize(to_pil(photo, None), style, size=SIDE, networks=networks, **options))  # type: ignore[arg-type]
+    return pixels(
+        impasto.stylize(to_pil(photo, None), style, size=SIDE, networks=networks, **options)
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", FLATS)
-def test_a_flat_takes_strokes_of_the_style(name: str, method: str, networks: impasto.Networks) -> None:
-    """In its plain left half, away from frame and contour; energy beside the style's, seen at the same size."""
+def test_a_flat_takes_strokes_of_the_style(
+    name: str, method: str, networks: impasto.Networks
+) -> None:
+    """In its plain left half, away from frame and contour; energy beside the style's, seen at the
+    same size.
+    """
     options = METHODS[method] | ({"steps": 40} if method == "default" else {})
     picture = painted(FLATS[name](), "mosaic", networks, **options)
     style = pixels(sample_style("mosaic").resize((SIDE, SIDE)))
@@ -110,9 +128,13 @@ def edge(image: Tensor, band: int = 8) -> float:
     return float(outer / ((inner.sum() - core.sum()) / (inner.numel() - core.numel())))
 
 
-@pytest.mark.parametrize("options", [{"method": "arbitrary"}, {"steps": 30}], ids=["one pass", "default"])
+@pytest.mark.parametrize(
+    "options", [{"method": "arbitrary"}, {"steps": 30}], ids=["one pass", "default"]
+)
 def test_grey_stays_grey(options: dict[str, object], networks: impasto.Networks) -> None:
-    """A painting without colour makes a picture without colour; so does one that took a grey photo's palette."""
+    """A painting without colour makes a picture without colour; so does one that took a grey
+    photo's palette.
+    """
     grey = sample("coffee").convert("L").convert("RGB")
     for photo, style, keep in ((sample("cat"), grey, "none"), (grey, "mosaic", "statistics")):
         job = impasto.plan(photo, [style], size=SIDE, networks=networks, keep_color=keep, **options)  # type: ignore[arg-type]
@@ -125,8 +147,12 @@ def test_large_strokes_in_one_pass_are_strokes(networks: impasto.Networks) -> No
     photo = sample("cat").resize((384, 288))
 
     def gradients(scale: float) -> float:
-        picture = impasto.stylize(photo, "mosaic", method="arbitrary", size=384, style_scale=scale, networks=networks)
+        picture = impasto.stylize(
+            photo, "mosaic", method="arbitrary", size=384, style_scale=scale, networks=networks
+        )
         image = pixels(picture)
-        return float(torch.diff(image, dim=2).square().mean() + torch.diff(image, dim=3).square().mean())
+        return float(
+            torch.diff(image, dim=2).square().mean() + torch.diff(image, dim=3).square().mean()
+        )
 
     assert gradients(2) > 0.8 * gradients(1)

@@ -244,7 +244,9 @@ def test_jpeg_is_flattened_on_white_and_says_so(tmp_path: Path) -> None:
         save_picture(path, image, quality=101)
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save_picture(tmp_path / "out.webp", smooth())
     old = path.read_bytes()
     with pytest.raises(ImpastoError, match="cannot save"):
@@ -272,7 +274,9 @@ def test_permissions_and_links_are_respected(tmp_path: Path) -> None:
     save_picture(link, smooth().flip(3))
     assert link.is_symlink()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert np.array_equal(np.asarray(to_pil(open_picture(path).image)), np.asarray(to_pil(smooth().flip(3))))
+    assert np.array_equal(
+        np.asarray(to_pil(open_picture(path).image)), np.asarray(to_pil(smooth().flip(3)))
+    )
 
 
 def test_check_output_names_the_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

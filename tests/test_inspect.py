@@ -1,4 +1,6 @@
-"""What an encoder sees: the deconvnet against plain modules with a ReLU of its own, and `impasto inspect`."""
+"""What an encoder sees: the deconvnet against plain modules with a ReLU of its own, and `impasto
+inspect`.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,12 +41,15 @@ def encoder(
     pooling: str = "max",
     strided: bool = False,
 ) -> Encoder:
-    """Small, in float64; with `positive` weights every unit is excited and every path carries a signal.
+    """Small, in float64; with `positive` weights every unit is excited and every path carries a
+    signal.
 
     With strided convolutions in place of pooling if `strided`.
     """
     generator = torch.Generator().manual_seed(0)
-    of = Architecture.vgg(BLOCKS, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2), padding, (("relu3_2", 6),) if head else ())
+    of = Architecture.vgg(
+        BLOCKS, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2), padding, (("relu3_2", 6),) if head else ()
+    )
     if strided:
         of = replace(of, layers=tuple(replace(layer, width=4) for layer in COMPACT.layers))
     net = Encoder(of, name="test", pooling=pooling).double()
@@ -56,7 +61,9 @@ def encoder(
 
 
 def picture(height: int = 50, width: int = 67) -> Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return torch.rand(
+        1, 3, height, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
 
 
 def photo() -> Tensor:
@@ -78,19 +85,26 @@ class SignalReLU(torch.autograd.Function):
 def oracle(net: Encoder, image: Tensor, layer: str, signal: Tensor) -> Tensor:
     """The projection by torch's own autograd, through torch's own padding, convolution and pooling."""
     architecture = net.architecture
-    mean, std = (torch.tensor(v, dtype=image.dtype).view(1, 3, 1, 1) for v in (architecture.mean, architecture.std))
+    mean, std = (
+        torch.tensor(v, dtype=image.dtype).view(1, 3, 1, 1)
+        for v in (architecture.mean, architecture.std)
+    )
     x = start = ((image - mean) / std).requires_grad_()
     for each in architecture.path([layer]):
         conv = net.convs[each.name]
         x = F.max_pool2d(x, 2) if each.pool else x
-        x = F.pad(x, (1, 1, 1, 1), mode="reflect" if architecture.padding == "reflect" else "constant")
+        x = F.pad(
+            x, (1, 1, 1, 1), mode="reflect" if architecture.padding == "reflect" else "constant"
+        )
         x = SignalReLU.apply(F.conv2d(x, conv.weight, conv.bias, stride=each.stride))
     if layer in net.heads:
         x = SignalReLU.apply(F.conv2d(x, net.heads[layer].weight, net.heads[layer].bias))
     return torch.autograd.grad(x, start, signal)[0] * std
 
 
-def unit(maps: Tensor, channel: int = 1, row: int = 1, column: int = 2, activation: float = 1.0) -> Tensor:
+def unit(
+    maps: Tensor, channel: int = 1, row: int = 1, column: int = 2, activation: float = 1.0
+) -> Tensor:
     signal = torch.zeros_like(maps)
     signal[0, channel, row, column] = activation
     return signal
@@ -125,7 +139,9 @@ def test_half_precision_weights_are_used_in_full(compact: Encoder) -> None:
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
 @pytest.mark.parametrize("layer", DEEP)
 @pytest.mark.parametrize("head", [False, True])
-def test_the_way_down_is_a_gradient_with_the_other_relu(padding: str, layer: str, head: bool) -> None:
+def test_the_way_down_is_a_gradient_with_the_other_relu(
+    padding: str, layer: str, head: bool
+) -> None:
     net, image = encoder(padding, head=head), picture()
     ascent = climb(net, image, layer)
     for signal in (ascent.maps, ascent.maps - ascent.maps.mean(), unit(ascent.maps)):
@@ -136,10 +152,14 @@ def test_the_way_down_is_a_gradient_with_the_other_relu(padding: str, layer: str
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
 @pytest.mark.parametrize("layer", ["relu2_1", "relu4_2", "relu5_1"])
 @pytest.mark.parametrize("size", [(50, 67), (32, 33)])
-def test_strided_convolutions_are_gone_up_and_down(padding: str, layer: str, size: tuple[int, int]) -> None:
+def test_strided_convolutions_are_gone_up_and_down(
+    padding: str, layer: str, size: tuple[int, int]
+) -> None:
     net, image = encoder(padding, strided=True), picture(*size)
     ascent = climb(net, image, layer)
-    torch.testing.assert_close(ascent.maps, net.features(image, [layer])[layer], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        ascent.maps, net.features(image, [layer])[layer], rtol=1e-12, atol=1e-12
+    )
     for signal in (ascent.maps, ascent.maps - ascent.maps.mean()):
         expected = oracle(net, image, layer, signal)
         torch.testing.assert_close(project(ascent, signal), expected, rtol=1e-10, atol=1e-12)
@@ -152,7 +172,9 @@ def test_nothing_comes_of_nothing_and_twice_of_twice() -> None:
     assert not project(ascent, unit(ascent.maps, activation=-2)).any()
     once = project(ascent, unit(ascent.maps))
     assert once.any()
-    torch.testing.assert_close(project(ascent, unit(ascent.maps, activation=2)), 2 * once, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        project(ascent, unit(ascent.maps, activation=2)), 2 * once, rtol=1e-12, atol=0
+    )
 
 
 def test_far_units_do_not_meet() -> None:
@@ -165,8 +187,12 @@ def test_far_units_do_not_meet() -> None:
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
-@pytest.mark.parametrize(("layer", "places"), [("relu1_1", (0, 30)), ("relu3_2", (0, 5, 11)), ("relu4_1", (0, 2, 5))])
-def test_a_projection_stays_in_the_receptive_field(padding: str, layer: str, places: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("layer", "places"), [("relu1_1", (0, 30)), ("relu3_2", (0, 5, 11)), ("relu4_1", (0, 2, 5))]
+)
+def test_a_projection_stays_in_the_receptive_field(
+    padding: str, layer: str, places: tuple[int, ...]
+) -> None:
     net, image = encoder(padding, positive=True), picture()
     ascent = climb(net, image, layer)
     for row in places:
@@ -187,8 +213,12 @@ def test_a_projection_stays_in_the_receptive_field(padding: str, layer: str, pla
     + [(n, True) for n in ("relu2_1", "relu4_2", "relu5_1")],
 )
 @pytest.mark.parametrize(("height", "place"), [(50, 0), (50, 2), (67, 3), (66, 1)])
-def test_the_receptive_field_is_what_a_gradient_reaches(layer: str, strided: bool, height: int, place: int) -> None:
-    """With average pooling and positive weights, a gradient reaches every pixel that a unit sees, and no other."""
+def test_the_receptive_field_is_what_a_gradient_reaches(
+    layer: str, strided: bool, height: int, place: int
+) -> None:
+    """With average pooling and positive weights, a gradient reaches every pixel that a unit sees,
+    and no other.
+    """
     net = encoder(positive=True, strided=strided, pooling="max" if strided else "average")
     image = (1 + picture(height, 50)).requires_grad_()
     (maps,) = net.features(image, [layer]).values()
@@ -199,9 +229,17 @@ def test_the_receptive_field_is_what_a_gradient_reaches(layer: str, strided: boo
 
 
 def test_receptive_fields_of_vgg() -> None:
-    """Far from the borders: 3, 5, 10, 14, 24, … as derived by hand, r + 2 s a convolution and r + s a pooling."""
-    of = Encoder(Architecture.vgg(((1, 1), (1, 1), (1,) * 4, (1,) * 4, (1,)), (0,) * 3, (1,) * 3), name="thin")
-    widths = [high - low for low, high in (receptive_field(layer, of, 4096, 1 << 20) for layer in of.layers)]
+    """Far from the borders: 3, 5, 10, 14, 24, … as derived by hand, r + 2 s a convolution and r + s
+    a pooling.
+    """
+    of = Encoder(
+        Architecture.vgg(((1, 1), (1, 1), (1,) * 4, (1,) * 4, (1,)), (0,) * 3, (1,) * 3),
+        name="thin",
+    )
+    widths = [
+        high - low
+        for low, high in (receptive_field(layer, of, 4096, 1 << 20) for layer in of.layers)
+    ]
     assert widths == [3, 5, 10, 14, 24, 32, 40, 48, 68, 84, 100, 116, 156]
 
 
@@ -214,14 +252,18 @@ def test_receptive_fields_of_vgg() -> None:
     [(n, False) for n in ("relu1_2", "relu2_1", "relu3_2", "relu4_1", "relu5_1")]
     + [("relu3_1", True), ("relu4_2", True)],
 )
-def test_a_part_of_the_picture_gives_the_projection_of_the_whole(padding: str, layer: str, strided: bool) -> None:
+def test_a_part_of_the_picture_gives_the_projection_of_the_whole(
+    padding: str, layer: str, strided: bool
+) -> None:
     net, image = encoder(padding, strided=strided), picture(101, 131)
     ascent = climb(net, image, layer)
     for found in strongest(net, image, layer, top=3, patches=4):
         assert torch.equal(found.map, ascent.maps[0, found.channel])
         for each in found.units:
             top, left, bottom, right = each.box
-            whole = project(ascent, unit(ascent.maps, found.channel, each.row, each.column, each.activation))
+            whole = project(
+                ascent, unit(ascent.maps, found.channel, each.row, each.column, each.activation)
+            )
             expected = whole[:, :, top:bottom, left:right]
             torch.testing.assert_close(each.projection, expected, rtol=1e-9, atol=1e-12)
             assert whole.abs().sum() == pytest.approx(expected.abs().sum())
@@ -239,7 +281,9 @@ def test_the_strongest_come_first_and_lie_apart(compact: Encoder) -> None:
         assert heights[0] == pytest.approx(each.map.max().item(), rel=1e-4)
         places = torch.tensor([(one.row, one.column) for one in each.units])
         gaps = (places[:, None] - places[None]).abs().amax(-1)
-        assert gaps[~torch.eye(len(places), dtype=torch.bool)].min() >= 2  # 10 px of field, 2 px of stride
+        assert (
+            gaps[~torch.eye(len(places), dtype=torch.bool)].min() >= 2
+        )  # 10 px of field, 2 px of stride
 
 
 def test_what_excites_lies_where_something_is() -> None:
@@ -280,7 +324,9 @@ def test_gram_maps_are_symmetric_averages(compact: Encoder) -> None:
     assert list(grams) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     for layer, matrix in grams.items():
         features = compact.features(photo(), [layer])[layer][0].double().flatten(1)
-        torch.testing.assert_close(matrix.double(), features @ features.T / features.shape[1], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            matrix.double(), features @ features.T / features.shape[1], rtol=1e-4, atol=1e-5
+        )
         torch.testing.assert_close(matrix, matrix.mT)
 
 
@@ -329,7 +375,11 @@ def test_the_sheet_of_a_style(name: str, folder: Path) -> None:
     assert {each.name for each in folder.iterdir()} == {"photo.png", name}
     recipe = read_recipe(name)
     assert recipe is not None
-    assert (recipe["sheet"], recipe["gram"], recipe["picture"]) == ("inspect", True, {"name": "photo.png"})
+    assert (recipe["sheet"], recipe["gram"], recipe["picture"]) == (
+        "inspect",
+        True,
+        {"name": "photo.png"},
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import GRAM, STYLE_SCALES, cooccurrence, gram, relative_style_loss, style_loss
+from impasto.losses.gram import (
+    GRAM,
+    STYLE_SCALES,
+    cooccurrence,
+    gram,
+    relative_style_loss,
+    style_loss,
+)
 from impasto.losses.variation import total_variation, unevenness
 
 N, H, W = 5, 6, 7
@@ -48,7 +55,10 @@ def test_worked_example_content() -> None:
     [
         ([[1, 2, 3, 4], [5, 6, 7, 8]], [[30, 70], [70, 174]]),
         ([[19, 20], [9, 8]], [[761, 331], [331, 145]]),
-        ([[1, 3], [2, 4]], [[10, 14], [14, 20]]),  # x = [[1, 2], [3, 4]], its columns the filters: x^T x
+        (
+            [[1, 3], [2, 4]],
+            [[10, 14], [14, 20]],
+        ),  # x = [[1, 2], [3, 4]], its columns the filters: x^T x
     ],
 )
 def test_worked_example_gram(filters: list[list[float]], expected: list[list[float]]) -> None:
@@ -80,7 +90,9 @@ CONTENT_ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 STYLE_ROWS: dict[str, list[Callable[[Tensor, Tensor], Tensor]]] = {
     "gatys": [
         lambda F, S: ((F @ F.T - S @ S.T) ** 2).sum() / (4 * N**2 * M**2),
-        lambda F, S: ((S @ S.T - F @ F.T) ** 2).sum() / (4 * N**2 * (H * W) ** 2),  # the Coursera notes
+        lambda F, S: (
+            ((S @ S.T - F @ F.T) ** 2).sum() / (4 * N**2 * (H * W) ** 2)
+        ),  # the Coursera notes
     ],
     "mean": [lambda F, S: ((F @ F.T / (H * W) - S @ S.T / (H * W)) ** 2).mean()],
     "mean-of-sums": [lambda F, S: ((F @ F.T - S @ S.T) ** 2).mean()],
@@ -220,21 +232,35 @@ def test_gram_is_symmetric_and_positive() -> None:
 
 
 def soft(seed: int, height: int = H, width: int = W) -> Tensor:
-    return torch.rand((1, 1, height, width), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(
+        (1, 1, height, width), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def test_the_guided_gram_is_the_papers_sum() -> None:
     features, mask = normal(0, 2, N, H, W), soft(1)
-    expected = torch.einsum("bihw,bjhw,hw->bij", features, features, mask[0, 0] ** 2) / (mask**2).sum()
+    expected = (
+        torch.einsum("bihw,bjhw,hw->bij", features, features, mask[0, 0] ** 2) / (mask**2).sum()
+    )
     torch.testing.assert_close(gram(features, mask), expected)
 
 
 def test_a_mask_that_lets_all_through_changes_nothing() -> None:
-    features, target, all_of_it = normal(0, 1, N, H, W), normal(1, 1, N, H, W), torch.ones(1, 1, H, W).double()
+    features, target, all_of_it = (
+        normal(0, 1, N, H, W),
+        normal(1, 1, N, H, W),
+        torch.ones(1, 1, H, W).double(),
+    )
     assert torch.equal(gram(features, all_of_it), gram(features))
-    assert torch.equal(GRAM.distance(features, gram(target), all_of_it), GRAM.distance(features, gram(target)))
-    assert torch.equal(content_loss(features, target, "mean", all_of_it), content_loss(features, target, "mean"))
-    assert torch.equal(relative_content_loss(features, target, all_of_it), relative_content_loss(features, target))
+    assert torch.equal(
+        GRAM.distance(features, gram(target), all_of_it), GRAM.distance(features, gram(target))
+    )
+    assert torch.equal(
+        content_loss(features, target, "mean", all_of_it), content_loss(features, target, "mean")
+    )
+    assert torch.equal(
+        relative_content_loss(features, target, all_of_it), relative_content_loss(features, target)
+    )
 
 
 def test_what_a_mask_leaves_out_is_not_looked_at() -> None:
@@ -244,7 +270,9 @@ def test_what_a_mask_leaves_out_is_not_looked_at() -> None:
     assert not torch.equal(one, other)
     target = normal(3, 1, N, H, W)
     torch.testing.assert_close(gram(one, mask), gram(other, mask))
-    torch.testing.assert_close(content_loss(one, target, "sum", mask), content_loss(other, target, "sum", mask))
+    torch.testing.assert_close(
+        content_loss(one, target, "sum", mask), content_loss(other, target, "sum", mask)
+    )
     assert gram(one, 0 * mask).abs().max() == 0, "nothing is let through, and nothing overflows"
 
 
@@ -263,12 +291,16 @@ def test_the_scale_of_a_source_counts_what_the_mask_lets_through() -> None:
     half = torch.zeros(1, 1, H, W, dtype=torch.float64)
     half[..., :3, :] = 1
     found = GRAM.scaled("mean-of-sums").distance(features, target, half)
-    torch.testing.assert_close(found, style_loss(gram(features[:, :, :3]), target, 3 * W, "mean-of-sums"))
+    torch.testing.assert_close(
+        found, style_loss(gram(features[:, :, :3]), target, 3 * W, "mean-of-sums")
+    )
 
 
 def test_where_things_are_does_not_matter() -> None:
     features = normal(0, 1, N, H, W)
-    shuffled = features.flatten(2)[:, :, torch.randperm(M, generator=torch.Generator().manual_seed(0))]
+    shuffled = features.flatten(2)[
+        :, :, torch.randperm(M, generator=torch.Generator().manual_seed(0))
+    ]
     torch.testing.assert_close(gram(shuffled.view(1, N, H, W)), gram(features))
 
 
@@ -310,7 +342,8 @@ def test_relative_losses_are_zero_at_the_target_and_one_in_the_dark() -> None:
 def test_relative_losses_do_not_know_the_layers_scale(factor: float) -> None:
     features, target = normal(0, 1, N, H, W), normal(1, 1, N, H, W)
     torch.testing.assert_close(
-        relative_content_loss(factor * features, factor * target), relative_content_loss(features, target)
+        relative_content_loss(factor * features, factor * target),
+        relative_content_loss(features, target),
     )
     torch.testing.assert_close(
         relative_style_loss(gram(factor * features), gram(factor * target)),
@@ -339,7 +372,9 @@ def test_a_constant_picture_does_not_vary() -> None:
     assert total_variation(torch.rand(1, 3, 1, 1)).item() == 0
 
 
-@pytest.mark.parametrize(("row", "column", "neighbours"), [(2, 3, 4), (0, 3, 3), (2, W - 1, 3), (H - 1, 0, 2)])
+@pytest.mark.parametrize(
+    ("row", "column", "neighbours"), [(2, 3, 4), (0, 3, 3), (2, W - 1, 3), (H - 1, 0, 2)]
+)
 def test_a_single_bright_pixel(row: int, column: int, neighbours: int) -> None:
     image = torch.zeros(1, 1, H, W)
     image[..., row, column] = 0.25
@@ -368,7 +403,9 @@ def test_cooccurrence_is_the_mean_of_products_line_by_line(down: int, right: int
     shift = down * W + right
     for picture, found in zip(features, cooccurrence(features, down, right), strict=True):
         flat = picture.flatten(1)
-        expected = sum(torch.outer(flat[:, k], flat[:, k + shift]) for k in range(M - shift)) / (M - shift)
+        expected = sum(torch.outer(flat[:, k], flat[:, k + shift]) for k in range(M - shift)) / (
+            M - shift
+        )
         torch.testing.assert_close(found, expected)
     assert torch.autograd.gradcheck(lambda x: cooccurrence(x, down, right), features)
 
@@ -376,7 +413,9 @@ def test_cooccurrence_is_the_mean_of_products_line_by_line(down: int, right: int
 @pytest.mark.parametrize(("down", "right"), [(0, 0), (0, 3), (2, 0)])
 def test_cooccurrence_of_bfloat16_is_that_of_float64(down: int, right: int) -> None:
     """By bands, with gradients of its own."""
-    plain = normal(32, 2, 16, 64, 96).relu().bfloat16().contiguous(memory_format=torch.channels_last)
+    plain = (
+        normal(32, 2, 16, 64, 96).relu().bfloat16().contiguous(memory_format=torch.channels_last)
+    )
     short, wide = plain.clone().requires_grad_(), plain.double().requires_grad_()
     found, expected = cooccurrence(short, down, right), cooccurrence(wide, down, right)
     assert distance(found, expected) < 1e-3
@@ -412,7 +451,9 @@ def test_unevenness_is_its_formula() -> None:
                 weight = torch.exp(-(c - d).square().sum() / (2 * 0.2**2))
                 above, below = above + weight * (o - p).norm(), below + weight
         assert float(found[row]) == pytest.approx(float(above / below), rel=1e-5)
-    assert torch.autograd.gradcheck(lambda x: unevenness(photo, x, cell=4), picture.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: unevenness(photo, x, cell=4), picture.requires_grad_()
+    )
 
 
 def test_strokes_are_even_and_a_vignette_is_not() -> None:

@@ -1,4 +1,6 @@
-"""Optimise, any style in one pass, learned styles by name: one `plan` for all, and a refusal for what none can do."""
+"""Optimise, any style in one pass, learned styles by name: one `plan` for all, and a refusal for
+what none can do.
+"""
 
 import json
 import os
@@ -52,12 +54,16 @@ def photo() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`reader.safetensors` reads pictures, `listener.safetensors` only knows names; both know a plate and a harbour."""
+    """`reader.safetensors` reads pictures, `listener.safetensors` only knows names; both know a
+    plate and a harbour.
+    """
     folder = tmp_path_factory.mktemp("networks")
     torch.manual_seed(3)
     net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
     predictor = StylePredictor(
-        StylePredictorConfig(2 * (64 + 128 + 256 + 512 + 512), net.vector_size, components=8, hidden=8, embedding=4)
+        StylePredictorConfig(
+            2 * (64 + 128 + 256 + 512 + 512), net.vector_size, components=8, hidden=8, embedding=4
+        )
     )
     predictor.axes.normal_(std=0.02)
     torch.nn.init.normal_(predictor.speak.weight, std=0.3)
@@ -65,7 +71,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (PLATE, "harbour"):
         bank = bank.learned(name, 0.3 * torch.randn(net.vector_size))
     save_painter(folder / "reader.safetensors", Painter(net, bank, predictor))
-    save_painter(folder / "listener.safetensors", Painter(net, bank, identity=0.3 * torch.randn(net.vector_size)))
+    save_painter(
+        folder / "listener.safetensors",
+        Painter(net, bank, identity=0.3 * torch.randn(net.vector_size)),
+    )
     save_painter(folder / "mute.safetensors", Painter(net, bank))
     return folder
 
@@ -122,7 +131,14 @@ DESCENT: dict[str, Any] = {
 
 def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
     optimizer, network = METHODS.get("optimize").honours, METHODS.get("fast").honours
-    assert DESCENT.keys() == optimizer - network - {"encoder", "pooling", "start", "blend", "keep_color", "device"}
+    assert DESCENT.keys() == optimizer - network - {
+        "encoder",
+        "pooling",
+        "start",
+        "blend",
+        "keep_color",
+        "device",
+    }
 
 
 @pytest.mark.parametrize("method", NETWORKS)
@@ -134,17 +150,26 @@ def test_a_network_refuses_what_only_descent_can_honour(method: str, name: str) 
 
 @pytest.mark.parametrize("method", NETWORKS)
 @pytest.mark.parametrize(
-    ("option", "value"), [("encoder", "vgg19"), ("pooling", "average"), ("start", np.zeros((40, 40, 3), np.uint8))]
+    ("option", "value"),
+    [("encoder", "vgg19"), ("pooling", "average"), ("start", np.zeros((40, 40, 3), np.uint8))],
 )
-def test_a_network_refuses_another_encoder_and_another_start(method: str, option: str, value: object) -> None:
+def test_a_network_refuses_another_encoder_and_another_start(
+    method: str, option: str, value: object
+) -> None:
     said = refusal(method=method, **{option: value})
-    assert said.startswith(f"`{'init' if option == 'start' else option}` has no say in `method={method}`")
+    assert said.startswith(
+        f"`{'init' if option == 'start' else option}` has no say in `method={method}`"
+    )
 
 
 def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
     for styles in (["starry-night"], ["starry-night", PLATE]):
-        assert refusal(method="arbitrary", styles=styles, keep_color="statistics").startswith("`keep_color=st")
-    assert refusal(method="fast", keep_color="statistics").startswith("`keep_color=statistics` has no say in")
+        assert refusal(method="arbitrary", styles=styles, keep_color="statistics").startswith(
+            "`keep_color=st"
+        )
+    assert refusal(method="fast", keep_color="statistics").startswith(
+        "`keep_color=statistics` has no say in"
+    )
 
 
 @pytest.mark.parametrize("method", NETWORKS)
@@ -156,7 +181,9 @@ def test_refinement_refuses_what_it_decides_itself(method: str, name: str) -> No
 
 @pytest.mark.parametrize("method", NETWORKS)
 def test_refinement_refuses_another_start(method: str) -> None:
-    assert refusal(method=method, refine=5, start=np.zeros((40, 40, 3), np.uint8)).startswith("`init` has no say")
+    assert refusal(method=method, refine=5, start=np.zeros((40, 40, 3), np.uint8)).startswith(
+        "`init` has no say"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,14 +195,23 @@ def test_refinement_refuses_another_start(method: str) -> None:
         ({"network": "mine.safetensors"}, "`network` has no say in `method=optimize`"),
     ],
 )
-def test_what_only_a_network_can_honour_is_refused_elsewhere(options: dict[str, Any], said: str) -> None:
+def test_what_only_a_network_can_honour_is_refused_elsewhere(
+    options: dict[str, Any], said: str
+) -> None:
     assert refusal(**options).startswith(said)
 
 
-def test_fast_takes_names_and_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str) -> None:
+def test_fast_takes_names_and_no_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (40, 40)).save("mine.png")
-    for style in ("mine.png", Path("mine.png"), str(tmp_path / "mine.png"), Image.new("RGB", (40, 40))):
+    for style in (
+        "mine.png",
+        Path("mine.png"),
+        str(tmp_path / "mine.png"),
+        Image.new("RGB", (40, 40)),
+    ):
         said = refusal(method="fast", styles=[PLATE, style])
         assert "is a picture" in said
         assert "`method=arbitrary`" in said
@@ -191,13 +227,19 @@ def test_a_learned_vector_alone_cannot_be_refined(reader: str) -> None:
     assert "`method=arbitrary`" in said
 
 
-def test_what_the_network_lacks_is_refused_before_any_painting(files: Path, photo: Image.Image) -> None:
+def test_what_the_network_lacks_is_refused_before_any_painting(
+    files: Path, photo: Image.Image
+) -> None:
     options: dict[str, Any] = {"content": photo, **QUICK}
     said = refusal(method="arbitrary", network=files / "listener.safetensors", **options)
     assert said == "listener.safetensors only knows styles by name; use `method=fast`"
     weak = Settings(strength=0.5)
-    assert "`strength` at 1" in refusal(method="fast", network=files / "mute.safetensors", settings=weak, **options)
-    assert "harbour" in refusal(method="fast", network=files / "mute.safetensors", styles=["dunes"], **options)
+    assert "`strength` at 1" in refusal(
+        method="fast", network=files / "mute.safetensors", settings=weak, **options
+    )
+    assert "harbour" in refusal(
+        method="fast", network=files / "mute.safetensors", styles=["dunes"], **options
+    )
     assert "network" in refusal(method="fast", network="nothing.safetensors", **options)
 
 
@@ -232,7 +274,9 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
         assert recipe["strength"] == 0.75
         assert (recipe["size"], recipe["keep_color"], recipe["device"]) == (48, "none", "cpu")
         descends = options["method"] == "optimize" or "refine" in options
-        assert {"encoder", "pooling"} & recipe.keys() == ({"encoder", "pooling"} if descends else set())
+        assert {"encoder", "pooling"} & recipe.keys() == (
+            {"encoder", "pooling"} if descends else set()
+        )
         assert ("start" in recipe) == (options["method"] == "optimize")
         if network:
             assert recipe["network_fingerprint"] == known
@@ -277,12 +321,18 @@ def test_left_alone_the_optimiser_begins_at_the_one_pass_picture(photo: Image.Im
         else:  # the painting comes to the network over a larger size
             assert (steps[-1].image - quick.image).square().mean().sqrt() < 0.1
     assert plan(photo, [PAINTING], **QUICK).recipe["steps"] == Settings().resolved().steps
-    for options in ({"init": "content"}, {"preset": "lecture", "content_layers": ("relu4_2",)}, {"init": "noise"}):
+    for options in (
+        {"init": "content"},
+        {"preset": "lecture", "content_layers": ("relu4_2",)},
+        {"init": "noise"},
+    ):
         job = plan(photo, [PAINTING], settings=Settings(steps=2, **options), **QUICK)  # type: ignore[arg-type]
         assert [(step.step, step.of) for step in job.steps()] == [(1, 2), (2, 2)]
         assert "network" not in job.recipe
     assert "network" not in plan(photo, [PAINTING], start=sample("cat"), **QUICK).recipe
-    assert "network" not in plan(photo, [PAINTING], settings=Settings(style_scale=0.4), **QUICK).recipe
+    assert (
+        "network" not in plan(photo, [PAINTING], settings=Settings(style_scale=0.4), **QUICK).recipe
+    )
 
 
 @pytest.mark.parametrize("method", ["optimize", *NETWORKS])
@@ -290,7 +340,9 @@ def test_the_smallest_photo_takes_the_largest_strokes(method: str) -> None:
     small = Image.fromarray(np.random.default_rng(5).integers(0, 256, (32, 33, 3), np.uint8))
     config = Settings(style_scale=4, **({"steps": 1} if method == "optimize" else {}))  # type: ignore[arg-type]
     name = PLATE if method != "fast" else "mosaic"
-    assert finished(plan(small, [name], method=method, size=33, device="cpu", settings=config)).size == (33, 32)
+    assert finished(
+        plan(small, [name], method=method, size=33, device="cpu", settings=config)
+    ).size == (33, 32)
 
 
 def test_a_seed_is_refused_where_nothing_is_drawn() -> None:
@@ -299,17 +351,25 @@ def test_a_seed_is_refused_where_nothing_is_drawn() -> None:
     assert "no-such-photo" in refusal(settings=Settings(seed=3, init="noise"))
 
 
-def test_without_strength_every_method_gives_the_photo(reader: str, listener: str, photo: Image.Image) -> None:
+def test_without_strength_every_method_gives_the_photo(
+    reader: str, listener: str, photo: Image.Image
+) -> None:
     config = Settings(strength=0)
     cases = [("optimize", {}), ("arbitrary", {"network": reader}), ("fast", {"network": reader})]
-    for method, options in [*cases, ("fast", {"network": listener}), ("arbitrary", {"network": reader, "refine": 2})]:
+    for method, options in [
+        *cases,
+        ("fast", {"network": listener}),
+        ("arbitrary", {"network": reader, "refine": 2}),
+    ]:
         style = STYLE.get(method, PAINTING)
         job = plan(photo, [style], method=method, settings=config, **options, **QUICK)  # type: ignore[arg-type]
         assert finished(job).tobytes() == photo.convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_kept_luminance_colours_are_the_photos(method: str, reader: str, photo: Image.Image) -> None:
+def test_kept_luminance_colours_are_the_photos(
+    method: str, reader: str, photo: Image.Image
+) -> None:
     options = {"method": method, "network": reader, **QUICK}
     free = finished(plan(photo, [STYLE[method]], **options))
     kept = finished(plan(photo, [STYLE[method]], keep_color="luminance", **options))
@@ -321,21 +381,33 @@ def test_kept_luminance_colours_are_the_photos(method: str, reader: str, photo: 
 
 def test_kept_statistics_change_the_style_that_is_read(reader: str, photo: Image.Image) -> None:
     options = {"method": "arbitrary", "network": reader, **QUICK}
-    free, matched = (style_of(plan(photo, [PAINTING], keep_color=keep, **options)) for keep in ("none", "statistics"))  # type: ignore[arg-type]
+    free, matched = (
+        style_of(plan(photo, [PAINTING], keep_color=keep, **options))
+        for keep in ("none", "statistics")
+    )  # type: ignore[arg-type]
     assert not torch.allclose(free, matched, atol=1e-3)
 
 
 def read(reader: str, picture: Tensor) -> Tensor:
     """The vector of a style picture as it is."""
-    return FeedForward(load_painter(reader, device="cpu"), load_encoder(device="cpu")).prepare(picture)
+    return FeedForward(load_painter(reader, device="cpu"), load_encoder(device="cpu")).prepare(
+        picture
+    )
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(reader: str, photo: Image.Image, method: str) -> None:
+def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(
+    reader: str, photo: Image.Image, method: str
+) -> None:
     """And painted once more, where it was enlarged to twice the size."""
     quick = FeedForward(load_painter(reader, device="cpu"))
     for scale, size in ((2.0, (20, 24)), (0.5, (80, 96))):
-        options = {"method": method, "network": reader, "settings": Settings(style_scale=scale), **QUICK}
+        options = {
+            "method": method,
+            "network": reader,
+            "settings": Settings(style_scale=scale),
+            **QUICK,
+        }
         job = plan(photo, [PLATE], **options)
         (step,) = job.steps()
         (smaller,) = quick.render(resize(job.content.image, size), style_of(job))
@@ -358,7 +430,9 @@ def test_a_learned_style_blends_with_a_painting(reader: str, photo: Image.Image)
         plan(photo, ["no-such-style"], **options)
 
 
-def test_plans_share_networks_until_their_file_changes(reader: str, tmp_path: Path, photo: Image.Image) -> None:
+def test_plans_share_networks_until_their_file_changes(
+    reader: str, tmp_path: Path, photo: Image.Image
+) -> None:
     own = tmp_path / "own.safetensors"
     own.write_bytes(Path(reader).read_bytes())
     networks = Networks()
@@ -379,18 +453,24 @@ def test_plans_share_networks_until_their_file_changes(reader: str, tmp_path: Pa
 def test_a_smaller_style_picture_is_enlarged(reader: str, photo: Image.Image) -> None:
     """Strokes are read at the size of the picture they are for."""
     style = torch.rand(1, 3, 32, 24, generator=torch.Generator().manual_seed(1))
-    vector = style_of(plan(photo, [style], method="arbitrary", network=reader, size=64, device="cpu"))
+    vector = style_of(
+        plan(photo, [style], method="arbitrary", network=reader, size=64, device="cpu")
+    )
     assert torch.equal(vector, read(reader, resize(style, (64, 48))))
     assert not torch.allclose(vector, read(reader, style), atol=1e-3)
 
 
 def test_a_long_strip_is_a_style(reader: str, photo: Image.Image) -> None:
     strip = torch.rand(1, 3, 40, 90)  # 48 x 21 px at the size of the photo
-    assert torch.isfinite(style_of(plan(photo, [strip], method="arbitrary", network=reader, **QUICK))).all()
+    assert torch.isfinite(
+        style_of(plan(photo, [strip], method="arbitrary", network=reader, **QUICK))
+    ).all()
 
 
 @pytest.mark.parametrize("method", NETWORKS)
-def test_blends_are_between_and_one_hot_blends_are_one(method: str, reader: str, photo: Image.Image) -> None:
+def test_blends_are_between_and_one_hot_blends_are_one(
+    method: str, reader: str, photo: Image.Image
+) -> None:
     styles = [PLATE, "harbour"] if method == "fast" else [PAINTING, photo]
     options = {"method": method, "network": reader, **QUICK}
     alone = [style_of(plan(photo, [style], **options)) for style in styles]
@@ -430,7 +510,9 @@ def speaks_to(reader: str) -> str:
     return load_painter(reader, device="cpu").bank.network
 
 
-def test_a_style_the_user_learned_of_a_sample_can_be_refined(reader: str, speaks_to: str, photo: Image.Image) -> None:
+def test_a_style_the_user_learned_of_a_sample_can_be_refined(
+    reader: str, speaks_to: str, photo: Image.Image
+) -> None:
     bank = learned(speaks_to, "mosaic")
     bank.save(own_bank())
     renderer = plan(photo, ["mosaic"], method="fast", refine=1, network=reader, **QUICK).renderer
@@ -438,14 +520,18 @@ def test_a_style_the_user_learned_of_a_sample_can_be_refined(reader: str, speaks
     assert torch.equal(renderer.first.style[0], bank.vector("mosaic"))  # type: ignore[attr-defined]
 
 
-def test_a_style_the_user_learned_is_found_by_name(reader: str, speaks_to: str, photo: Image.Image) -> None:
+def test_a_style_the_user_learned_is_found_by_name(
+    reader: str, speaks_to: str, photo: Image.Image
+) -> None:
     options = {"method": "fast", "network": reader, **QUICK}
     with pytest.raises(ImpastoError, match=f"'my-own'.*harbour, {PLATE}"):
         plan(photo, ["my-own"], **options)
     bank = learned(speaks_to).learned("harbour", torch.zeros_like(learned("").vector("my-own")))
     bank.save(own_bank())
     assert torch.equal(style_of(plan(photo, ["my-own"], **options))[0], bank.vector("my-own"))
-    assert not style_of(plan(photo, ["harbour"], **options)).any()  # the user's goes before the network's
+    assert not style_of(
+        plan(photo, ["harbour"], **options)
+    ).any()  # the user's goes before the network's
     assert style_of(plan(photo, [PLATE], **options)).any()
 
 
@@ -461,7 +547,9 @@ def test_a_style_learned_for_another_network_says_so(reader: str, photo: Image.I
     plan(photo, [PAINTING], method="arbitrary", **options)
 
 
-def test_a_damaged_bank_of_the_users_is_told_of_where_it_is_needed(reader: str, photo: Image.Image, home: Path) -> None:
+def test_a_damaged_bank_of_the_users_is_told_of_where_it_is_needed(
+    reader: str, photo: Image.Image, home: Path
+) -> None:
     (home / "styles.safetensors").write_bytes(b"not a bank")
     said = refusal(content=photo, method="fast", network=reader, **QUICK)
     assert str(home / "styles.safetensors") in said
@@ -481,7 +569,9 @@ def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.I
         plan(photo, ["nothing-of-the-sort"], method="fast", **QUICK)
 
 
-def test_an_array_among_names_is_a_style_like_another(reader: str, speaks_to: str, photo: Image.Image) -> None:
+def test_an_array_among_names_is_a_style_like_another(
+    reader: str, speaks_to: str, photo: Image.Image
+) -> None:
     learned(speaks_to).save(own_bank())
     noise = np.asarray(PAINTING)
     job = plan(photo, ["my-own", noise], method="arbitrary", network=reader, **QUICK)
@@ -492,16 +582,22 @@ def test_an_array_among_names_is_a_style_like_another(reader: str, speaks_to: st
         plan(photo, ["my-own", noise], method="arbitrary", network=reader, **QUICK)
 
 
-def test_a_style_learned_anew_is_not_what_a_recipe_meant(reader: str, speaks_to: str, photo: Image.Image) -> None:
+def test_a_style_learned_anew_is_not_what_a_recipe_meant(
+    reader: str, speaks_to: str, photo: Image.Image
+) -> None:
     bank = learned(speaks_to)
     bank.save(own_bank())
     options: dict[str, Any] = {"method": "fast", "network": reader, **QUICK}
     job = plan(photo, ["my-own", "harbour"], **options)
     digest = bank.digest("my-own")
-    assert job.recipe["vectors"] == {"my-own": digest}, "those of the network itself are known by its fingerprint"
+    assert job.recipe["vectors"] == {"my-own": digest}, (
+        "those of the network itself are known by its fingerprint"
+    )
     line = command(json.loads(json.dumps(job.recipe | {"content": {"name": "cat"}})), "out.png")
     assert f" my-own@{digest} harbour " in str(line)
-    assert torch.equal(style_of(plan(photo, [f"my-own@{digest}", "harbour"], **options)), style_of(job))
+    assert torch.equal(
+        style_of(plan(photo, [f"my-own@{digest}", "harbour"], **options)), style_of(job)
+    )
     bank.learned("my-own", bank.vector("my-own") + 1).save(own_bank())
     with pytest.raises(ImpastoError, match="'my-own' was learned anew"):
         plan(photo, [f"my-own@{digest}"], **options)

@@ -1,4 +1,6 @@
-"""Scores: what a picture is to itself, what noise and blur do to it, closed forms, and `impasto score`."""
+"""Scores: what a picture is to itself, what noise and blur do to it, closed forms, and `impasto
+score`.
+"""
 
 import json
 import math
@@ -38,7 +40,14 @@ from impasto.pictures.samples import sample
 BETTER = {metric.name: metric.better for metric in METRICS}
 STYLE = [name for name in BETTER if name.startswith("style/")]
 # What the best of them is, of a picture against itself.
-PERFECT = {"style": 0, **dict.fromkeys(STYLE, 0), "content": 0, "legibility": 1, "ssim": 1, "edges": 1} | {
+PERFECT = {
+    "style": 0,
+    **dict.fromkeys(STYLE, 0),
+    "content": 0,
+    "legibility": 1,
+    "ssim": 1,
+    "edges": 1,
+} | {
     "colour": 0,
     "sharpness": 1,
 }
@@ -49,7 +58,9 @@ def photo(name: str = "cat") -> Tensor:
 
 
 def noised(image: Tensor, sigma: float = 0.08) -> Tensor:
-    return (image + sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    return (
+        image + sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    ).clamp(0, 1)
 
 
 def blurred(image: Tensor) -> Tensor:
@@ -82,7 +93,9 @@ def test_a_picture_scores_perfectly_against_itself(against: Reference) -> None:
         (blurred, [name for name in PERFECT if name != "colour"]),
     ],
 )
-def test_a_spoiled_copy_is_worse_where_it_should_be(spoil, notices: list[str], against: Reference) -> None:
+def test_a_spoiled_copy_is_worse_where_it_should_be(
+    spoil, notices: list[str], against: Reference
+) -> None:
     clean, spoiled = score(photo(), against), score(spoil(photo()), against)
     notices = [name for name in notices if not (spoil is noised and name == "sharpness")]
     assert all(worse(name, spoiled[name], clean[name]) for name in notices)
@@ -182,7 +195,9 @@ def test_a_shifted_palette_measures_its_shift(shift: tuple[float, float, float])
 
 
 def test_it_never_exceeds_the_distance_pixel_by_pixel() -> None:
-    """The pairing of pixels as they lie is one transport; the best costs no more, its slices not either."""
+    """The pairing of pixels as they lie is one transport; the best costs no more, its slices not
+    either.
+    """
     cat, spoiled = photo(), noised(photo())
     pixels = [rgb2lab(image[0].permute(1, 2, 0).double().numpy()) for image in (cat, spoiled)]
     plain = math.sqrt(np.square(pixels[0] - pixels[1]).sum(axis=-1).mean())
@@ -191,7 +206,9 @@ def test_it_never_exceeds_the_distance_pixel_by_pixel() -> None:
 
 def test_places_sizes_and_seeds_have_no_say_in_colours() -> None:
     cat, coffee = photo(), photo("coffee")
-    shuffled = cat.flatten(2)[..., torch.randperm(64 * 96, generator=torch.Generator().manual_seed(0))].view_as(cat)
+    shuffled = cat.flatten(2)[
+        ..., torch.randperm(64 * 96, generator=torch.Generator().manual_seed(0))
+    ].view_as(cat)
     assert color_distance(cat, shuffled) < 1e-9
     assert color_distance(cat.repeat_interleave(2, 2).repeat_interleave(2, 3), cat) < 1e-9
     values = [color_distance(cat, coffee, seed=seed) for seed in (0, 0, 1, 2)]
@@ -230,7 +247,12 @@ def ramp(height: int = 48, width: int = 64) -> Tensor:
 
 @pytest.mark.parametrize("tile", [4, 16, 48, 50])
 def test_a_ramp_has_no_seams(tile: int) -> None:
-    for picture in (ramp(), ramp(64, 48).mT, (ramp() + ramp(64, 48).mT) / 2, torch.zeros(1, 3, 48, 64)):
+    for picture in (
+        ramp(),
+        ramp(64, 48).mT,
+        (ramp() + ramp(64, 48).mT) / 2,
+        torch.zeros(1, 3, 48, 64),
+    ):
         assert seam_energy(picture, tile) == pytest.approx(1, rel=1e-4)
 
 
@@ -242,8 +264,11 @@ def test_a_seam_is_seen_and_a_larger_one_more() -> None:
         values.append(seam_energy(picture, 16))
         assert seam_energy(picture, 24) < 1.0 + 1e-3  # no border of these tiles lies there
     step = 0.5 / 63
-    # Three borders down, one of them with the jump; those across jump by nothing, as all else does along them.
-    assert values[1:] == pytest.approx([1 + jump / (3 * step) for jump in (0.05, 0.1, 0.3)], rel=1e-3)
+    # Three borders down, one of them with the jump; those across jump by nothing, as all else does
+    # along them.
+    assert values[1:] == pytest.approx(
+        [1 + jump / (3 * step) for jump in (0.05, 0.1, 0.3)], rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("tile", [0, 1, 64, 1000])
@@ -277,7 +302,9 @@ def test_the_order_of_a_ranking() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A photo, a painting, and a folder of results: the photo itself, a copy of the painting, a spoiled photo."""
+    """A photo, a painting, and a folder of results: the photo itself, a copy of the painting, a
+    spoiled photo.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
     results = tmp_path / "results"
@@ -311,7 +338,11 @@ def test_a_folder_is_ranked_and_json_is_stable(folder: Path) -> None:
     first, second = run(*args), run(*args)
     assert first.stdout == second.stdout
     found = json.loads(first.stdout)
-    assert [found[name] for name in ("photo", "painting", "encoder")] == ["photo.png", "painting.png", "compact"]
+    assert [found[name] for name in ("photo", "painting", "encoder")] == [
+        "photo.png",
+        "painting.png",
+        "compact",
+    ]
     assert [each["rank"] for each in found["pictures"]] == [1, 2, 3, 4]
     assert all(list(each["scores"]) == list(BETTER) for each in found["pictures"])
     styles = [each["scores"]["style"] for each in found["pictures"]]
@@ -335,11 +366,15 @@ def test_who_judges_its_own_work_says_so(folder: Path) -> None:
     assert "flattering" in notes["c.png"][0]
 
 
-def test_the_judge_is_another_encoder_where_there_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judge_is_another_encoder_where_there_is_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert judge([None]) == judge(["vgg19"]) == judge(["mine.safetensors"]) == "compact"
     assert judge(["compact", None]) == "compact"  # nothing else is here
     monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
-    weights = folder / "hub" / "models--timm--vgg19.tv_in1k" / "snapshots" / "0" / "model.safetensors"
+    weights = (
+        folder / "hub" / "models--timm--vgg19.tv_in1k" / "snapshots" / "0" / "model.safetensors"
+    )
     weights.parent.mkdir(parents=True)
     weights.touch()
     assert judge(["compact", None]) == "vgg19"

@@ -1,4 +1,5 @@
-"""The notebooks run from top to bottom, offline and quietly, with pictures; and are stored as they should be.
+"""The notebooks run from top to bottom, offline and quietly, with pictures; and are stored as they
+should be.
 
 Each asserts the laws it teaches, so a run without an error is a test of them too.
 """
@@ -39,14 +40,21 @@ def read(name: str) -> NotebookNode:
 
 def parameters(notebook: NotebookNode) -> int:
     """Which cell is tagged so; there is one."""
-    (place,) = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+    (place,) = [
+        i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])
+    ]
     return place
 
 
 def overruled(notebook: NotebookNode, values: dict[str, int]) -> NotebookNode:
     """With a cell after the tagged one that sets these of its names, and no others."""
-    place, source = parameters(notebook), "\n".join(f"{name} = {value!r}" for name, value in values.items())
-    assert set(values) <= set(re.findall(r"^(\w+) = ", notebook.cells[place].source, flags=re.MULTILINE))
+    place, source = (
+        parameters(notebook),
+        "\n".join(f"{name} = {value!r}" for name, value in values.items()),
+    )
+    assert set(values) <= set(
+        re.findall(r"^(\w+) = ", notebook.cells[place].source, flags=re.MULTILINE)
+    )
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(source))
     return notebook
 
@@ -59,15 +67,22 @@ def test_every_notebook_is_run() -> None:
 def test_it_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
     values, pictures = SMALL[name]
     client = NotebookClient(overruled(read(name), values), timeout=120, kernel_name="python3")
-    # Nothing can be fetched, nothing of the user's is read or written, and two cores are not fought over.
+    # Nothing can be fetched, nothing of the user's is read or written, and two cores are not fought
+    # over.
     alone = {"HF_HUB_OFFLINE": "1", "https_proxy": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
-    homes = {"HF_HOME": str(tmp_path / "hub"), "IMPASTO_HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
+    homes = {
+        "HF_HOME": str(tmp_path / "hub"),
+        "IMPASTO_HOME": str(tmp_path),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+    }
     package = str(Path(impasto.__file__).parents[1])  # the one under test, from whatever folder
     client.execute(cwd=str(tmp_path), env={**os.environ, **alone, **homes, "PYTHONPATH": package})
 
     outputs = [output for cell in client.nb.cells for output in cell.get("outputs", [])]
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
-    shown = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    shown = [
+        output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    ]
     assert len(shown) == pictures
     for encoded in shown:
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
@@ -108,11 +123,15 @@ def test_cleaning_takes_all_that_a_run_leaves_and_nothing_else() -> None:
     assert cleaned(nbformat.writes(notebook)) == before
 
 
-@pytest.mark.parametrize("text", ["open('/home/ann/x.png')", "/Users/ann", r"C:\pictures", "file:///x"])
+@pytest.mark.parametrize(
+    "text", ["open('/home/ann/x.png')", "/Users/ann", r"C:\pictures", "file:///x"]
+)
 def test_paths_of_machines_are_known(text: str) -> None:
     assert MACHINE.search(text)
 
 
-@pytest.mark.parametrize("text", ["photos/x.png", "~/.impasto", "https://arxiv.org/abs/1", "books/home"])
+@pytest.mark.parametrize(
+    "text", ["photos/x.png", "~/.impasto", "https://arxiv.org/abs/1", "books/home"]
+)
 def test_what_is_no_path_of_a_machine(text: str) -> None:
     assert not MACHINE.search(text)

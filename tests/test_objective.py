@@ -8,7 +8,14 @@ from torch import Tensor
 
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
 from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
-from impasto.losses.objective import Losses, Objective, Term, content_term, style_term, variation_term
+from impasto.losses.objective import (
+    Losses,
+    Objective,
+    Term,
+    content_term,
+    style_term,
+    variation_term,
+)
 from impasto.losses.variation import total_variation
 
 LAYERS = {"relu1_1": (1, 3, 8, 10), "relu2_1": (1, 4, 4, 5)}
@@ -58,7 +65,9 @@ def test_total_is_the_weighted_sum() -> None:
     for name, value in raw.items():
         torch.testing.assert_close(losses.raw[name], value)
         torch.testing.assert_close(losses.weighted[name], weights[name] * value)
-    torch.testing.assert_close(losses.total, sum(weights[name] * value for name, value in raw.items()))
+    torch.testing.assert_close(
+        losses.total, sum(weights[name] * value for name, value in raw.items())
+    )
 
 
 @pytest.mark.parametrize("scale", CONTENT_SCALES)
@@ -111,7 +120,9 @@ def test_a_mask_reaches_every_layer_at_its_size() -> None:
     other = torch.cat([IMAGE[..., :5], 3 * PHOTO[..., 5:]], dim=3)
     torch.testing.assert_close(evaluate(guided).total, evaluate(guided, other).total)
     left = gram(features_of(IMAGE)["relu1_1"][..., :5])
-    torch.testing.assert_close(evaluate([guided[1]]).total, relative_style_loss(left, gram(style["relu1_1"])))
+    torch.testing.assert_close(
+        evaluate([guided[1]]).total, relative_style_loss(left, gram(style["relu1_1"]))
+    )
 
 
 def test_gradient_is_the_weighted_sum_of_gradients() -> None:
@@ -119,22 +130,30 @@ def test_gradient_is_the_weighted_sum_of_gradients() -> None:
     parts = terms()
     (whole,) = torch.autograd.grad(evaluate(parts, image).total, image)
     each = [
-        torch.autograd.grad(evaluate([Term(part.name, 1.0, part.layers, part.loss)], image).total, image)[0]
+        torch.autograd.grad(
+            evaluate([Term(part.name, 1.0, part.layers, part.loss)], image).total, image
+        )[0]
         for part in parts
     ]
-    torch.testing.assert_close(whole, sum(part.weight * g for part, g in zip(parts, each, strict=True)))
+    torch.testing.assert_close(
+        whole, sum(part.weight * g for part, g in zip(parts, each, strict=True))
+    )
     assert all(g.abs().max() > 0 for g in each)
 
 
 def test_the_log_holds_no_graph() -> None:
     losses = evaluate(terms(), IMAGE.clone().requires_grad_())
     assert losses.total.requires_grad
-    assert not any(value.requires_grad for value in (*losses.raw.values(), *losses.weighted.values()))
+    assert not any(
+        value.requires_grad for value in (*losses.raw.values(), *losses.weighted.values())
+    )
 
 
 def test_targets_are_reached_with_no_loss() -> None:
     F = features_of(IMAGE)
-    losses = evaluate([content_term("relu1_1", F["relu1_1"], 1.0), style_term("relu2_1", gram(F["relu2_1"]), 1.0)])
+    losses = evaluate(
+        [content_term("relu1_1", F["relu1_1"], 1.0), style_term("relu2_1", gram(F["relu2_1"]), 1.0)]
+    )
     assert losses.total.item() == 0
 
 
@@ -155,7 +174,11 @@ def test_weight_zero_is_logged_and_changes_nothing() -> None:
     assert beside.numbers()["variation"] == 0
     assert beside.numbers()["raw/variation"] == pytest.approx(total_variation(IMAGE).item())
     assert beside.total.item() == alone.total.item()
-    for a, b in zip(torch.autograd.grad(alone.total, image), torch.autograd.grad(beside.total, image), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(alone.total, image),
+        torch.autograd.grad(beside.total, image),
+        strict=True,
+    ):
         assert torch.equal(a, b)
 
 

@@ -43,7 +43,9 @@ def last(optimizer: PixelOptimizer, content: Tensor, style: object) -> Tensor:
     return step.image
 
 
-def test_steps_count_up_to_of_and_end_at_the_photos_size(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+def test_steps_count_up_to_of_and_end_at_the_photos_size(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
     optimizer = PixelOptimizer(compact, Settings(steps=7))
     content = resize(photo, (130, 192))
     steps = list(optimizer.render(content, optimizer.prepare(plate)))
@@ -54,7 +56,11 @@ def test_steps_count_up_to_of_and_end_at_the_photos_size(compact: Encoder, photo
     for step in steps:
         assert step.image.dtype == torch.float32
         assert 0 <= step.image.min() <= step.image.max() <= 1
-        weighted = sum(value for name, value in step.losses.items() if name != "total" and not name.startswith("raw/"))
+        weighted = sum(
+            value
+            for name, value in step.losses.items()
+            if name != "total" and not name.startswith("raw/")
+        )
         assert weighted == pytest.approx(step.losses["total"], rel=1e-5)
 
 
@@ -65,7 +71,9 @@ def test_the_loss_falls(compact: Encoder, photo: Tensor, plate: Tensor, name: st
     assert totals[-1] < 0.5 * totals[0]
 
 
-def test_same_seed_same_bytes_and_another_seed_another_picture(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+def test_same_seed_same_bytes_and_another_seed_another_picture(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
     def run(seed: int) -> Tensor:
         optimizer = PixelOptimizer(compact, Settings(steps=3, init="noise", seed=seed))
         return last(optimizer, photo, optimizer.prepare(plate))
@@ -74,12 +82,18 @@ def test_same_seed_same_bytes_and_another_seed_another_picture(compact: Encoder,
     assert not torch.equal(run(1), run(2))
 
 
-def test_without_style_the_photo_stays_the_photo(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+def test_without_style_the_photo_stays_the_photo(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
     optimizer = PixelOptimizer(compact, Settings(steps=5, style_weight=0))
-    torch.testing.assert_close(last(optimizer, photo, optimizer.prepare(plate)), photo, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        last(optimizer, photo, optimizer.prepare(plate)), photo, atol=1e-6, rtol=0
+    )
 
 
-def test_the_more_content_weighs_the_farther_the_style(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+def test_the_more_content_weighs_the_farther_the_style(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
     def style_distance(content_weight: float) -> float:
         optimizer = PixelOptimizer(compact, Settings(steps=40, content_weight=content_weight))
         *_, step = optimizer.render(photo, optimizer.prepare(plate))
@@ -97,7 +111,9 @@ def test_a_one_hot_blend_is_that_style_to_the_byte(
     alone = last(optimizer, photo, first)
     assert torch.equal(last(optimizer, photo, optimizer.blend([first, second], [2.0, 0.0])), alone)
     assert torch.equal(last(optimizer, photo, optimizer.blend([second, first], [0.0, 0.5])), alone)
-    assert not torch.equal(last(optimizer, photo, optimizer.blend([first, second], [1.0, 1.0])), alone)
+    assert not torch.equal(
+        last(optimizer, photo, optimizer.blend([first, second], [1.0, 1.0])), alone
+    )
 
 
 def test_blends_nest(compact: Encoder, plate: Tensor, other: Tensor) -> None:
@@ -107,26 +123,40 @@ def test_blends_nest(compact: Encoder, plate: Tensor, other: Tensor) -> None:
     assert nested.weights == pytest.approx([0.25, 0.25, 0.5])
 
 
-@pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]])
-def test_impossible_blends_are_refused(compact: Encoder, plate: Tensor, weights: list[float]) -> None:
+@pytest.mark.parametrize(
+    "weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]]
+)
+def test_impossible_blends_are_refused(
+    compact: Encoder, plate: Tensor, weights: list[float]
+) -> None:
     optimizer = PixelOptimizer(compact)
     style = optimizer.prepare(plate)
     with pytest.raises(ImpastoError, match="weights"):
         optimizer.blend([style, style], weights)
 
 
-@pytest.mark.parametrize(("name", "rate", "grids"), [("adam", 0.05, 0), ("adam", 0.05, 3), ("lbfgs", 1.0, 0)])
-def test_descent_finds_the_minimum_of_a_quadratic(compact: Encoder, name: str, rate: float, grids: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "rate", "grids"), [("adam", 0.05, 0), ("adam", 0.05, 3), ("lbfgs", 1.0, 0)]
+)
+def test_descent_finds_the_minimum_of_a_quadratic(
+    compact: Encoder, name: str, rate: float, grids: int
+) -> None:
     goal = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.1
-    distance = Objective([Term("distance", 1.0, (), lambda _, image: (image - goal).square().sum())])
-    *_, (image, _, note) = descend(compact, distance, torch.full_like(goal, 0.5), 200, name, rate, grids=grids)  # type: ignore[arg-type]
+    distance = Objective(
+        [Term("distance", 1.0, (), lambda _, image: (image - goal).square().sum())]
+    )
+    *_, (image, _, note) = descend(
+        compact, distance, torch.full_like(goal, 0.5), 200, name, rate, grids=grids
+    )  # type: ignore[arg-type]
     assert note == ""
     torch.testing.assert_close(image, goal, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (37, 50)])
 def test_on_grids_a_form_moves_before_noise_does(compact: Encoder, height: int, width: int) -> None:
-    """A gradient that is one form with noise ten times as strong: on pixels Adam takes the noise for the form."""
+    """A gradient that is one form with noise ten times as strong: on pixels Adam takes the noise
+    for the form.
+    """
     generator = torch.Generator().manual_seed(8)
     form = torch.zeros(1, 3, height, width)
     form[..., : width // 2] = 1
@@ -145,7 +175,12 @@ def test_on_grids_a_form_moves_before_noise_does(compact: Encoder, height: int, 
 @pytest.mark.parametrize("grids", [0, 1, 4])
 def test_on_grids_the_picture_stays_a_picture(compact: Encoder, grids: int) -> None:
     up = Objective([Term("up", 1.0, (), lambda _, image: -image.sum())])
-    pictures = [image for image, _, _ in descend(compact, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids)]
+    pictures = [
+        image
+        for image, _, _ in descend(
+            compact, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids
+        )
+    ]
     assert all(bool(((image >= 0) & (image <= 1)).all()) for image in pictures)
     assert pictures[-1].min() > 0.8
 
@@ -173,14 +208,19 @@ def test_losses_that_stay_broken_end_with_advice(compact: Encoder) -> None:
         list(descend(compact, failing(1000), torch.full((1, 3, 32, 32), 0.2), 60))
 
 
-def test_early_stop_ends_a_size_that_no_longer_improves(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
-    optimizer = PixelOptimizer(compact, Settings(steps=400, style_weight=0, init="noise", early_stop=0.5))
+def test_early_stop_ends_a_size_that_no_longer_improves(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
+    optimizer = PixelOptimizer(
+        compact, Settings(steps=400, style_weight=0, init="noise", early_stop=0.5)
+    )
     steps = list(optimizer.render(photo, optimizer.prepare(plate)))
     assert 20 < len(steps) < 400
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "steps"), [(384, 512, 200), (512, 512, 7), (1024, 33, 5), (100, 100, 1), (2048, 1500, 3)]
+    ("height", "width", "steps"),
+    [(384, 512, 200), (512, 512, 7), (1024, 33, 5), (100, 100, 1), (2048, 1500, 3)],
 )
 def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps: int) -> None:
     levels = pyramid(height, width, steps, 16)
@@ -192,25 +232,36 @@ def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps
         assert abs(2 * w - w2) <= 1
     assert min(min(h, w) for h, w, _ in levels) >= min(32, height, width)
     assert pyramid(height, width, steps, 1) == [(height, width, steps)]
-    assert [level[:2] for level in pyramid(height, width, steps, 2)] == [level[:2] for level in levels[-2:]]
+    assert [level[:2] for level in pyramid(height, width, steps, 2)] == [
+        level[:2] for level in levels[-2:]
+    ]
 
 
 def test_a_start_picture_is_where_it_starts(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
     optimizer = PixelOptimizer(compact, Settings(steps=1, learning_rate=0.0))
     *_, step = optimizer.render(photo, optimizer.prepare(plate), start=resize(plate, (50, 70)))
     image = step.image
-    torch.testing.assert_close(image, resize(resize(plate, (50, 70)), tuple(photo.shape[-2:])), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        image, resize(resize(plate, (50, 70)), tuple(photo.shape[-2:])), atol=1e-6, rtol=0
+    )
 
 
 def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate: Tensor) -> None:
-    checks = (torch.arange(200)[:, None] + torch.arange(224)[None]).remainder(2).float().expand(1, 3, -1, -1)
+    checks = (
+        (torch.arange(200)[:, None] + torch.arange(224)[None])
+        .remainder(2)
+        .float()
+        .expand(1, 3, -1, -1)
+    )
     for start in (None, checks):
         optimizer = PixelOptimizer(compact, Settings(steps=6, learning_rate=0.0))
         steps = list(optimizer.render(1 - checks, optimizer.prepare(plate), start=start))
         assert len({step.image.shape for step in steps}) == 2
         for step in steps:  # whoever stops early has it too
             torch.testing.assert_close(step.whole(200, 224), steps[-1].image, atol=1e-6, rtol=0)
-        torch.testing.assert_close(steps[-1].image, 1 - checks if start is None else checks, atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            steps[-1].image, 1 - checks if start is None else checks, atol=1e-6, rtol=0
+        )
 
 
 @pytest.mark.parametrize("by", [-0.2, 0.2])
@@ -225,12 +276,16 @@ def test_a_size_goes_on_where_the_coarser_one_ended(
 
     monkeypatch.setattr(optimize, "descend", shift)
     content = torch.full((1, 3, 200, 200), 0.5)
-    steps = list(PixelOptimizer(compact, Settings(steps=2)).render(content, Style((plate,), (1.0,))))
+    steps = list(
+        PixelOptimizer(compact, Settings(steps=2)).render(content, Style((plate,), (1.0,)))
+    )
     assert starts == pytest.approx([0.5, 0.5 + by], abs=1e-3)
     assert float(steps[0].whole(200, 200).mean()) == pytest.approx(0.5 + by, abs=1e-3)
 
 
-def test_a_start_picture_is_not_looked_at_coarser_than_half(compact: Encoder, plate: Tensor) -> None:
+def test_a_start_picture_is_not_looked_at_coarser_than_half(
+    compact: Encoder, plate: Tensor
+) -> None:
     content = torch.rand(1, 3, 400, 400)
     heights = {}
     for start in (None, content):
@@ -241,7 +296,9 @@ def test_a_start_picture_is_not_looked_at_coarser_than_half(compact: Encoder, pl
     assert sorted(set(heights[False])) == [200, 400]
 
 
-def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(compact: Encoder, plate: Tensor) -> None:
+def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(
+    compact: Encoder, plate: Tensor
+) -> None:
     content = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(4))
 
     def weights(**options: Any) -> list[float]:
@@ -285,17 +342,29 @@ def test_impossible_settings_are_refused(bad: dict[str, object]) -> None:
 
 
 def test_what_is_given_wins_over_the_preset() -> None:
-    config = Settings(preset="gatys2015", steps=9, tv_weight=0.5, optimizer="adam", style_weight=2.0)
+    config = Settings(
+        preset="gatys2015", steps=9, tv_weight=0.5, optimizer="adam", style_weight=2.0
+    )
     recipe, base = config.resolved(), Settings(preset="gatys2015").resolved()
     assert (recipe.steps, recipe.tv_weight, recipe.optimizer) == (9, 0.5, "adam")
     assert recipe.style_weight == 2 * base.style_weight
     assert recipe.learning_rate < base.learning_rate  # Adam's, not that of L-BFGS
-    untouched = {"source", "content_layers", "style_layers", "content_scale", "style_scale", "init", "feature_scale"}
+    untouched = {
+        "source",
+        "content_layers",
+        "style_layers",
+        "content_scale",
+        "style_scale",
+        "init",
+        "feature_scale",
+    }
     assert all(getattr(recipe, name) == getattr(base, name) for name in untouched)
     assert dataclasses.is_dataclass(recipe)
 
 
-def test_terms_of_ones_own_are_minimised_too(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+def test_terms_of_ones_own_are_minimised_too(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
     asked: list[tuple[int, ...]] = []
 
     def dark(content: Tensor, encoder: Encoder) -> list[Term]:
@@ -303,7 +372,9 @@ def test_terms_of_ones_own_are_minimised_too(compact: Encoder, photo: Tensor, pl
         asked.append(tuple(content.shape))
         return [Term("dark", 100.0, (), lambda _, image: image.mean())]
 
-    plain, darker = (PixelOptimizer(compact, Settings(steps=8), terms=terms) for terms in ((), (dark,)))
+    plain, darker = (
+        PixelOptimizer(compact, Settings(steps=8), terms=terms) for terms in ((), (dark,))
+    )
     *_, step = darker.render(photo, darker.prepare(plate))
     frame = 2 * plain.recipe.frame
     assert asked == [(1, 3, photo.shape[2] + frame, photo.shape[3] + frame)]
@@ -322,13 +393,17 @@ class _MeanColor(StyleLoss):
 
     def mix(self, targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         total = sum(weights)
-        return torch.stack([each * (weight / total) for each, weight in zip(targets, weights, strict=True)]).sum(0)
+        return torch.stack(
+            [each * (weight / total) for each, weight in zip(targets, weights, strict=True)]
+        ).sum(0)
 
     def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return (self.target(features, mask) - target).square().sum() / target.square().sum()
 
 
-def test_another_style_loss_is_what_is_minimised(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
+def test_another_style_loss_is_what_is_minimised(
+    compact: Encoder, photo: Tensor, plate: Tensor
+) -> None:
     STYLE_LOSSES.add("mean-color", _MeanColor())
     settings = Settings(steps=12, style_loss="mean-color", content_weight=0, style_layers="relu1_1")
     optimizer = PixelOptimizer(compact, settings)

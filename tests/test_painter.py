@@ -1,4 +1,6 @@
-"""Banks of styles and painters on disk: exact round trips, fingerprints, and files that are none of ours."""
+"""Banks of styles and painters on disk: exact round trips, fingerprints, and files that are none of
+ours.
+"""
 
 import json
 import os
@@ -37,12 +39,18 @@ def transformer(seed: int = 0) -> TransformNet:
 def painter(*, predictor: bool = True, identity: bool = True, bank: bool = True) -> Painter:
     net = transformer()
     size = net.vector_size
-    reader = StylePredictor(StylePredictorConfig(20, size, components=8, hidden=6, embedding=4)) if predictor else None
+    reader = (
+        StylePredictor(StylePredictorConfig(20, size, components=8, hidden=6, embedding=4))
+        if predictor
+        else None
+    )
     if reader is not None:
         reader.fit_pca(normal(30, 20))
     styles = StyleBank(fingerprint(net))
     if bank:
-        styles = styles.learned("harbour", normal(size, seed=2), "at night").learned("sea", normal(size, seed=3))
+        styles = styles.learned("harbour", normal(size, seed=2), "at night").learned(
+            "sea", normal(size, seed=3)
+        )
     return Painter(
         net,
         styles,
@@ -56,7 +64,9 @@ def painter(*, predictor: bool = True, identity: bool = True, bank: bool = True)
 
 def bank() -> StyleBank:
     extreme = torch.tensor([1e-42, -0.0, 3e38, 1 / 3])
-    return StyleBank("0123456789abcdef", {"sea": extreme}, {"sea": "an étude"}).learned("harbour", normal(4), "oil")
+    return StyleBank("0123456789abcdef", {"sea": extreme}, {"sea": "an étude"}).learned(
+        "harbour", normal(4), "oil"
+    )
 
 
 def loaded(path: Path) -> Painter:
@@ -70,7 +80,10 @@ def stored(path: Path) -> dict[str, bytes]:
     entries = json.loads(content[8 : 8 + length])
     entries.pop("__metadata__", None)
     begin = 8 + length
-    return {key: content[begin + at["data_offsets"][0] : begin + at["data_offsets"][1]] for key, at in entries.items()}
+    return {
+        key: content[begin + at["data_offsets"][0] : begin + at["data_offsets"][1]]
+        for key, at in entries.items()
+    }
 
 
 def same(a: dict[str, Tensor] | Any, b: dict[str, Tensor] | Any) -> bool:
@@ -94,7 +107,11 @@ def test_a_bank_comes_back_from_disk_exactly(tmp_path: Path) -> None:
     kept = bank()
     kept.save(tmp_path / "styles.safetensors")
     found = StyleBank.load(tmp_path / "styles.safetensors")
-    assert (found.network, found.notes, found.names) == (kept.network, kept.notes, ("harbour", "sea"))
+    assert (found.network, found.notes, found.names) == (
+        kept.network,
+        kept.notes,
+        ("harbour", "sea"),
+    )
     assert same(found.vectors, kept.vectors)
     assert found.vector("sea").signbit().tolist() == [False, True, False, False]
     assert all(vector.dtype == torch.float32 for vector in found.vectors.values())
@@ -124,7 +141,11 @@ def test_learning_makes_a_new_bank(tmp_path: Path) -> None:
     vector.zero_()  # the bank has a copy
     assert torch.equal(more.vector("alley"), expected)
     assert torch.equal(more.vector("sea"), expected.half().float())
-    assert (more.names, more.notes["alley"], more.notes["sea"]) == (("alley", "harbour", "sea"), "new", "")
+    assert (more.names, more.notes["alley"], more.notes["sea"]) == (
+        ("alley", "harbour", "sea"),
+        "new",
+        "",
+    )
     assert kept.names == ("harbour", "sea")
     assert same(kept.vectors, bank().vectors)
     assert kept.notes == bank().notes
@@ -147,8 +168,32 @@ def test_an_unknown_style_is_answered_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("", ".", "..", "a/b", "a\\b", "../a", "/a", "a:b", ".hidden", "-o", "_", "a b", "a\n", "x" * 65),
-        *("night.png", "NIGHT.JPG", "night.jpeg", "night.webp", "night.tif", "night.tiff", "night.avif", "night.gif"),
+        *(
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\\b",
+            "../a",
+            "/a",
+            "a:b",
+            ".hidden",
+            "-o",
+            "_",
+            "a b",
+            "a\n",
+            "x" * 65,
+        ),
+        *(
+            "night.png",
+            "NIGHT.JPG",
+            "night.jpeg",
+            "night.webp",
+            "night.tif",
+            "night.tiff",
+            "night.avif",
+            "night.gif",
+        ),
     ],
 )
 def test_names_that_could_be_paths_options_or_pictures_are_refused(name: str) -> None:
@@ -168,13 +213,19 @@ def test_other_names_are_taken(name: str, tmp_path: Path) -> None:
 
 def test_banks_join_where_they_speak_to_one_network() -> None:
     kept = bank()
-    other = StyleBank(kept.network).learned("sea", normal(4, seed=6), "another sea").learned("alley", normal(4, seed=7))
+    other = (
+        StyleBank(kept.network)
+        .learned("sea", normal(4, seed=6), "another sea")
+        .learned("alley", normal(4, seed=7))
+    )
     both = kept.joined(other)
     assert both.names == ("alley", "harbour", "sea")
     assert torch.equal(both.vector("sea"), other.vector("sea"))
     assert torch.equal(both.vector("harbour"), kept.vector("harbour"))
     assert both.notes == {"alley": "", "harbour": "oil", "sea": "another sea"}
-    assert same(kept.joined(StyleBank("another")).vectors, kept.vectors)  # nothing in it that could mean anything else
+    assert same(
+        kept.joined(StyleBank("another")).vectors, kept.vectors
+    )  # nothing in it that could mean anything else
     with pytest.raises(ImpastoError, match="another network"):
         kept.joined(replace(other, network="another"))
 
@@ -218,10 +269,15 @@ def test_folders_missing_files_and_pickles_are_no_banks(tmp_path: Path) -> None:
     assert not (tmp_path / "trap").exists()
 
 
-def test_the_users_bank_lives_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_bank_lives_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "mine"))
     assert own_bank() == tmp_path / "mine" / "styles.safetensors"
-    for unset in (lambda: monkeypatch.setenv("IMPASTO_HOME", ""), lambda: monkeypatch.delenv("IMPASTO_HOME")):
+    for unset in (
+        lambda: monkeypatch.setenv("IMPASTO_HOME", ""),
+        lambda: monkeypatch.delenv("IMPASTO_HOME"),
+    ):
         unset()
         assert own_bank() == Path.home() / ".impasto" / "styles.safetensors"
 
@@ -232,7 +288,9 @@ def test_the_users_bank_lives_where_the_environment_says(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("bank", [False, True])
 @pytest.mark.parametrize("identity", [False, True])
 @pytest.mark.parametrize("predictor", [False, True])
-def test_a_painter_comes_back_rounded_once(predictor: bool, identity: bool, bank: bool, tmp_path: Path) -> None:
+def test_a_painter_comes_back_rounded_once(
+    predictor: bool, identity: bool, bank: bool, tmp_path: Path
+) -> None:
     kept = painter(predictor=predictor, identity=identity, bank=bank)
     save_painter(tmp_path / "first", kept)
     first = loaded(tmp_path / "first")
@@ -241,12 +299,22 @@ def test_a_painter_comes_back_rounded_once(predictor: bool, identity: bool, bank
 
     def parts(of: Painter) -> dict[str, Tensor]:
         found = {"t." + key: value for key, value in of.transformer.state_dict().items()}
-        found |= {"p." + key: value for key, value in of.predictor.state_dict().items()} if of.predictor else {}
-        return found | {"b." + key: value for key, value in of.bank.vectors.items()} | _named("identity", of.identity)
+        found |= (
+            {"p." + key: value for key, value in of.predictor.state_dict().items()}
+            if of.predictor
+            else {}
+        )
+        return (
+            found
+            | {"b." + key: value for key, value in of.bank.vectors.items()}
+            | _named("identity", of.identity)
+        )
 
     assert same(parts(first), {key: value.half().float() for key, value in parts(kept).items()})
     assert first.transformer.config == kept.transformer.config
-    assert (first.predictor and first.predictor.config) == (kept.predictor and kept.predictor.config)
+    assert (first.predictor and first.predictor.config) == (
+        kept.predictor and kept.predictor.config
+    )
     for field in ("encoder", "recipe", "licence"):
         assert getattr(first, field) == getattr(kept, field)
     assert first.bank.notes == kept.bank.notes
@@ -263,7 +331,9 @@ def test_what_is_loaded_is_frozen_and_in_the_type_asked_for(tmp_path: Path) -> N
     assert found.device == torch.device("cpu")
     assert found.predictor is not None
     assert {p.dtype for p in found.transformer.parameters()} == {torch.bfloat16}
-    assert {p.dtype for p in (*found.predictor.parameters(), *found.predictor.buffers())} == {torch.float32}
+    assert {p.dtype for p in (*found.predictor.parameters(), *found.predictor.buffers())} == {
+        torch.float32
+    }
     for net in (found.transformer, found.predictor):
         assert not net.training
         assert not any(p.requires_grad for p in net.parameters())
@@ -273,10 +343,14 @@ def test_a_loaded_painter_paints_as_the_one_that_was_saved(tmp_path: Path) -> No
     kept = painter()
     save_painter(tmp_path / "x", kept)
     rounded = TransformNet(TINY)
-    rounded.load_state_dict({key: value.half().float() for key, value in kept.transformer.state_dict().items()})
+    rounded.load_state_dict(
+        {key: value.half().float() for key, value in kept.transformer.state_dict().items()}
+    )
     photo, vector = torch.rand(1, 3, 24, 32), normal(1, rounded.vector_size)
     with torch.no_grad():
-        assert torch.equal(loaded(tmp_path / "x").transformer(photo, vector), rounded(photo, vector))
+        assert torch.equal(
+            loaded(tmp_path / "x").transformer(photo, vector), rounded(photo, vector)
+        )
 
 
 def test_a_fingerprint_is_of_every_weight() -> None:
@@ -308,11 +382,21 @@ def test_the_header_says_what_the_file_is(tmp_path: Path) -> None:
         header = file.metadata()
         assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
     config = json.loads(header["config"])
-    assert config["transformer"] == {"channels": [8, 8, 8], "blocks": [1, 1, 1], "entry": 5, "leave": 9, "noise": 4}
+    assert config["transformer"] == {
+        "channels": [8, 8, 8],
+        "blocks": [1, 1, 1],
+        "entry": 5,
+        "leave": 9,
+        "noise": 4,
+    }
     assert config["predictor"]["description"] == 20
     assert json.loads(header["recipe"]) == kept.recipe
     assert json.loads(header["notes"]) == {"harbour": "at night", "sea": ""}
-    assert (header["kind"], header["encoder"], header["licence"]) == ("impasto painter", "vgg19", "CC0")
+    assert (header["kind"], header["encoder"], header["licence"]) == (
+        "impasto painter",
+        "vgg19",
+        "CC0",
+    )
     save_painter(tmp_path / "bare", Painter(kept.transformer, StyleBank(kept.bank.network)))
     assert loaded(tmp_path / "bare").licence == "not stated"
 
@@ -323,7 +407,9 @@ def test_half_a_painter_is_none(kept: float, tmp_path: Path) -> None:
     save_painter(path, painter())
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
-    with pytest.raises(ImpastoError, match=r"x\.safetensors is not a painter that can be read") as error:
+    with pytest.raises(
+        ImpastoError, match=r"x\.safetensors is not a painter that can be read"
+    ) as error:
         load_painter(path)
     assert "\n" not in str(error.value)
 
@@ -336,7 +422,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a number for a config": {"config": '{"transformer": 3}'},
     "a shape with an unknown part": {"config": '{"transformer": {"wings": 2}}'},
     "a shape of too few parts": {"config": '{"transformer": {"channels": [8, 8]}}'},
-    "a shape of another network": {"config": '{"transformer": {"channels": [8, 8, 16], "blocks": [1, 1, 1]}}'},
+    "a shape of another network": {
+        "config": '{"transformer": {"channels": [8, 8, 16], "blocks": [1, 1, 1]}}'
+    },
     "no JSON": {"recipe": "{"},
     "weights missing": {"transformer.leave.weight": None},
     "a part of the predictor missing": {"predictor.center": None},
@@ -360,7 +448,9 @@ def test_what_does_not_fit_together_is_no_painter(change: dict[str, Any], tmp_pa
         if value is not None:
             part[name] = value
     save_file(tensors, path, header)
-    with pytest.raises(ImpastoError, match=r"x\.safetensors is not a painter that can be read") as error:
+    with pytest.raises(
+        ImpastoError, match=r"x\.safetensors is not a painter that can be read"
+    ) as error:
         load_painter(path)
     assert "\n" not in str(error.value)
 
@@ -369,7 +459,9 @@ def test_other_files_are_no_painters(tmp_path: Path) -> None:
     bank().save(tmp_path / "bank.safetensors")
     save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
     for name in ("bank", "foreign"):
-        with pytest.raises(ImpastoError, match=rf"^{name}\.safetensors holds no painter; give a file"):
+        with pytest.raises(
+            ImpastoError, match=rf"^{name}\.safetensors holds no painter; give a file"
+        ):
             load_painter(tmp_path / f"{name}.safetensors")
     for name in ("nothing.safetensors", "no-such-network", str(tmp_path)):
         with pytest.raises(ImpastoError, match="`network`"):
@@ -388,8 +480,12 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     assert (tmp_path / "trap").exists(), "the trap works"
 
 
-@pytest.mark.parametrize("save", [lambda path: bank().save(path), lambda path: save_painter(path, painter())])
-def test_a_failing_save_leaves_what_was_there(save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "save", [lambda path: bank().save(path), lambda path: save_painter(path, painter())]
+)
+def test_a_failing_save_leaves_what_was_there(
+    save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = tmp_path / "old.safetensors"
     old.write_bytes(b"what was there")
     monkeypatch.setattr(secrets, "token_hex", lambda _: "x")
@@ -400,7 +496,11 @@ def test_a_failing_save_leaves_what_was_there(save: Any, tmp_path: Path, monkeyp
             save(path)
         assert "\n" not in str(error.value)
     assert old.read_bytes() == b"what was there"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".impasto-x.partial", "folder", "old.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".impasto-x.partial",
+        "folder",
+        "old.safetensors",
+    ]
     (tmp_path / ".impasto-x.partial").rmdir()
     new = tmp_path / "new.safetensors"
     save(new)
@@ -426,5 +526,9 @@ def test_the_embedded_painter_is_whole() -> None:
     assert found.licence != "not stated"
     assert found.bank.network == fingerprint(found.transformer)
     assert found.bank.notes.keys() <= set(found.bank.names)
-    tensors = [*found.transformer.parameters(), *found.predictor.state_dict().values(), *found.bank.vectors.values()]
+    tensors = [
+        *found.transformer.parameters(),
+        *found.predictor.state_dict().values(),
+        *found.bank.vectors.values(),
+    ]
     assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors)

@@ -1,4 +1,6 @@
-"""Training one-pass networks: the criterion by a float64 oracle, the tasks by exact resumption and by their laws."""
+"""Training one-pass networks: the criterion by a float64 oracle, the tasks by exact resumption and
+by their laws.
+"""
 
 import json
 from collections.abc import Callable
@@ -66,7 +68,11 @@ def start(compact: Encoder) -> Painter:
         )
         predictor.axes.normal_(std=0.1)
         known = 0.1 * torch.randn(transformer.vector_size)
-    return Painter(transformer, StyleBank(fingerprint(transformer)).learned("known", known, "a note"), predictor)
+    return Painter(
+        transformer,
+        StyleBank(fingerprint(transformer)).learned("known", known, "a note"),
+        predictor,
+    )
 
 
 Make = Callable[..., NetworkTask]
@@ -79,7 +85,9 @@ def make(compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor], star
     def task(kind: str, data: tuple[str, ...] = (), **other: Any) -> NetworkTask:
         options = COMMON | other
         if kind == "arbitrary":
-            return ArbitraryTask(compact, photos, list(styles.values()), ArbitraryConfig(**options), data=data)
+            return ArbitraryTask(
+                compact, photos, list(styles.values()), ArbitraryConfig(**options), data=data
+            )
         if kind == "pairs":
             pairs = [(photo, 255 - photo.flip(0)) for photo in photos]
             return PairsTask(compact, pairs, "negative", PairsConfig(**options), data=data)
@@ -97,7 +105,9 @@ def total(task: NetworkTask) -> float:
     """The loss of a few batches that are not trained on."""
     with torch.no_grad():
         found = [task(task.batch(step), step) for step in range(1000, 1006)]
-    return sum(task.balance[name] * float(loss) for losses in found for name, loss in losses.items()) / len(found)
+    return sum(
+        task.balance[name] * float(loss) for losses in found for name, loss in losses.items()
+    ) / len(found)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -124,17 +134,22 @@ def mean_of(x: Tensor) -> Tensor:
     return x.double().mean((1, 2))
 
 
-def test_the_criterion_is_its_definition(compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor]) -> None:
+def test_the_criterion_is_its_definition(
+    compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor]
+) -> None:
     criterion = Criterion(compact)
     contents, pictures = (middles(photos[i : i + 3], 64) for i in (0, 2))
     paintings = middles(list(styles.values()), 64)
     paintings[0] = 0.5 + 0.02 * (paintings[0] - 0.5)  # pale: the photo cannot keep its contrast
-    ours, photo, style = (compact.features(x, criterion.layers) for x in (pictures, contents, paintings))
+    ours, photo, style = (
+        compact.features(x, criterion.layers) for x in (pictures, contents, paintings)
+    )
     found = criterion(pictures, criterion.content(contents), criterion.style(paintings))
     contrasts = []
     for i in range(3):
         distances = [
-            (second(ours[layer][i]) - second(style[layer][i])).norm() / second(style[layer][i]).norm()
+            (second(ours[layer][i]) - second(style[layer][i])).norm()
+            / second(style[layer][i]).norm()
             for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
         ]
         mean = (sum(distances[:4]) + 0.2 * distances[4]) / 4.2
@@ -148,40 +163,64 @@ def test_the_criterion_is_its_definition(compact: Encoder, photos: list[Tensor],
     assert min(contrasts) < 1 < max(contrasts)
 
 
-def test_the_criterion_is_nothing_for_the_photo_in_its_own_style(compact: Encoder, photos: list[Tensor]) -> None:
+def test_the_criterion_is_nothing_for_the_photo_in_its_own_style(
+    compact: Encoder, photos: list[Tensor]
+) -> None:
     criterion, pictures = Criterion(compact), middles(photos[:2], 64).requires_grad_()
-    of_style, of_content = criterion(pictures, criterion.content(pictures), criterion.style(pictures))
+    of_style, of_content = criterion(
+        pictures, criterion.content(pictures), criterion.style(pictures)
+    )
     assert max(of_style.max(), of_content.max()) < 1e-4
     (slope,) = torch.autograd.grad((of_style + of_content).sum(), pictures)
     assert slope.isfinite().all()
 
 
 @torch.no_grad()
-def test_smaller_copies_and_shifted_products_count_by_their_weights(compact: Encoder, photos: list[Tensor]) -> None:
+def test_smaller_copies_and_shifted_products_count_by_their_weights(
+    compact: Encoder, photos: list[Tensor]
+) -> None:
     """Against features of the copies, and products written out position by position, in float64."""
     criterion = Criterion(compact, deep=0.0, coarse=0.5, shifted=0.25)
     pictures, paintings = (middles(photos[i : i + 1], 128) for i in (0, 1))
     found, _ = criterion(pictures, criterion.content(pictures), criterion.style(paintings))
     total, weights = 0.0, 0.0
     for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1"):
-        ours, theirs = (second(compact.features(x, [layer])[layer][0]) for x in (pictures, paintings))
+        ours, theirs = (
+            second(compact.features(x, [layer])[layer][0]) for x in (pictures, paintings)
+        )
         total, weights = total + float((ours - theirs).norm() / theirs.norm()), weights + 1
     for by, layers in ((2, ("relu1_1", "relu2_1", "relu3_1")), (4, ("relu1_1", "relu2_1"))):
         for layer in layers:
-            small = [x.unflatten(3, (-1, by)).unflatten(2, (-1, by)).mean((3, 5)) for x in (pictures, paintings)]
+            small = [
+                x.unflatten(3, (-1, by)).unflatten(2, (-1, by)).mean((3, 5))
+                for x in (pictures, paintings)
+            ]
             ours, theirs = (second(compact.features(x, [layer])[layer][0]) for x in small)
-            total, weights = total + 0.5 * float((ours - theirs).norm() / theirs.norm()), weights + 0.5
+            total, weights = (
+                total + 0.5 * float((ours - theirs).norm() / theirs.norm()),
+                weights + 0.5,
+            )
     for layer, by in (("relu1_1", 3), ("relu2_1", 2)):
         width = 128 if layer == "relu1_1" else 64
         for shift in (by * width, by):
-            lines = [compact.features(x, [layer])[layer][0].double().flatten(1) for x in (pictures, paintings)]
+            lines = [
+                compact.features(x, [layer])[layer][0].double().flatten(1)
+                for x in (pictures, paintings)
+            ]
             ours, theirs = (x[:, :-shift] @ x[:, shift:].T / (x.shape[1] - shift) for x in lines)
-            total, weights = total + 0.25 * float((ours - theirs).norm() / theirs.norm()), weights + 0.25
+            total, weights = (
+                total + 0.25 * float((ours - theirs).norm() / theirs.norm()),
+                weights + 0.25,
+            )
     assert float(found) == pytest.approx(total / weights, rel=1e-4)
 
 
-def test_layers_are_read_by_the_first_critic_that_has_them(compact: Encoder, photos: list[Tensor]) -> None:
-    low = Encoder(Architecture.vgg(((64, 8), (128,)), mean=(0.5,) * 3, std=(0.25,) * 3), name="low").freeze()
+def test_layers_are_read_by_the_first_critic_that_has_them(
+    compact: Encoder, photos: list[Tensor]
+) -> None:
+    low = Encoder(
+        Architecture.vgg(((64, 8), (128,)), mean=(0.5,) * 3, std=(0.25,) * 3), name="low"
+    ).freeze()
     pictures = middles(photos[:1], 64)
     found = Criterion(low, compact).features(pictures, ("relu1_1", "relu4_1"))
     torch.testing.assert_close(found["relu1_1"], low.features(pictures, ["relu1_1"])["relu1_1"])
@@ -190,14 +229,18 @@ def test_layers_are_read_by_the_first_critic_that_has_them(compact: Encoder, pho
         Criterion(low)
 
 
-def test_a_flat_picture_is_plain_or_a_ramp_but_for_a_piece_of_the_photo(photos: list[Tensor]) -> None:
+def test_a_flat_picture_is_plain_or_a_ramp_but_for_a_piece_of_the_photo(
+    photos: list[Tensor],
+) -> None:
     random, photo = randomness(3), middles(photos[:1], 64)[0]
     kinds = set()
     for _ in range(40):
         image = flat(photo, random)
         assert image.shape == photo.shape
         assert 0 <= image.min() <= image.max() <= 1
-        bent = torch.diff(image, n=2, dim=2).abs().amax(0) > 0.08  # neither plain nor a ramp, but for the fine noise
+        bent = (
+            torch.diff(image, n=2, dim=2).abs().amax(0) > 0.08
+        )  # neither plain nor a ramp, but for the fine noise
         kinds.add(bool(bent.any()))
         assert bent.float().mean() < 0.5
     assert kinds == {False, True}
@@ -214,7 +257,9 @@ def test_a_leg_goes_on_from_the_weights_of_another(make: Make, tmp_path: Path) -
         start=first.painter(),
     )
     second_leg.start()
-    for (name, mine), theirs in zip(first.state_dict().items(), second_leg.state_dict().values(), strict=True):
+    for (name, mine), theirs in zip(
+        first.state_dict().items(), second_leg.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(mine, theirs, msg=name)
     assert second_leg.recipe["start"] == first.painter().bank.network
 
@@ -224,8 +269,12 @@ def test_the_criterion_judges_each_picture_alone(compact: Encoder, photos: list[
     pictures, contents, paintings = (middles(photos[i : i + 2], 64) for i in (0, 1, 2))
     both = criterion(pictures, criterion.content(contents), criterion.style(paintings))
     for i in (slice(0, 1), slice(1, 2)):
-        alone = criterion(pictures[i], criterion.content(contents[i]), criterion.style(paintings[i]))
-        torch.testing.assert_close(torch.stack(alone), torch.stack(both)[:, i], rtol=1e-4, atol=1e-6)
+        alone = criterion(
+            pictures[i], criterion.content(contents[i]), criterion.style(paintings[i])
+        )
+        torch.testing.assert_close(
+            torch.stack(alone), torch.stack(both)[:, i], rtol=1e-4, atol=1e-6
+        )
 
 
 def style_of(features: list[Tensor]) -> Style:
@@ -246,7 +295,9 @@ def test_styles_mix_as_pictures_hung_side_by_side() -> None:
         mixed, wanted = style.mixed(weight.expand(3)), style_of(walls)
         torch.testing.assert_close(mixed.means, wanted.means)
         torch.testing.assert_close(mixed.grams, wanted.grams)
-        torch.testing.assert_close(mixed.seconds["relu4_1"], torch.stack([x.square().mean((1, 2)) for x in walls]))
+        torch.testing.assert_close(
+            mixed.seconds["relu4_1"], torch.stack([x.square().mean((1, 2)) for x in walls])
+        )
 
 
 def test_rows_of_styles_come_apart_and_together() -> None:
@@ -287,7 +338,13 @@ def test_recolored_pictures_stay_pictures_and_repeat(photos: list[Tensor]) -> No
         torch.testing.assert_close(mirrored.flip(2), result, rtol=0, atol=1e-5)
     assert (
         8
-        < sum(bool(torch.corrcoef(torch.stack([x.mean(0).flatten(), image.mean(0).flatten()]))[0, 1] < 0) for x in seen)
+        < sum(
+            bool(
+                torch.corrcoef(torch.stack([x.mean(0).flatten(), image.mean(0).flatten()]))[0, 1]
+                < 0
+            )
+            for x in seen
+        )
         < 20
     )
 
@@ -312,7 +369,9 @@ def test_pairs_are_read_together_and_what_is_none_is_told(tmp_path: Path) -> Non
     put("painted/other.png", photo.resize((50, 60)))
     readings = {reading.name: reading for reading in read_pairs(tmp_path)}
     assert list(readings) == ["alone", "damaged", "deep/large", "nobody", "other", "twice"]
-    assert [(reading.done, reading.of) for reading in readings.values()] == [(i, 6) for i in range(1, 7)]
+    assert [(reading.done, reading.of) for reading in readings.values()] == [
+        (i, 6) for i in range(1, 7)
+    ]
     assert {name for name, reading in readings.items() if reading.pair} == {"deep/large"}
     assert "damaged.png" in readings["damaged"].problem
     assert "60 x 50 pixels and the painted picture 50 x 60" in readings["other"].problem
@@ -359,7 +418,9 @@ def test_training_lowers_the_loss(kind: str, make: Make, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_resumed_training_ends_exactly_like_one_that_was_not(kind: str, make: Make, tmp_path: Path) -> None:
+def test_a_resumed_training_ends_exactly_like_one_that_was_not(
+    kind: str, make: Make, tmp_path: Path
+) -> None:
     whole, broken = tmp_path / "whole.ckpt", tmp_path / "broken.ckpt"
     list(train(make(kind, crop=32), checkpoint=whole, device="cpu", every=3))
     records = train(make(kind, crop=32), checkpoint=broken, device="cpu", every=3)
@@ -384,14 +445,19 @@ def test_a_batch_depends_on_seed_and_step_alone(kind: str, make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_export_is_what_was_trained(kind: str, make: Make, start: Painter, tmp_path: Path) -> None:
+def test_an_export_is_what_was_trained(
+    kind: str, make: Make, start: Painter, tmp_path: Path
+) -> None:
     task = make(kind, data=("/home/me/photos", "paintings"))
     if kind != "arbitrary":  # which needs a second for it
         task.start()
     with torch.no_grad():
         for name, parameter in task.named_parameters():
             if name.startswith("vector"):
-                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.1)
+                parameter.add_(
+                    torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)),
+                    alpha=0.1,
+                )
     before = {name: value.clone() for name, value in task.state_dict().items()}
     path = tmp_path / "painter.safetensors"
     validation = task.export(path, licence="CC0-1.0")
@@ -415,7 +481,9 @@ def test_an_export_is_what_was_trained(kind: str, make: Make, start: Painter, tm
     }[kind]
     for name in painter.bank.names:
         image = torch.rand(1, 3, 40, 32, generator=torch.Generator().manual_seed(2))
-        pictures = [each.transformer(image, each.bank.vector(name)[None]) for each in (painter, ours)]
+        pictures = [
+            each.transformer(image, each.bank.vector(name)[None]) for each in (painter, ours)
+        ]
         torch.testing.assert_close(*pictures, rtol=0, atol=0.01)
 
 
@@ -446,7 +514,9 @@ def test_a_painter_is_a_copy(make: Make) -> None:
         (PairsConfig, {"features_weight": 0.0}),
     ],
 )
-def test_configurations_that_make_no_sense_are_refused(wrong: tuple[Callable[..., Any], dict[str, Any]]) -> None:
+def test_configurations_that_make_no_sense_are_refused(
+    wrong: tuple[Callable[..., Any], dict[str, Any]],
+) -> None:
     config, options = wrong
     with pytest.raises(ImpastoError, match=next(iter(options))):
         config(**options)
@@ -463,13 +533,22 @@ def test_an_arbitrary_step_paints_each_photo_in_a_style_of_the_batch(make: Make)
     photos, paintings = torch.split(task.batch(3), 3)
     style = task.criterion.style(paintings)
     vectors = task.predictor(
-        torch.cat([part for layer in style.means for part in (style.means[layer], style.seconds[layer].sqrt())], dim=1)
+        torch.cat(
+            [
+                part
+                for layer in style.means
+                for part in (style.means[layer], style.seconds[layer].sqrt())
+            ],
+            dim=1,
+        )
     )
     for turn, order in enumerate([[0, 1, 2], [2, 0, 1], [1, 2, 0]]):
         pictures = task.transformer(photos[order], vectors)
         distances = task.criterion(pictures, task.criterion.content(photos[order]), style)
         losses = task(task.batch(3 + turn), 3 + turn)
-        torch.testing.assert_close(losses["style"], (1 + distances[0]).log().mean(), rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            losses["style"], (1 + distances[0]).log().mean(), rtol=1e-4, atol=0
+        )
         torch.testing.assert_close(losses["content"], distances[1].mean(), rtol=1e-4, atol=0)
 
 
@@ -477,14 +556,18 @@ def test_a_share_of_the_styles_is_the_photo_itself_or_recoloured(make: Make) -> 
     for identity in (0.0, 1.0):
         photos, paintings = torch.split(make("arbitrary", identity=identity).batch(0), 2)
         assert torch.equal(photos, paintings) == bool(identity)
-    plain, coloured = (make("arbitrary", identity=0.0, recolor=share).batch(0) for share in (0.0, 1.0))
+    plain, coloured = (
+        make("arbitrary", identity=0.0, recolor=share).batch(0) for share in (0.0, 1.0)
+    )
     assert torch.equal(plain[:3], coloured[:3]) is False
     assert torch.equal(plain[:2], coloured[:2])
 
 
 def test_nothing_held_out_is_trained_on(compact: Encoder) -> None:
     flat = [torch.full((3, 64, 64), 10 * i, dtype=torch.uint8) for i in range(20)]
-    config = ArbitraryConfig(**COMMON | {"batch": 40, "held_out": 2, "identity": 0.0, "recolor": 0.0, "flats": 0.0})
+    config = ArbitraryConfig(
+        **COMMON | {"batch": 40, "held_out": 2, "identity": 0.0, "recolor": 0.0, "flats": 0.0}
+    )
     photos, paintings = torch.split(ArbitraryTask(compact, flat, flat, config).batch(0), 40)
     for images in (photos, paintings):
         shown = {round(float(image.mean()) * 25.5) for image in images}
@@ -507,12 +590,16 @@ def test_every_style_has_its_turn_equally_often(make: Make) -> None:
     assert only_identity.rows(4).tolist() == [3, 3]
 
 
-def test_a_bank_step_asks_for_the_style_as_seen_at_the_size_it_will_have(make: Make, styles: dict[str, Tensor]) -> None:
+def test_a_bank_step_asks_for_the_style_as_seen_at_the_size_it_will_have(
+    make: Make, styles: dict[str, Tensor]
+) -> None:
     task = make("bank", identity=0.0)
     assert isinstance(task, BankTask)
     rows, batch, criterion = task.rows(2), task.batch(2), task.criterion
     wanted = Style.cat([criterion.style(scaled(styles[STYLES[row]], 96)) for row in rows])
-    distances = criterion(task.transformer(batch, task.vectors[rows]), criterion.content(batch), wanted)
+    distances = criterion(
+        task.transformer(batch, task.vectors[rows]), criterion.content(batch), wanted
+    )
     losses = task(batch, 2)
     torch.testing.assert_close(losses["style"], (1 + distances[0]).log().mean(), rtol=1e-4, atol=0)
     torch.testing.assert_close(losses["content"], distances[1].mean(), rtol=1e-4, atol=0)
@@ -532,7 +619,9 @@ def test_the_last_row_is_asked_for_the_photo(make: Make) -> None:
     assert task.vectors.grad[-1].any()
 
 
-def test_new_vectors_leave_the_network_and_its_styles_alone(make: Make, start: Painter, tmp_path: Path) -> None:
+def test_new_vectors_leave_the_network_and_its_styles_alone(
+    make: Make, start: Painter, tmp_path: Path
+) -> None:
     task = make("vectors", vector_rate=0.5)
     assert isinstance(task, BankTask)
     before = {name: value.clone() for name, value in start.transformer.state_dict().items()}
@@ -561,7 +650,9 @@ def test_rows_begin_where_the_predictor_says(
         for layer in task.criterion.layers:
             parts.append(mean_of(features[layer][0]))
             parts.append(features[layer][0].double().square().mean((1, 2)).sqrt())
-        torch.testing.assert_close(row, start.predictor(torch.cat(parts)[None].float())[0], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(
+            row, start.predictor(torch.cat(parts)[None].float())[0], rtol=1e-3, atol=1e-5
+        )
     assert task.vectors[-1].any()
     again = BankTask(
         compact,
@@ -614,16 +705,24 @@ def test_a_pairs_step_is_its_definition(make: Make, compact: Encoder) -> None:
         pictures, losses = task.transformer(photos, task.vector), task(batch, 1)
     ours, theirs = (compact.features(x, ("relu2_1", "relu3_1")) for x in (pictures, painted))
     distances = [
-        float((ours[layer][i] - theirs[layer][i]).double().norm() / theirs[layer][i].double().norm())
+        float(
+            (ours[layer][i] - theirs[layer][i]).double().norm() / theirs[layer][i].double().norm()
+        )
         for layer in ("relu2_1", "relu3_1")
         for i in range(2)
     ]
     assert float(losses["features"]) == pytest.approx(sum(distances) / 4, rel=1e-4)
-    assert float(losses["pixels"]) == pytest.approx(float((pictures - painted).double().abs().mean()), rel=1e-4)
+    assert float(losses["pixels"]) == pytest.approx(
+        float((pictures - painted).double().abs().mean()), rel=1e-4
+    )
 
 
-def test_pairs_can_go_on_from_a_network(compact: Encoder, photos: list[Tensor], start: Painter) -> None:
-    task = PairsTask(compact, [(photo, photo) for photo in photos], "same", PairsConfig(**COMMON), start=start)
+def test_pairs_can_go_on_from_a_network(
+    compact: Encoder, photos: list[Tensor], start: Painter
+) -> None:
+    task = PairsTask(
+        compact, [(photo, photo) for photo in photos], "same", PairsConfig(**COMMON), start=start
+    )
     task.start()
     assert same(dict(task.transformer.state_dict()), dict(start.transformer.state_dict()))
     assert task.vector.any()
@@ -631,7 +730,9 @@ def test_pairs_can_go_on_from_a_network(compact: Encoder, photos: list[Tensor], 
     assert task.recipe["styles"] == ["same"]
 
 
-@pytest.mark.parametrize(("kind", "rows", "columns"), [("arbitrary", 2, 2), ("bank", 4, 2), ("pairs", 3, 1)])
+@pytest.mark.parametrize(
+    ("kind", "rows", "columns"), [("arbitrary", 2, 2), ("bank", 4, 2), ("pairs", 3, 1)]
+)
 def test_a_sheet_shows_what_is_painted(kind: str, rows: int, columns: int, make: Make) -> None:
     task = make(kind)
     shown = task.samples(0)
@@ -650,7 +751,12 @@ def test_a_sheet_shows_what_is_painted(kind: str, rows: int, columns: int, make:
             style = task.criterion.style(shown[None, :, 64:, :64])
             vector = task.predictor(
                 torch.cat(
-                    [part for layer in style.means for part in (style.means[layer], style.seconds[layer].sqrt())], dim=1
+                    [
+                        part
+                        for layer in style.means
+                        for part in (style.means[layer], style.seconds[layer].sqrt())
+                    ],
+                    dim=1,
                 )
             )
         torch.testing.assert_close(task.transformer(photo, vector), last, rtol=0, atol=1e-4)
@@ -674,7 +780,13 @@ def test_what_cannot_be_trained_is_refused(
     with pytest.raises(ImpastoError, match="with the encoder vgg19, not compact"):
         BankTask(compact, photos, styles, bank, start=replace(start, encoder="vgg19"))
     with pytest.raises(ImpastoError, match="leave transformer out"):
-        BankTask(compact, photos, styles, replace(bank, transformer=TransformNetConfig((4, 4, 4))), start=start)
+        BankTask(
+            compact,
+            photos,
+            styles,
+            replace(bank, transformer=TransformNetConfig((4, 4, 4))),
+            start=start,
+        )
     with pytest.raises(ImpastoError, match="pair 1 are 128 x 96 and 96 x 128 pixels"):
         PairsTask(compact, [(photos[0], photos[1]), (photos[0], photos[0].mT)], "turned", pairs)
     with pytest.raises(ImpastoError, match="cannot be called"):

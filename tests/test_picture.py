@@ -88,27 +88,52 @@ def test_kept_statistics_bring_the_photos_colours(photo: Image.Image) -> None:
     )
 
 
-def test_the_recipe_names_everything_and_no_folder(photo: Image.Image, painting: Image.Image, tmp_path: Path) -> None:
+def test_the_recipe_names_everything_and_no_folder(
+    photo: Image.Image, painting: Image.Image, tmp_path: Path
+) -> None:
     painting.save(tmp_path / "painting.png")
     config = Settings(steps=7, style_weight=1.5)
-    job = plan(photo, [tmp_path / "painting.png", "waves"], blend=[3, 1], size=48, device="cpu", settings=config)
+    job = plan(
+        photo,
+        [tmp_path / "painting.png", "waves"],
+        blend=[3, 1],
+        size=48,
+        device="cpu",
+        settings=config,
+    )
     recipe = json.loads(json.dumps(job.recipe))
     digest = hashlib.sha256((tmp_path / "painting.png").read_bytes()).hexdigest()
     assert recipe["styles"] == [{"name": "painting.png", "sha256": digest}, {"name": "waves"}]
     assert recipe["blend"] == [0.75, 0.25]
-    assert (recipe["steps"], recipe["style_weight"], recipe["encoder"]) == (7, 1.5, {"name": "compact"})
+    assert (recipe["steps"], recipe["style_weight"], recipe["encoder"]) == (
+        7,
+        1.5,
+        {"name": "compact"},
+    )
     assert str(tmp_path) not in json.dumps(recipe)
 
 
-def test_a_preview_of_any_step_finishes_at_full_size(photo: Image.Image, painting: Image.Image) -> None:
-    job = plan(photo.resize((256, 200)), [painting], size=256, device="cpu", settings=Settings(steps=3, init="content"))
+def test_a_preview_of_any_step_finishes_at_full_size(
+    photo: Image.Image, painting: Image.Image
+) -> None:
+    job = plan(
+        photo.resize((256, 200)),
+        [painting],
+        size=256,
+        device="cpu",
+        settings=Settings(steps=3, init="content"),
+    )
     first = next(job.steps())
     assert first.image.shape[-1] < 256
     assert job.finish(first).size == (256, 200)
 
 
-def test_notes_of_the_pictures_reach_the_user(painting: Image.Image, photo: Image.Image, tmp_path: Path) -> None:
-    photo.convert("P").save(tmp_path / "moving.gif", save_all=True, append_images=[painting.resize(photo.size)])
+def test_notes_of_the_pictures_reach_the_user(
+    painting: Image.Image, photo: Image.Image, tmp_path: Path
+) -> None:
+    photo.convert("P").save(
+        tmp_path / "moving.gif", save_all=True, append_images=[painting.resize(photo.size)]
+    )
     job = plan(tmp_path / "moving.gif", [painting], size=48, device="cpu")
     assert any("frame" in note for note in job.notes)
 
@@ -131,7 +156,9 @@ def test_notes_of_the_pictures_reach_the_user(painting: Image.Image, photo: Imag
         ({"preset": "baroque"}, "gatys2015"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(photo: Image.Image, change: dict[str, object], said: str) -> None:
+def test_what_cannot_be_done_is_refused_by_name(
+    photo: Image.Image, change: dict[str, object], said: str
+) -> None:
     with pytest.raises(ImpastoError, match=said) as error:
         stylize(photo, **({"style": "waves"} | QUICK | change))  # type: ignore[arg-type]
     assert "\n" not in str(error.value)

@@ -31,7 +31,9 @@ def as_array(image: torch.Tensor) -> np.ndarray:
 
 def hand_made_png(width: int, height: int, depth: int, color: int, raw: bytes) -> bytes:
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
@@ -43,7 +45,14 @@ def hand_made_tiff(width: int, height: int, bits: int, photometric: int, raw: by
     values = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric)]
     values += [(273, 8), (277, 1), (278, height), (279, len(raw))]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values)
-    return b"II*\0" + struct.pack("<I", 8 + len(raw)) + raw + struct.pack("<H", len(values)) + entries + bytes(4)
+    return (
+        b"II*\0"
+        + struct.pack("<I", 8 + len(raw))
+        + raw
+        + struct.pack("<H", len(values))
+        + entries
+        + bytes(4)
+    )
 
 
 def hand_made_profile(columns: np.ndarray, gamma: float) -> bytes:
@@ -55,24 +64,34 @@ def hand_made_profile(columns: np.ndarray, gamma: float) -> bytes:
     title = b"hand made\0"
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(title)) + title + bytes(78),
-        b"wtpt": b"XYZ " + bytes(4) + fixed(0.9505, 1.0, 1.0890),  # the white of the medium; to be ignored
+        b"wtpt": b"XYZ "
+        + bytes(4)
+        + fixed(0.9505, 1.0, 1.0890),  # the white of the medium; to be ignored
         b"cprt": b"text" + bytes(4) + b"none\0",
     }
     for name, column in zip(b"rgb", columns.T, strict=True):
         tags[bytes([name]) + b"XYZ"] = b"XYZ " + bytes(4) + fixed(*column)
-        tags[bytes([name]) + b"TRC"] = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+        tags[bytes([name]) + b"TRC"] = (
+            b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+        )
     table, data = struct.pack(">I", len(tags)), b""
     for name, tag in tags.items():
         table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(data), len(tag))
         data += tag + bytes(-len(tag) % 4)
     size = 128 + len(table) + len(data)
-    header = struct.pack(">I4sI4s4s4s12s4s", size, b"lcms", 0x02100000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp")
+    header = struct.pack(
+        ">I4sI4s4s4s12s4s", size, b"lcms", 0x02100000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp"
+    )
     return header.ljust(68, b"\0") + fixed(0.9642, 1.0, 0.8249) + bytes(48) + table + data
 
 
 # Columns of red, green and blue in XYZ, adapted to D50 (Lindbloom's tables).
-SRGB = np.array([[0.43607, 0.38506, 0.14308], [0.22250, 0.71688, 0.06062], [0.01393, 0.09710, 0.71417]])
-ADOBE = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
+SRGB = np.array(
+    [[0.43607, 0.38506, 0.14308], [0.22250, 0.71688, 0.06062], [0.01393, 0.09710, 0.71417]]
+)
+ADOBE = np.array(
+    [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]
+)
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -105,7 +124,9 @@ SIDES = [
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_sets_the_picture_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
+def test_exif_orientation_sets_the_picture_upright(
+    tmp_path: Path, orientation: int, suffix: str
+) -> None:
     height, width = NOISE.shape[:2]
     along = {
         "top": np.arange(height),
@@ -128,14 +149,18 @@ def test_exif_orientation_sets_the_picture_upright(tmp_path: Path, orientation: 
         assert torch.equal(open_picture(image).image, upright.image)
 
 
-@pytest.mark.parametrize("columns", [SRGB[:, ::-1], ADOBE], ids=["red and blue swapped", "Adobe RGB"])
+@pytest.mark.parametrize(
+    "columns", [SRGB[:, ::-1], ADOBE], ids=["red and blue swapped", "Adobe RGB"]
+)
 def test_icc_profile_against_its_own_arithmetic(tmp_path: Path, columns: np.ndarray) -> None:
     muted = 90 + NOISE // 4  # inside both gamuts
     gamma = 563 / 256
     path = tmp_path / "wide.png"
     Image.fromarray(muted).save(path, icc_profile=hand_made_profile(columns, gamma))
     linear = (muted / 255.0) ** gamma @ columns.T @ np.linalg.inv(SRGB).T
-    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+    expected = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
+    )
     picture = open_picture(path)
     assert np.abs(as_array(picture.image) - expected).max() < 1.6 / 255
     assert np.abs(as_array(picture.image) - muted / 255.0).max() > 5 / 255
@@ -178,7 +203,9 @@ def test_sixteen_and_twelve_bit_tiffs_of_other_makers(tmp_path: Path) -> None:
     assert np.allclose(open_picture(inverse).image[0, 1].numpy(), 1 - RAMP / 65535.0, atol=1e-6)
     levels = (RAMP >> 4).astype(np.uint32)
     pairs = levels.reshape(-1, 2)
-    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
+    packed = np.stack(
+        [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1
+    )
     twelve.write_bytes(hand_made_tiff(32, 20, 12, 1, packed.astype(np.uint8).tobytes()))
     assert np.allclose(open_picture(twelve).image[0, 1].numpy(), levels / 4095.0, atol=1e-5)
 
@@ -245,7 +272,9 @@ def test_cmyk_lab_and_ycbcr_become_srgb(tmp_path: Path) -> None:
 
 def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
     Image.new("CMYK", (32, 32), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
-    assert (open_picture(tmp_path / "red.jpg").image[0, :, 16, 16] - torch.tensor([1.0, 0, 0])).abs().max() < 0.02
+    assert (
+        open_picture(tmp_path / "red.jpg").image[0, :, 16, 16] - torch.tensor([1.0, 0, 0])
+    ).abs().max() < 0.02
 
 
 def test_grey_bilevel_and_palette_with_and_without_transparency(tmp_path: Path) -> None:
@@ -270,7 +299,9 @@ def test_grey_bilevel_and_palette_with_and_without_transparency(tmp_path: Path) 
     assert np.array_equal(as_array(p.image), np.eye(3, dtype=np.float32)[index])
     assert np.array_equal(p.alpha[0, 0].numpy() * 255, np.array([255, 0, 51])[index])
 
-    Image.fromarray(NOISE).save(tmp_path / "key.png", transparency=tuple(int(v) for v in NOISE[2, 3]))
+    Image.fromarray(NOISE).save(
+        tmp_path / "key.png", transparency=tuple(int(v) for v in NOISE[2, 3])
+    )
     key = open_picture(tmp_path / "key.png").alpha
     assert key is not None
     assert np.array_equal(key[0, 0].numpy() == 0, (NOISE[2, 3] == NOISE).all(axis=2))
@@ -298,7 +329,12 @@ def test_alpha_is_kept_apart_and_opaque_alpha_is_none() -> None:
 
 def test_animation_gives_its_first_frame_and_says_so(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (32, 24), color) for color in ("red", "lime", "blue")]
-    for name, word in (("a.gif", "frame"), ("a.webp", "frame"), ("a.png", "frame"), ("a.tif", "page")):
+    for name, word in (
+        ("a.gif", "frame"),
+        ("a.webp", "frame"),
+        ("a.png", "frame"),
+        ("a.tif", "page"),
+    ):
         options = {"lossless": True} if name == "a.webp" else {}
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
         picture = open_picture(tmp_path / name)
@@ -323,7 +359,9 @@ def test_truncated_files_are_never_taken_for_whole(tmp_path: Path, suffix: str) 
 def test_what_is_not_a_picture_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("a thousand words")
-    (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n")
+    (tmp_path / "program.eps").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n"
+    )
     Image.new("RGB", (1, 1)).save(tmp_path / "pixel.png")
     Image.new("RGB", (400, 15)).save(tmp_path / "thin.png")
     cases = {
@@ -343,7 +381,9 @@ def test_what_is_not_a_picture_is_refused_in_one_line(tmp_path: Path) -> None:
         assert (name.split("\0")[0] or tmp_path.name) in str(caught.value)
 
 
-def test_a_decompression_bomb_is_refused_from_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused_from_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bomb, large = tmp_path / "bomb.png", tmp_path / "large.png"
     bomb.write_bytes(hand_made_png(100_000, 100_000, 8, 2, b""))
     large.write_bytes(hand_made_png(15_000, 13_000, 8, 2, b""))  # above Pillow's limits, below ours
@@ -394,7 +434,9 @@ def test_foreign_png_text_and_non_pictures(tmp_path: Path) -> None:
 def test_pil_images_are_saved_upright_in_srgb_and_without_metadata(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 3, "a camera"
-    Image.fromarray(NOISE).save(tmp_path / "in.png", exif=exif, icc_profile=hand_made_profile(SRGB[:, ::-1], 2.2))
+    Image.fromarray(NOISE).save(
+        tmp_path / "in.png", exif=exif, icc_profile=hand_made_profile(SRGB[:, ::-1], 2.2)
+    )
     with Image.open(tmp_path / "in.png") as image:
         expected = open_picture(image).image
         for suffix in (".png", ".tif"):
@@ -405,6 +447,8 @@ def test_pil_images_are_saved_upright_in_srgb_and_without_metadata(tmp_path: Pat
                 assert clean.getexif().get(0x0112) is None
             assert torch.equal(open_picture(out).image, expected)
     save_picture(tmp_path / "deep.png", Image.fromarray(RAMP))
-    assert (open_picture(tmp_path / "deep.png").image[0, 0] - torch.from_numpy(RAMP / 65535)).abs().max() <= 0.51 / 255
+    assert (
+        open_picture(tmp_path / "deep.png").image[0, 0] - torch.from_numpy(RAMP / 65535)
+    ).abs().max() <= 0.51 / 255
     with pytest.raises(ImpastoError, match="alpha"):
         save_picture(tmp_path / "out.png", Image.fromarray(NOISE), alpha=torch.ones(1, 1, 20, 30))

@@ -1,4 +1,6 @@
-"""The sample plates: the same bytes again, the same picture at every size, texture everywhere, ten different hands."""
+"""The sample plates: the same bytes again, the same picture at every size, texture everywhere, ten
+different hands.
+"""
 
 import importlib
 import itertools
@@ -38,7 +40,9 @@ def drawn():
 
 
 def painted(name: str, seed: int, long: int) -> np.ndarray:
-    """The plate's canvas, `long` pixels along, before it is reduced; smaller than any that `draw` asks for."""
+    """The plate's canvas, `long` pixels along, before it is reduced; smaller than any that `draw`
+    asks for.
+    """
     module = importlib.import_module(f"plates.{name.replace('-', '_')}")
     frame = Frame(1.0, SIZE[1] / SIZE[0])
     return module.picture(np.random.default_rng([seed, *name.encode()]), frame, long)
@@ -46,7 +50,9 @@ def painted(name: str, seed: int, long: int) -> np.ndarray:
 
 def alike(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of two pictures once both are small."""
-    return float(np.corrcoef(*(resize(p.astype(np.float32), (25, 48)).ravel() for p in (a, b)))[0, 1])
+    return float(
+        np.corrcoef(*(resize(p.astype(np.float32), (25, 48)).ravel() for p in (a, b)))[0, 1]
+    )
 
 
 def test_names_and_lines():
@@ -86,7 +92,9 @@ def test_drawing_leaves_the_global_generator_alone():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_composition_at_every_size(name, drawn):
-    """A canvas of two thirds the pixels carries the same picture: the same strokes, not other ones like them."""
+    """A canvas of two thirds the pixels carries the same picture: the same strokes, not other ones
+    like them.
+    """
     assert alike(painted(name, 1, 340), drawn[name]) > 0.95
 
 
@@ -96,7 +104,9 @@ def test_a_quarter_is_the_whole_reduced():
     assert np.corrcoef(small.ravel(), resize(large, (64, 256)).ravel())[0, 1] > 0.95
 
 
-@pytest.mark.parametrize(("name", "size"), [("mosaic", (200, 16)), ("ink-hatching", (16, 90)), ("waves", (200, 16))])
+@pytest.mark.parametrize(
+    ("name", "size"), [("mosaic", (200, 16)), ("ink-hatching", (16, 90)), ("waves", (200, 16))]
+)
 def test_a_sliver_can_be_drawn(name, size):
     picture = plates.draw(name, size)
     assert picture.shape == (size[1], size[0], 3)
@@ -121,7 +131,9 @@ def test_texture_everywhere(name, drawn):
 
 
 def test_a_plate_uses_its_palette(drawn):
-    """The plates but the two inks are colourful: chroma (the spread of R, G and B) of a fifth on average."""
+    """The plates but the two inks are colourful: chroma (the spread of R, G and B) of a fifth on
+    average.
+    """
     for name in set(NAMES) - {"ink-hatching", "waves"}:
         assert np.ptp(drawn[name], axis=-1).mean() > 0.15, name
 
@@ -160,7 +172,9 @@ def test_what_ships_is_what_is_drawn():
 
 
 def test_noise_is_the_same_field_on_every_grid():
-    coarse, fine = (noise(np.random.default_rng(0), Frame(1.0, 0.5), long, (0.2, 0.1), 2) for long in (100, 300))
+    coarse, fine = (
+        noise(np.random.default_rng(0), Frame(1.0, 0.5), long, (0.2, 0.1), 2) for long in (100, 300)
+    )
     assert np.abs(resize(fine, coarse.shape) - coarse).max() < 0.02
     assert 0.7 < noise(np.random.default_rng(1), Frame(1.0, 1.0), 256, 0.02, 3).std() < 1.3
 
@@ -178,7 +192,9 @@ def test_sample_reads_a_plane_exactly():
     frame = Frame(1.0, 0.6)
     x, y = frame.mesh(50)
     points = np.random.default_rng(0).uniform(0.05, 0.5, (40, 2)).astype(np.float32)
-    assert np.allclose(sample(2 * x - 3 * y, points, frame), 2 * points[:, 0] - 3 * points[:, 1], atol=1e-5)
+    assert np.allclose(
+        sample(2 * x - 3 * y, points, frame), 2 * points[:, 0] - 3 * points[:, 1], atol=1e-5
+    )
 
 
 def test_smoothstep_and_ramp_end_where_they_should():
@@ -269,13 +285,17 @@ def test_a_stroke_stops_where_the_study_changes():
     study = (x > 0.5).astype(np.float32)[..., None]
     flow = np.broadcast_to(np.array([1.0, 0.0], np.float32), (128, 128, 2))
     start = np.array([[0.4, 0.5]], dtype=np.float32)
-    path = trace(flow, start, np.full(1, 0.6, np.float32), frame, study=study, tolerance=0.3, points=31)
+    path = trace(
+        flow, start, np.full(1, 0.6, np.float32), frame, study=study, tolerance=0.3, points=31
+    )
     assert path[0, :, 0].max() < 0.51
     assert path[0, :, 0].min() < 0.15
 
 
 def test_a_stroke_covers_its_ribbon_and_nothing_else():
-    """Without ragged ends a straight stroke is a filled bar: no pinholes, nothing outside, later over earlier."""
+    """Without ragged ends a straight stroke is a filled bar: no pinholes, nothing outside, later
+    over earlier.
+    """
     rng = np.random.default_rng(0)
     brush = make_brush(rng, 8, head=0.001, tail=0.001, dry=0.0, ragged=0.0)
     canvas = Canvas(Frame(1.0, 1.0), 200, np.zeros((2, 2, 3), np.float32))

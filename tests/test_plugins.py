@@ -1,4 +1,6 @@
-"""Another package adds a method by an entry point: found, checked, painted with, from the command line too."""
+"""Another package adds a method by an entry point: found, checked, painted with, from the command
+line too.
+"""
 
 import subprocess
 import sys
@@ -95,9 +97,13 @@ def test_a_method_of_another_package_paints(site: Path, monkeypatch: pytest.Monk
     job = impasto.plan(grey, [red], method="tint", size=64)
     assert job.recipe["toy"] == "tinted"
     assert job.recipe["strength"] == 1
-    with pytest.raises(OptionError, match=r"`steps` has no say in `method=tint`; it has in `method=optimize`"):
+    with pytest.raises(
+        OptionError, match=r"`steps` has no say in `method=tint`; it has in `method=optimize`"
+    ):
         impasto.plan(grey, [red], method="tint", steps=3)
-    with pytest.raises(OptionError, match=r"`method` 'broken' cannot be loaded from toy_tint:NOTHING"):
+    with pytest.raises(
+        OptionError, match=r"`method` 'broken' cannot be loaded from toy_tint:NOTHING"
+    ):
         impasto.plan(grey, [red], method="broken")
 
 
@@ -107,13 +113,24 @@ def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         code = (
-            f"import sys; sys.path.insert(0, {str(site)!r}); from impasto.apps.cli.main import main; main(sys.argv[1:])"
+            f"import sys; sys.path.insert(0, {str(site)!r}); "
+            "from impasto.apps.cli.main import main; main(sys.argv[1:])"
         )
         command = [sys.executable, "-c", code, *args]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     done = run(
-        "stylize", "grey.png", "red.png", "--method", "tint", "--size", "64", "--strength", "0.5", "-o", "out.png"
+        "stylize",
+        "grey.png",
+        "red.png",
+        "--method",
+        "tint",
+        "--size",
+        "64",
+        "--strength",
+        "0.5",
+        "-o",
+        "out.png",
     )
     assert (done.returncode, done.stdout) == (0, "out.png\n"), done.stderr
     with Image.open(tmp_path / "out.png") as made:
@@ -121,7 +138,17 @@ def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
     assert "--method tint" in run("info", "out.png").stdout
     assert "tint" in run("stylize", "--help").stdout
     done = run(
-        "stylize", "grey.png", "red.png", "--style-loss", "mean", "--size", "64", "--steps", "2", "-o", "mean.png"
+        "stylize",
+        "grey.png",
+        "red.png",
+        "--style-loss",
+        "mean",
+        "--size",
+        "64",
+        "--steps",
+        "2",
+        "-o",
+        "mean.png",
     )
     assert (done.returncode, done.stdout) == (0, "mean.png\n"), done.stderr
     assert "--style-loss mean" in run("info", "mean.png").stdout

@@ -1,7 +1,8 @@
-"""Presets: what a rendering minimises is what each source wrote down, transcribed here a second time.
+"""Presets: what a rendering minimises is what each source wrote down, transcribed here a second
+time.
 
-The problems are tiny and random; the sources' networks are built here from plain modules. Sources on pixels of
-0...255 get such pixels, less the mean and undivided, as their VGG does.
+The problems are tiny and random; the sources' networks are built here from plain modules. Sources
+on pixels of 0...255 get such pixels, less the mean and undivided, as their VGG does.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,11 +29,15 @@ Features = Mapping[str, Tensor]
 
 
 def weights() -> dict[str, Tensor]:
-    """Random, and without biases: then pixels k times as large have features k times as large, exactly."""
+    """Random, and without biases: then pixels k times as large have features k times as large,
+    exactly.
+    """
     generator, channels, found = torch.Generator().manual_seed(1), 3, {}
     for layer, width in TINY.widths.items():
         name = layer.replace("relu", "conv")
-        found[f"{name}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) / (channels * 4.5) ** 0.5
+        found[f"{name}.weight"] = (
+            torch.randn(width, channels, 3, 3, generator=generator) / (channels * 4.5) ** 0.5
+        )
         found[f"{name}.bias"] = torch.zeros(width)
         channels = width
     return found
@@ -67,11 +72,16 @@ def standardised(image: Tensor) -> Tensor:
 
 
 def variation(image: Tensor) -> Tensor:
-    return torch.diff(image.double(), dim=2).abs().sum() + torch.diff(image.double(), dim=3).abs().sum()
+    return (
+        torch.diff(image.double(), dim=2).abs().sum()
+        + torch.diff(image.double(), dim=3).abs().sum()
+    )
 
 
 def own(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
-    """Relative: squared distances over squared norms, the photo at the contrast that the style leaves it."""
+    """Relative: squared distances over squared norms, the photo at the contrast that the style
+    leaves it.
+    """
     here = PRESETS["impasto"]
     contrast = ((S["relu4_1"] ** 2).mean() / (P["relu4_1"] ** 2).mean()).sqrt()
     goal = P["relu4_1"] * contrast.clamp(max=1)
@@ -140,7 +150,8 @@ def lecture(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
 
 Source = Callable[[Features, Features, Features], tuple[Tensor, Tensor]]
 
-# Name: formulas, what the network is fed, the weight of total variation (on images in [0, 1]), the start.
+# Name: formulas, what the network is fed, the weight of total variation (on images in [0, 1]), the
+# start.
 SOURCES: dict[str, tuple[Source, Callable[[Tensor], Tensor], float, str]] = {
     "impasto": (own, standardised, 0.0, "content"),
     "gatys2015": (gatys, bytes_less_mean, 0.0, "noise"),
@@ -167,9 +178,14 @@ def test_every_preset_has_its_transcription() -> None:
 
 
 def written(name: str, image: Tensor) -> tuple[Tensor, Tensor]:
-    """The content and the style loss of `image` by the source's formulas, as if written down by hand."""
+    """The content and the style loss of `image` by the source's formulas, as if written down by
+    hand.
+    """
     formulas, preprocess, _, _ = SOURCES[name]
-    framed = (nn.functional.pad(each, [PRESETS[name].frame] * 4, mode="reflect") for each in (image, PHOTO))
+    framed = (
+        nn.functional.pad(each, [PRESETS[name].frame] * 4, mode="reflect")
+        for each in (image, PHOTO)
+    )
     return formulas(*(vgg(preprocess(each)) for each in (*framed, STYLE)))
 
 
@@ -189,7 +205,10 @@ def test_a_rendering_minimises_what_the_source_wrote(name: str) -> None:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_weight_multiplies_the_sources_own(name: str) -> None:
-    before, after = first_step(name, IMAGE), first_step(name, IMAGE, content_weight=2.0, style_weight=0.5)
+    before, after = (
+        first_step(name, IMAGE),
+        first_step(name, IMAGE, content_weight=2.0, style_weight=0.5),
+    )
     assert summed(after, "content/") == pytest.approx(2 * summed(before, "content/"), rel=1e-5)
     assert summed(after, "style/") == pytest.approx(summed(before, "style/") / 2, rel=1e-5)
 
@@ -199,7 +218,9 @@ def test_starts_where_the_source_does(name: str) -> None:
     content = summed(first_step(name, None), "content/")
     # Not 0 where the style is paler than the photo.
     at_photo = written(name, PHOTO)[0].item()
-    assert (content == pytest.approx(at_photo, rel=1e-4, abs=1e-6)) == (SOURCES[name][3] == "content")
+    assert (content == pytest.approx(at_photo, rel=1e-4, abs=1e-6)) == (
+        SOURCES[name][3] == "content"
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -241,5 +262,6 @@ def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out() -> None:
     assert "`encoder=vgg19`" in message
     # And the way out is one.
     PixelOptimizer(
-        Encoder(shallow, name="shallow"), Settings(preset="deeplearning.ai", content_layers=("block4_conv2",))
+        Encoder(shallow, name="shallow"),
+        Settings(preset="deeplearning.ai", content_layers=("block4_conv2",)),
     )

@@ -17,13 +17,22 @@ SHOWN = "import os; from impasto.apps.cli import main; main.app = lambda **_: 0;
         ("import torch; ", None, "None"),  # too late to be heard; it must not look otherwise
     ],
 )
-def test_threads_wait_passively_unless_the_user_says_otherwise(before: str, asked: str | None, found: str) -> None:
+def test_threads_wait_passively_unless_the_user_says_otherwise(
+    before: str, asked: str | None, found: str
+) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     if asked is not None:
         environment["OMP_WAIT_POLICY"] = asked
-    code = "import atexit; atexit.register(lambda: print(os.environ.get('OMP_WAIT_POLICY'))); " + before
+    code = (
+        "import atexit; atexit.register(lambda: print(os.environ.get('OMP_WAIT_POLICY'))); "
+        + before
+    )
     result = subprocess.run(
-        [sys.executable, "-c", SHOWN.format(code)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SHOWN.format(code)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert result.stdout.strip() == found
 
@@ -31,5 +40,7 @@ def test_threads_wait_passively_unless_the_user_says_otherwise(before: str, aske
 def test_a_library_that_is_imported_changes_nothing() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     code = "import os, impasto; impasto.load_encoder; print(os.environ.get('OMP_WAIT_POLICY'))"
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "None"

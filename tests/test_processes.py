@@ -1,7 +1,8 @@
-"""Training in several processes: what they learn together is what one process learns alone, and one of them speaks.
+"""Training in several processes: what they learn together is what one process learns alone, and one
+of them speaks.
 
-The processes are real, started by the launchers themselves or in the environment that they make. Run by one of them,
-this file is what they run.
+The processes are real, started by the launchers themselves or in the environment that they make.
+Run by one of them, this file is what they run.
 """
 
 import json
@@ -33,7 +34,9 @@ CONFIG = RunConfig(steps=6, batch=5, learning_rate=0.05, warmup=2, clip=0.9, pre
 
 
 class Fit(Task):
-    """A tiny network; whatever could differ between processes does, before the first step and in a micro-batch."""
+    """A tiny network; whatever could differ between processes does, before the first step and in a
+    micro-batch.
+    """
 
     def __init__(self, config: RunConfig, accident: int = -1) -> None:
         super().__init__()
@@ -54,7 +57,9 @@ class Fit(Task):
         return ("started",)
 
     def batch(self, micro: int, /) -> Tensor:
-        batch = torch.from_numpy(randomness(self.config.seed, micro).standard_normal((self.config.batch, 3))).float()
+        batch = torch.from_numpy(
+            randomness(self.config.seed, micro).standard_normal((self.config.batch, 3))
+        ).float()
         return batch * torch.inf if micro == self.accident else batch
 
     def forward(self, batch: Tensor, micro: int, /) -> dict[str, Tensor]:
@@ -79,7 +84,9 @@ def told(record: Record) -> dict[str, Any]:
     return {name: value for name, value in asdict(record).items() if name not in ("rate", "left")}
 
 
-def trained(task: Task, checkpoint: Path, interrupt: int | None = None, **options: Any) -> dict[str, Any]:
+def trained(
+    task: Task, checkpoint: Path, interrupt: int | None = None, **options: Any
+) -> dict[str, Any]:
     """Its records, how it ended, and the weights; SIGINT comes with record `interrupt`."""
     records, end = [], "done"
     try:
@@ -89,7 +96,11 @@ def trained(task: Task, checkpoint: Path, interrupt: int | None = None, **option
                 signal.raise_signal(signal.SIGINT)
     except (ImpastoError, KeyboardInterrupt) as error:
         end = str(error) or type(error).__name__
-    return {"records": records, "end": end, "weights": {k: v.tolist() for k, v in task.state_dict().items()}}
+    return {
+        "records": records,
+        "end": end,
+        "weights": {k: v.tolist() for k, v in task.state_dict().items()},
+    }
 
 
 def work(folder: Path) -> None:
@@ -98,7 +109,9 @@ def work(folder: Path) -> None:
     found = {
         "whole": trained(Fit(CONFIG), folder / "whole.checkpoint"),
         # The Ctrl-C reaches the last process only.
-        "stopped": trained(Fit(CONFIG), folder / "stopped.checkpoint", interrupt=2 if rank else None),
+        "stopped": trained(
+            Fit(CONFIG), folder / "stopped.checkpoint", interrupt=2 if rank else None
+        ),
         "refused": trained(Fit(accumulating), folder / "stopped.checkpoint", resume=True),
         "missing": trained(Fit(CONFIG), folder / "missing.checkpoint", resume=True),
         "nowhere": trained(Fit(CONFIG), folder / "nowhere" / "checkpoint"),
@@ -120,7 +133,9 @@ def free_port() -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    known = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "LT_"))}
+    known = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "LT_"))
+    }
     path = os.pathsep.join(place for place in sys.path if place)
     return known | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} | more
 
@@ -132,24 +147,42 @@ def ended(started: Sequence["subprocess.Popen[str]"]) -> list[tuple[int, str, st
 
 
 def start(command: Sequence[str | Path], env: Mapping[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def fabric_run(*command: str | Path) -> list[tuple[int, str, str]]:
     fabric = Path(sysconfig.get_path("scripts"), "fabric")
-    options = ("--accelerator", "cpu", "--devices", "2", "--strategy", "ddp", "--main-port", free_port())
+    options = (
+        "--accelerator",
+        "cpu",
+        "--devices",
+        "2",
+        "--strategy",
+        "ddp",
+        "--main-port",
+        free_port(),
+    )
     return ended([start([fabric, "run", *options, "--", *command], environment())])
 
 
 def torchrun(*command: str | Path) -> list[tuple[int, str, str]]:
     options = ("--nproc-per-node", "2", "--master-port", free_port())
-    return ended([start([sys.executable, "-m", "torch.distributed.run", *options, *command], environment())])
+    return ended(
+        [start([sys.executable, "-m", "torch.distributed.run", *options, *command], environment())]
+    )
 
 
 def srun(*command: str | Path) -> list[tuple[int, str, str]]:
     """What a job of one process on each of two machines finds."""
     port = free_port()
-    job = {"SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
+    job = {
+        "SLURM_JOB_NAME": "train",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_NNODES": "2",
+    }
     job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "SLURM_LOCALID": "0"}
     own = [{"SLURM_PROCID": rank, "SLURM_NODEID": rank} for rank in "01"]
     return ended([start([sys.executable, *command], environment(**job, **each)) for each in own])
@@ -188,13 +221,18 @@ def assert_alike(found: Any, wanted: Any) -> None:
 
 
 def by_hand(config: RunConfig) -> tuple[list[float], dict[str, Any]]:
-    """The totals and the weights of `Fit`, by the definition: in float64, all micro-batches of a step at once."""
+    """The totals and the weights of `Fit`, by the definition: in float64, all micro-batches of a
+    step at once.
+    """
     task = Fit(config)
     task.start()
     task.double()
     optimizer, totals, count = torch.optim.Adam(task.parameters()), [], config.accumulate
     for step in range(config.steps):
-        losses = [task(task.batch(micro).double(), micro) for micro in range(step * count, (step + 1) * count)]
+        losses = [
+            task(task.batch(micro).double(), micro)
+            for micro in range(step * count, (step + 1) * count)
+        ]
         total = sum(each["fit"] + 0.1 * each["size"] for each in losses) / count
         optimizer.zero_grad()
         total.backward()
@@ -205,7 +243,9 @@ def by_hand(config: RunConfig) -> tuple[list[float], dict[str, Any]]:
             elif count > 1:  # of several gradients none is left out
                 p.grad = torch.zeros_like(p)
         cosine = 0.02 + 0.98 * (1 + np.cos(np.pi * step / config.steps)) / 2
-        optimizer.param_groups[0]["lr"] = config.learning_rate * min(1, (step + 1) / config.warmup) * cosine
+        optimizer.param_groups[0]["lr"] = (
+            config.learning_rate * min(1, (step + 1) / config.warmup) * cosine
+        )
         optimizer.step()
         totals.append(total.item())
     return totals, {name: value.tolist() for name, value in task.state_dict().items()}
@@ -220,16 +260,22 @@ def test_a_step_is_the_mean_over_its_micro_batches(tmp_path: Path, accumulate: i
     assert_alike(found["weights"], weights)
 
 
-def test_two_processes_learn_together_what_one_does_by_accumulating(folder: Path, tmp_path: Path) -> None:
+def test_two_processes_learn_together_what_one_does_by_accumulating(
+    folder: Path, tmp_path: Path
+) -> None:
     alone = trained(Fit(replace(CONFIG, accumulate=2)), tmp_path / "alone.checkpoint")
     first, second = both(folder, "whole")
     assert first["weights"] == second["weights"]
     assert_alike(first, alone)
     assert [record["validation"] for record in second["records"]] == [{}] * 8
-    assert [record["losses"] for record in second["records"]] == [record["losses"] for record in first["records"]]
+    assert [record["losses"] for record in second["records"]] == [
+        record["losses"] for record in first["records"]
+    ]
 
 
-def test_ctrl_c_in_one_process_stops_all_and_one_alone_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_in_one_process_stops_all_and_one_alone_goes_on(
+    folder: Path, tmp_path: Path
+) -> None:
     for found in both(folder, "stopped"):
         assert found["end"] == "KeyboardInterrupt"
         assert [record["step"] for record in found["records"]] == [0, 0, 1, 2, 3]
@@ -238,7 +284,10 @@ def test_ctrl_c_in_one_process_stops_all_and_one_alone_goes_on(folder: Path, tmp
     resumed = trained(Fit(replace(CONFIG, accumulate=2)), path, resume=True)
     whole, _ = both(folder, "whole")
     assert resumed["records"][0]["notes"] == ("resumed after step 3",)
-    assert_alike([record["losses"] for record in resumed["records"][1:]], [r["losses"] for r in whole["records"][5:]])
+    assert_alike(
+        [record["losses"] for record in resumed["records"][1:]],
+        [r["losses"] for r in whole["records"][5:]],
+    )
     assert_alike(resumed["weights"], whole["weights"])
 
 
@@ -247,7 +296,11 @@ def test_a_gradient_that_is_not_finite_in_one_process_is_skipped_by_all(folder: 
     assert first["weights"] == second["weights"]
     assert np.isfinite(first["weights"]["inner.weight"]).all()
     for found in (first, second):
-        skipped = [record["step"] for record in found["records"] if any("skipped" in note for note in record["notes"])]
+        skipped = [
+            record["step"]
+            for record in found["records"]
+            if any("skipped" in note for note in record["notes"])
+        ]
         assert skipped == [3]  # the sixth micro-batch is the third step's second
 
 
@@ -261,7 +314,9 @@ def test_a_gradient_that_is_not_finite_in_one_process_is_skipped_by_all(folder: 
         ("chained", "Chained goes on from batch to batch, in one process only"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_all_processes(folder: Path, name: str, problem: str) -> None:
+def test_what_does_not_fit_is_refused_by_all_processes(
+    folder: Path, name: str, problem: str
+) -> None:
     for found in both(folder, name):
         assert problem in found["end"]
 
@@ -269,7 +324,10 @@ def test_what_does_not_fit_is_refused_by_all_processes(folder: Path, name: str, 
 def test_a_checkpoint_goes_on_with_as_many_micro_batches_only(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint"
     trained(Fit(replace(CONFIG, steps=1)), path)
-    assert "made with 1 batches" in trained(Fit(replace(CONFIG, steps=1, accumulate=2)), path, resume=True)["end"]
+    assert (
+        "made with 1 batches"
+        in trained(Fit(replace(CONFIG, steps=1, accumulate=2)), path, resume=True)["end"]
+    )
     state = torch.load(path, weights_only=True)
     recipe = json.loads(state["recipe"])
     del state["micros"], recipe["accumulate"]  # as long as there was no accumulating
@@ -310,12 +368,29 @@ def test_one_of_the_processes_speaks_and_writes(
         noise = Image.fromarray(random.integers(0, 256, (5, 5, 3), dtype=np.uint8))
         noise.resize((80, 64), Image.Resampling.BICUBIC).save(name)
     Path("photos/broken.png").write_bytes(b"nothing")
-    train = ("train", "bank", "--styles", "paintings", "--content", "photos", "--device", "cpu", "--seed", "5")
+    train = (
+        "train",
+        "bank",
+        "--styles",
+        "paintings",
+        "--content",
+        "photos",
+        "--device",
+        "cpu",
+        "--seed",
+        "5",
+    )
     train += ("--steps", "2", "--batch", "1", "--crop", "32", "--precision", "float32", "-o")
     Path("run.py").write_text("from impasto.apps.cli.main import main; main()")
     ((code, out, err),) = torchrun("run.py", *train, "together.safetensors")
     assert (code, out) == (0, "together.safetensors\n"), err
-    for note in ("left out: photos/broken.png", "1 styles, and", "step 0: held", "step 2/2", "step 2: held"):
+    for note in (
+        "left out: photos/broken.png",
+        "1 styles, and",
+        "step 0: held",
+        "step 2/2",
+        "step 2: held",
+    ):
         assert err.count(note) == 1, err
     assert Path("together-sheet.png").is_file()
     assert len(Path("together.csv").read_text().splitlines()) == 1 + 2 + 2
@@ -326,7 +401,9 @@ def test_one_of_the_processes_speaks_and_writes(
     together, alone = (load_file(f"{name}.safetensors") for name in ("together", "alone"))
     assert together.keys() == alone.keys()
     for name, tensor in together.items():
-        torch.testing.assert_close(tensor, alone[name], rtol=2e-3, atol=1e-4)  # two float16 numbers apart
+        torch.testing.assert_close(
+            tensor, alone[name], rtol=2e-3, atol=1e-4
+        )  # two float16 numbers apart
 
 
 if __name__ == "__main__":

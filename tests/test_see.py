@@ -1,4 +1,6 @@
-"""Sheets that show what the networks see: geometry, reconstructions, grids, deltas, resuming, and their commands."""
+"""Sheets that show what the networks see: geometry, reconstructions, grids, deltas, resuming, and
+their commands.
+"""
 
 import io
 import itertools
@@ -16,7 +18,11 @@ from torch import Tensor
 
 from impasto.analysis.deltas import delta_sheet, deltas, open_pair, smoothed
 from impasto.analysis.grid import ratio_grid, ratios, read_values, sweep
-from impasto.analysis.reconstruct import content_reconstructions, style_distance, style_reconstructions
+from impasto.analysis.reconstruct import (
+    content_reconstructions,
+    style_distance,
+    style_reconstructions,
+)
 from impasto.analysis.sheets import (
     Cell,
     Sheet,
@@ -77,11 +83,22 @@ def sheets() -> list[Sheet]:
             ("relu1_1", "+ relu2_1\nand more"),
             ("a", "a column's rather long label", ""),
             tuple(
-                Cell(row, column, random_picture(row + column, 48 + 16 * row, 90 - 30 * column), "name", numbers)
+                Cell(
+                    row,
+                    column,
+                    random_picture(row + column, 48 + 16 * row, 90 - 30 * column),
+                    "name",
+                    numbers,
+                )
                 for row, column in [(0, 0), (1, 1), (1, 2), (0, 2)]
             ),
         ),
-        Sheet("tall", ("x",) * 4, ("y",), tuple(Cell(i, 0, random_picture(i, 300, 33)) for i in range(4))),
+        Sheet(
+            "tall",
+            ("x",) * 4,
+            ("y",),
+            tuple(Cell(i, 0, random_picture(i, 300, 33)) for i in range(4)),
+        ),
     ]
 
 
@@ -116,7 +133,8 @@ def test_every_picture_is_found_again_pixel_for_pixel(sheet: Sheet) -> None:
 def test_labels_can_be_read_from_afar(side: int) -> None:
     cells = tuple(Cell(0, column, torch.zeros(1, 3, side, side)) for column in range(4))
     plan = layout(Sheet("title", ("row",), ("a", "b", "c", "d"), cells))
-    # 18 points on a slide of 10 inches are 1/40 of its width; margins and labels add to the pictures'.
+    # 18 points on a slide of 10 inches are 1/40 of its width; margins and labels add to the
+    # pictures'.
     assert min(text.size for text in plan.texts) >= max(plan.size) / 50
 
 
@@ -142,7 +160,9 @@ def test_pdf_holds_the_same_sheet() -> None:
     data = Path("sheet.pdf").read_bytes()
     assert data.startswith(b"%PDF-")
     with Image.open(io.BytesIO(data[data.index(b"\xff\xd8\xff") :])) as page:
-        there, here = (np.asarray(each.convert("RGB"), dtype=int) for each in (page, draw_sheet(sheet)))
+        there, here = (
+            np.asarray(each.convert("RGB"), dtype=int) for each in (page, draw_sheet(sheet))
+        )
     assert there.shape == here.shape
     assert np.abs(there - here).mean() < 1
     assert sorted(path.name for path in Path().iterdir()) == ["sheet.pdf"]
@@ -161,7 +181,9 @@ def test_a_title_has_only_letters_that_can_be_drawn() -> None:
     assert title_of(Path("x" * 50)) == "x" * 40
 
 
-@pytest.mark.parametrize("name", ["sheet.gif", "sheet", "missing/sheet.pdf", "missing/sheet.png", "folder.pdf"])
+@pytest.mark.parametrize(
+    "name", ["sheet.gif", "sheet", "missing/sheet.pdf", "missing/sheet.png", "folder.pdf"]
+)
 def test_a_sheet_that_cannot_be_written_is_refused_before_work(name: str) -> None:
     Path("folder.pdf").mkdir()
     with pytest.raises(ImpastoError) as refused:
@@ -180,12 +202,23 @@ def toy(*, steps: int = 3, stop_at: int | None = None) -> Work:
             if place == stop_at:
                 raise KeyboardInterrupt
             for step in range(1, steps + 1):
-                yield Progress(random_picture(100 * place + step, 32, 40), step, steps, {"total": 1 / step})
+                yield Progress(
+                    random_picture(100 * place + step, 32, 40), step, steps, {"total": 1 / step}
+                )
 
-        return Task(0, place, f"cell {place}", steps, run, lambda picture: {"mean": picture.mean().item()})
+        return Task(
+            0, place, f"cell {place}", steps, run, lambda picture: {"mean": picture.mean().item()}
+        )
 
     given = Cell(0, 0, random_picture(9, 32, 40), "original")
-    return Work("toy", ("",), ("",) * 4, (given,), tuple(map(task, (1, 2, 3))), {"steps": steps, "pictures": ["x"]})
+    return Work(
+        "toy",
+        ("",),
+        ("",) * 4,
+        (given,),
+        tuple(map(task, (1, 2, 3))),
+        {"steps": steps, "pictures": ["x"]},
+    )
 
 
 def test_progress_counts_over_all_cells() -> None:
@@ -271,7 +304,9 @@ def test_ctrl_c_before_the_first_cell_writes_nothing(capsys) -> None:
 
 def test_fingerprints_tell_shape_and_values_apart() -> None:
     x = torch.rand(1, 3, 4, 6)
-    found = {fingerprint(each) for each in (x, x.view(1, 3, 6, 4), x.bfloat16(), x + 1e-3, x.double())}
+    found = {
+        fingerprint(each) for each in (x, x.view(1, 3, 6, 4), x.bfloat16(), x + 1e-3, x.double())
+    }
     assert len(found) == 5
     assert fingerprint(x.to(memory_format=torch.channels_last)) == fingerprint(x)
 
@@ -281,7 +316,9 @@ def test_fingerprints_tell_shape_and_values_apart() -> None:
 
 def test_pixels_are_lost_with_depth(compact: Encoder, photo: Tensor) -> None:
     layers = ("relu1_1", "relu3_1", "relu5_1")
-    sheet = content_reconstructions(photo, layers, encoder=compact, size=64, descent=Descent(steps=30)).finish()
+    sheet = content_reconstructions(
+        photo, layers, encoder=compact, size=64, descent=Descent(steps=30)
+    ).finish()
     original, *cells = sheet.cells
     assert torch.equal(original.picture, photo)
     assert [cell.name for cell in cells] == list(layers)
@@ -290,45 +327,65 @@ def test_pixels_are_lost_with_depth(compact: Encoder, photo: Tensor) -> None:
     for cell, error in zip(cells, errors, strict=True):
         assert cell.picture.shape == photo.shape
         assert 0 <= cell.picture.min() <= cell.picture.max() <= 1
-        assert error == pytest.approx(np.sqrt(np.mean((cell.picture.numpy() - photo.numpy()) ** 2.0)), rel=1e-5)
+        assert error == pytest.approx(
+            np.sqrt(np.mean((cell.picture.numpy() - photo.numpy()) ** 2.0)), rel=1e-5
+        )
         noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
-        seen, begun, aim = (compact.features(x, [cell.name])[cell.name] for x in (cell.picture, noise, photo))
-        assert cell.numbers["loss"] == pytest.approx(((seen - aim).norm() / aim.norm()).item() ** 2, rel=1e-4)
+        seen, begun, aim = (
+            compact.features(x, [cell.name])[cell.name] for x in (cell.picture, noise, photo)
+        )
+        assert cell.numbers["loss"] == pytest.approx(
+            ((seen - aim).norm() / aim.norm()).item() ** 2, rel=1e-4
+        )
         assert cell.numbers["loss"] < 0.3 * ((begun - aim).norm() / aim.norm()).item() ** 2
 
 
 def test_textures_have_the_gram_matrices_of_their_set(compact: Encoder, painting: Tensor) -> None:
     layers = ("relu1_1", "relu3_1")
-    sheet = style_reconstructions(painting, layers, encoder=compact, size=64, descent=Descent(steps=20)).finish()
+    sheet = style_reconstructions(
+        painting, layers, encoder=compact, size=64, descent=Descent(steps=20)
+    ).finish()
     noise = torch.rand(painting.shape, generator=torch.Generator().manual_seed(0))
     _, first, both = sheet.cells
     assert (first.name, both.name) == ("relu1_1", "+ relu3_1")
     for cell, used in ((first, layers[:1]), (both, layers)):
-        assert cell.numbers["loss"] == pytest.approx(style_distance(compact, cell.picture, painting, used), rel=1e-5)
+        assert cell.numbers["loss"] == pytest.approx(
+            style_distance(compact, cell.picture, painting, used), rel=1e-5
+        )
         assert cell.numbers["loss"] < 0.1 * style_distance(compact, noise, painting, used)
     # What is not asked for is not matched.
     deep = [style_distance(compact, cell.picture, painting, layers[1:]) for cell in (both, first)]
     assert deep[0] < 0.5 * deep[1]
 
 
-def test_one_seed_one_sheet_and_many_layers_begin_a_new_row(compact: Encoder, photo: Tensor) -> None:
+def test_one_seed_one_sheet_and_many_layers_begin_a_new_row(
+    compact: Encoder, photo: Tensor
+) -> None:
     def make(seed: int) -> Sheet:
         layers = ("relu1_1", "conv1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2")
         descent = Descent(steps=1, seed=seed)
-        return content_reconstructions(photo, layers, encoder=compact, size=48, descent=descent).finish()
+        return content_reconstructions(
+            photo, layers, encoder=compact, size=48, descent=descent
+        ).finish()
 
     one, same, other = make(1), make(1), make(2)
     assert [(cell.row, cell.column) for cell in one.cells] == [*((0, i) for i in range(6)), (1, 0)]
-    assert all(torch.equal(a.picture, b.picture) for a, b in zip(one.cells, same.cells, strict=True))
+    assert all(
+        torch.equal(a.picture, b.picture) for a, b in zip(one.cells, same.cells, strict=True)
+    )
     assert not torch.equal(one.cells[1].picture, other.cells[1].picture)
 
 
 # ------------------------------------------------------------------------------------------------- grids
 
 
-def test_corners_of_the_grid_differ_as_they_should(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
+def test_corners_of_the_grid_differ_as_they_should(
+    compact: Encoder, photo: Tensor, painting: Tensor
+) -> None:
     layers, config = ("relu1_1", "relu3_1"), Settings(steps=15, init="content")
-    work = ratio_grid(photo, painting, (0.01, 10.0), layers, encoder=compact, size=64, settings=config)
+    work = ratio_grid(
+        photo, painting, (0.01, 10.0), layers, encoder=compact, size=64, settings=config
+    )
     sheet = work.finish()
     at = {(cell.row, cell.column): cell for cell in sheet.cells}
     assert (at[0, 2].name, at[1, 2].name) == ("photo", "painting")
@@ -342,9 +399,13 @@ def test_corners_of_the_grid_differ_as_they_should(compact: Encoder, photo: Tens
     assert sheet.columns[:2] == ("content / style\n0.01", "content / style\n10")
 
 
-def test_strength_goes_from_the_photo_to_the_style(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
+def test_strength_goes_from_the_photo_to_the_style(
+    compact: Encoder, photo: Tensor, painting: Tensor
+) -> None:
     config = Settings(steps=6, init="content")
-    work = sweep(photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, settings=config)
+    work = sweep(
+        photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, settings=config
+    )
     none, half, full, *_ = sorted(work.finish().cells, key=lambda cell: cell.column)
     assert torch.equal(none.picture, photo)
     assert none.numbers["content"] == 0
@@ -358,7 +419,9 @@ def test_the_papers_ratios_are_the_papers() -> None:
 
 def test_a_ratio_is_that_of_the_weights(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
     config = Settings(style_weight=3, content_weight=2)
-    work = ratio_grid(photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, settings=config)
+    work = ratio_grid(
+        photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, settings=config
+    )
     (((used,),),) = (work.settings["cells"],)
     recipe = Settings(**used).resolved(start=True)
     assert recipe.content_weight / recipe.style_weight == pytest.approx(0.25)
@@ -368,7 +431,13 @@ def test_values_are_read_as_what_they_are() -> None:
     assert read_values("style-scale", "0.5, 1,2") == (0.5, 1.0, 2.0)
     assert read_values("steps", "1,20") == (1, 20)
     assert read_values("init", "noise") == ("noise",)
-    for over, text in [("steps", "1.5"), ("strength", "a"), ("strength", ""), ("strength", "nan"), ("preset", "a,")]:
+    for over, text in [
+        ("steps", "1.5"),
+        ("strength", "a"),
+        ("strength", ""),
+        ("strength", "nan"),
+        ("preset", "a,"),
+    ]:
         with pytest.raises(ImpastoError, match="`values`"):
             read_values(over, text)
 
@@ -440,10 +509,22 @@ def run(capsys, photo, painting):
 @pytest.mark.parametrize(
     ("args", "name"),
     [
-        (("reconstruct", "photo.png", "--content", "--layers", "relu1_1,conv2_1"), "photo-content.png"),
-        (("reconstruct", "painting.png", "--style", "--layers", "relu1_1", "--tv-weight", "1"), "painting-style.png"),
-        (("grid", "photo.png", "waves", "--layers", "relu1_1", "--values", "1"), "photo-waves-grid.png"),
-        (("grid", "photo.png", "painting.png", "--over", "seed", "--values", "3,4"), "photo-painting-grid.png"),
+        (
+            ("reconstruct", "photo.png", "--content", "--layers", "relu1_1,conv2_1"),
+            "photo-content.png",
+        ),
+        (
+            ("reconstruct", "painting.png", "--style", "--layers", "relu1_1", "--tv-weight", "1"),
+            "painting-style.png",
+        ),
+        (
+            ("grid", "photo.png", "waves", "--layers", "relu1_1", "--values", "1"),
+            "photo-waves-grid.png",
+        ),
+        (
+            ("grid", "photo.png", "painting.png", "--over", "seed", "--values", "3,4"),
+            "photo-painting-grid.png",
+        ),
         (("deltas", "photo.png", "photo.png", "--smooth"), "photo-photo-deltas.png"),
     ],
 )
@@ -458,7 +539,9 @@ def test_a_command_prints_the_path_of_its_sheet_and_leaves_nothing_else(run, arg
 
 
 def test_progress_is_one_count_over_all_pictures(run) -> None:
-    code, out, err = run("reconstruct", "photo.png", "--style", "--size", "48", "--steps", "2", "-o", "out.pdf")
+    code, out, err = run(
+        "reconstruct", "photo.png", "--style", "--size", "48", "--steps", "2", "-o", "out.pdf"
+    )
     assert (code, out) == (0, "out.pdf\n")
     lines = err.splitlines()
     assert lines[0].startswith("step 1/10  picture 1 of 5  relu1_1  total")
@@ -483,7 +566,10 @@ def test_help_has_examples_and_defaults(run, command) -> None:
     [
         (("reconstruct", "photo.png"), "--content or --style"),
         (("reconstruct", "photo.png", "--content", "--style"), "--content or --style"),
-        (("reconstruct", "photo.png", "--content", "--layers", "relu9_9"), "unknown layer 'relu9_9'"),
+        (
+            ("reconstruct", "photo.png", "--content", "--layers", "relu9_9"),
+            "unknown layer 'relu9_9'",
+        ),
         (("reconstruct", "photo.png", "--content", "--layers", ","), "--layers"),
         (("reconstruct", "photo.png", "--content", "--steps", "0"), "steps"),
         (("reconstruct", "photo.png", "--content", "--seed", "-1"), "seed"),
@@ -495,7 +581,10 @@ def test_help_has_examples_and_defaults(run, command) -> None:
         (("reconstruct", "photo.png", "--content", "-o", "photo.png"), "written over"),
         (("grid", "photo.png", "painting.png", "--over", "colour"), "'colour'"),
         (("grid", "photo.png", "painting.png", "--over", "preset"), "--values"),
-        (("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"), "unknown --preset 'x'"),
+        (
+            ("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"),
+            "unknown --preset 'x'",
+        ),
         (("grid", "photo.png", "painting.png", "--over", "strength", "--values", "2"), "strength"),
         (("grid", "photo.png", "painting.png", "--values", "-1"), "ratios"),
         (("grid", "photo.png", "painting.png", "--init", "other"), "unknown --init"),

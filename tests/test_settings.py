@@ -1,4 +1,6 @@
-"""`Settings`, and all that is made of it: what it takes and refuses, and that nothing says anything else."""
+"""`Settings`, and all that is made of it: what it takes and refuses, and that nothing says anything
+else.
+"""
 
 import json
 from pathlib import Path
@@ -55,7 +57,9 @@ def refusal(**given: Any) -> str:
 
 def test_every_setting_is_said_of_in_one_place() -> None:
     assert OTHER.keys() == Settings.model_fields.keys() == OPTIONS.keys()
-    assert list(get_type_hints(Options)) == list(Settings.model_fields), "the keywords for type checkers"
+    assert list(get_type_hints(Options)) == list(Settings.model_fields), (
+        "the keywords for type checkers"
+    )
     for option in OPTIONS.values():
         assert option.help.endswith((".", ").")), option.name
         assert option.group in GROUPS
@@ -70,12 +74,19 @@ def test_json_and_back_is_the_same(name: str) -> None:
     assert settings.but(**{name: None}) == Settings()
 
 
-@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.kind in (int, float)])
+@pytest.mark.parametrize(
+    "name", [name for name, option in OPTIONS.items() if option.kind in (int, float)]
+)
 def test_numbers_of_every_kind_are_numbers(name: str) -> None:
     value, kind = OTHER[name], OPTIONS[name].kind
     expected = Settings(**{name: value})
     if OPTIONS[name].several:
-        same: list[Any] = [list(value), np.array(value), torch.tensor(value), ",".join(map(str, value))]
+        same: list[Any] = [
+            list(value),
+            np.array(value),
+            torch.tensor(value),
+            ",".join(map(str, value)),
+        ]
         same += [[np.float64(each) for each in value]]
     else:
         same = [str(value), np.float32(value), np.array(value), torch.tensor(value)]
@@ -87,11 +98,15 @@ def test_numbers_of_every_kind_are_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [each for each in OPTIONS.values() if each.low is not None], ids=lambda each: each.name
+    "option",
+    [each for each in OPTIONS.values() if each.low is not None],
+    ids=lambda each: each.name,
 )
 def test_ranges_include_their_ends_and_nothing_more(option: Any) -> None:
     step = 1 if option.kind is int else 1e-6
-    others = {"content_weight": {"style_weight": 1}, "style_weight": {"content_weight": 1}}.get(option.name, {})
+    others = {"content_weight": {"style_weight": 1}, "style_weight": {"content_weight": 1}}.get(
+        option.name, {}
+    )
     for end, beyond in ((option.low, option.low - step), (option.high, (option.high or 0) + step)):
         if end is None:
             continue
@@ -100,7 +115,9 @@ def test_ranges_include_their_ends_and_nothing_more(option: Any) -> None:
     assert f"`{option.name}`" in refusal(**{option.name: -(10**400)})
 
 
-@pytest.mark.parametrize("option", [each for each in OPTIONS.values() if each.choices], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "option", [each for each in OPTIONS.values() if each.choices], ids=lambda each: each.name
+)
 def test_one_of_a_few_is_one_of_them(option: Any) -> None:
     for choice in option.choices:
         assert getattr(Settings(**{option.name: choice}), option.name) == choice
@@ -108,15 +125,17 @@ def test_one_of_a_few_is_one_of_them(option: Any) -> None:
     assert all(choice in said for choice in option.choices)
 
 
-@pytest.mark.parametrize("blend", [(), (0, 0), (-1, 2), (float("inf"),), (1e308, 1e308), "1,x", [True], 3, "1,,2"])
+@pytest.mark.parametrize(
+    "blend", [(), (0, 0), (-1, 2), (float("inf"),), (1e308, 1e308), "1,x", [True], 3, "1,,2"]
+)
 def test_a_blend_that_is_none_is_refused(blend: object) -> None:
     assert "`blend`" in refusal(blend=blend)
 
 
 def test_a_path_is_a_text() -> None:
-    assert Settings(network=Path("a") / "b.safetensors", encoder=Path("c")).dump()["network"] == str(
-        Path("a/b.safetensors")
-    )
+    assert Settings(network=Path("a") / "b.safetensors", encoder=Path("c")).dump()[
+        "network"
+    ] == str(Path("a/b.safetensors"))
 
 
 def test_what_is_no_setting_is_said_so_and_what_was_meant() -> None:
@@ -182,7 +201,12 @@ def test_left_alone_a_preset_is_done_as_it_is_printed(name: str) -> None:
 def test_what_speaks_against_a_one_pass_start_and_what_comes_instead() -> None:
     preset = PRESETS[Settings().preset]
     assert preset.init == "pass"
-    for against in ({"strength": 0}, {"style_scale": 0.4}, {"style_weight": 0}, {"init": "content"}):
+    for against in (
+        {"strength": 0},
+        {"style_scale": 0.4},
+        {"style_weight": 0},
+        {"init": "content"},
+    ):
         other = Settings(**against).resolved()  # type: ignore[arg-type]
         assert (other.init, other.steps) == ("content", preset.steps_afresh)
     assert Settings().resolved(start=True).steps == preset.steps_afresh

@@ -68,7 +68,15 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 
 def test_a_learned_style_is_painted_as_the_package_does(engine: Engine, learned: str) -> None:
     end = last(engine.place(small(learned, strength=0.6, keep_color="luminance")))
-    alone = stylize(CAT.image, learned, method="fast", strength=0.6, keep_color="luminance", size=64, device="cpu")
+    alone = stylize(
+        CAT.image,
+        learned,
+        method="fast",
+        strength=0.6,
+        keep_color="luminance",
+        size=64,
+        device="cpu",
+    )
     assert end.image is not None
     assert same(end.image, alone)
     assert end.recipe is not None
@@ -145,7 +153,9 @@ def test_twenty_at_once_are_answered_or_refused_and_none_is_lost(learned: str) -
                 assert max(image.size) == 60 + number
 
 
-def test_first_come_first_served_and_everyone_knows_their_place(engine: Engine, learned: str) -> None:
+def test_first_come_first_served_and_everyone_knows_their_place(
+    engine: Engine, learned: str
+) -> None:
     at_work = engine.place(small(PAINTING, refine=ENDLESS))
     glimpses = begun(at_work)
     finished: list[int] = []
@@ -204,7 +214,9 @@ def test_what_nobody_wants_is_not_painted(engine: Engine, learned: str, how: str
             list(glimpses)
         del glimpses
     del ticket
-    assert last(engine.place(small(learned))).image is not None  # else the endless one would never have ended
+    assert (
+        last(engine.place(small(learned))).image is not None
+    )  # else the endless one would never have ended
     with pytest.raises(ImpastoError, match="given up"):
         result.result(60)
 
@@ -241,7 +253,8 @@ def test_a_photo_too_narrow_for_the_size_is_refused(engine: Engine, learned: str
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/hostname", "../cat.png", "http://127.0.0.1/a.png", "file:///etc/passwd", "", "\0"]
+    "name",
+    ["/etc/hostname", "../cat.png", "http://127.0.0.1/a.png", "file:///etc/passwd", "", "\0"],
 )
 def test_names_are_names_of_styles_only(engine: Engine, name: str) -> None:
     with pytest.raises(ImpastoError, match="no style called"):
@@ -267,12 +280,16 @@ def test_names_are_names_of_styles_only(engine: Engine, name: str) -> None:
         ({"blend": (float("inf"),)}, "finite"),
     ],
 )
-def test_orders_outside_the_limits_are_refused_in_words(engine: Engine, options: dict[str, object], words: str) -> None:
+def test_orders_outside_the_limits_are_refused_in_words(
+    engine: Engine, options: dict[str, object], words: str
+) -> None:
     with pytest.raises(ImpastoError, match=words):
         engine.place(small(PAINTING, **options))
 
 
-def test_more_styles_than_allowed_and_vectors_that_cannot_be_refined(engine: Engine, learned: str) -> None:
+def test_more_styles_than_allowed_and_vectors_that_cannot_be_refined(
+    engine: Engine, learned: str
+) -> None:
     for styles in ((), (PAINTING,) * 5):
         with pytest.raises(ImpastoError, match="one to 4 styles"):
             engine.place(Order(CAT, styles))
@@ -290,7 +307,9 @@ def bomb(width: int = 20_000, height: int = 10_000) -> bytes:
     """A whole PNG, one bit a pixel, all black: some 25 kB that decode to 200 megapixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     packer, row = zlib.compressobj(9), bytes(1 + width // 8)
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
@@ -396,7 +415,9 @@ def test_an_upload_is_upright_plain_and_no_larger_than_of_use() -> None:
 def test_every_mode_becomes_eight_bits(mode: str) -> None:
     ramp = np.linspace(0, 1, 64 * 64).reshape(64, 64)
     plain = Image.fromarray((ramp * 255).astype(np.uint8))
-    picture = Image.fromarray((ramp * 65535).astype(np.uint16)) if mode == "I;16" else plain.convert(mode)
+    picture = (
+        Image.fromarray((ramp * 65535).astype(np.uint16)) if mode == "I;16" else plain.convert(mode)
+    )
     file = BytesIO()
     picture.save(file, "PNG")
     opened = open_upload(file.getvalue(), Limits()).image
@@ -405,7 +426,9 @@ def test_every_mode_becomes_eight_bits(mode: str) -> None:
         assert np.abs(np.asarray(opened.convert("L"), float) - ramp * 255).max() < 2
 
 
-@pytest.mark.parametrize("wrong", [{"upload_bytes": 0}, {"size": 20_000}, {"waiting": -1}, {"seconds": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"upload_bytes": 0}, {"size": 20_000}, {"waiting": -1}, {"seconds": float("nan")}]
+)
 def test_limits_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(ImpastoError):
         Limits(**wrong)  # type: ignore[arg-type]

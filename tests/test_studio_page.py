@@ -1,4 +1,6 @@
-"""The studio's page in a real browser, as a visitor and as someone who means harm; its parts without one."""
+"""The studio's page in a real browser, as a visitor and as someone who means harm; its parts
+without one.
+"""
 
 import asyncio
 import base64
@@ -50,7 +52,11 @@ class Quick(Engine):
     """Thumbnails are the engine's own matter; painting them here would only take time."""
 
     def thumbnail(self, name: str) -> Image.Image:
-        return Image.new("RGB", (40, 40), tuple(b % 256 for b in zlib.crc32(name.encode()).to_bytes(4, "big")[:3]))
+        return Image.new(
+            "RGB",
+            (40, 40),
+            tuple(b % 256 for b in zlib.crc32(name.encode()).to_bytes(4, "big")[:3]),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch, Quick("cpu", LIMITS) as engine:
         patch.setenv("GRADIO_TEMP_DIR", str(root))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        config = uvicorn.Config(application(engine, root), host="127.0.0.1", port=0, log_level="error", ws="none")
+        config = uvicorn.Config(
+            application(engine, root), host="127.0.0.1", port=0, log_level="error", ws="none"
+        )
         config.timeout_graceful_shutdown = 1
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
@@ -85,7 +93,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if chromium is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -135,11 +145,15 @@ class Tab:
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
-        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
 
     def close(self) -> None:
         """Nobody else was asked for anything, and nothing broke."""
-        hosts = {urlsplit(url).hostname for url in self.asked if not url.startswith(("data:", "blob:"))}
+        hosts = {
+            urlsplit(url).hostname for url in self.asked if not url.startswith(("data:", "blob:"))
+        }
         assert hosts == {"127.0.0.1"}
         assert not self.broken
         self.page.close()
@@ -178,7 +192,14 @@ def seen(url: str) -> Image.Image:
 
 def apart(one: Image.Image, other: Image.Image) -> float:
     """Mean absolute difference, of 255, at the size of the first."""
-    return sum(ImageStat.Stat(ImageChops.difference(one, other.resize(one.size, Image.Resampling.LANCZOS))).mean) / 3
+    return (
+        sum(
+            ImageStat.Stat(
+                ImageChops.difference(one, other.resize(one.size, Image.Resampling.LANCZOS))
+            ).mean
+        )
+        / 3
+    )
 
 
 # --------------------------------------------------------------------------------------- a visitor
@@ -278,7 +299,9 @@ def test_the_keyboard_is_enough(tab: Tab) -> None:
 
 
 def test_a_phone_shows_it_all(browser: Any, site: Site) -> None:
-    context = browser.new_context(viewport={"width": 375, "height": 720}, has_touch=True, is_mobile=True)
+    context = browser.new_context(
+        viewport={"width": 375, "height": 720}, has_touch=True, is_mobile=True
+    )
     tab = Tab(context, site)
     assert tab.overflow() == 0
     tab.page.tap("#photo .tile[data-key=cat]")
@@ -301,15 +324,29 @@ def test_words_stand_out_in_light_and_dark(tab: Tab, scheme: str) -> None:
     tab.page.wait_for_selector(".plain img")
     ground = luminance(tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert (ground < 0.1) == (scheme == "dark")
-    for what in ("h1", "header p", "#style h2", ".tile .name", ".drop .words", "#status p", "#mix span"):
-        ink = luminance(tab.page.evaluate("what => getComputedStyle(document.querySelector(what)).color", what))
-        assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) >= 4.5, what  # WCAG 2, level AA
+    for what in (
+        "h1",
+        "header p",
+        "#style h2",
+        ".tile .name",
+        ".drop .words",
+        "#status p",
+        "#mix span",
+    ):
+        ink = luminance(
+            tab.page.evaluate("what => getComputedStyle(document.querySelector(what)).color", what)
+        )
+        assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) >= 4.5, (
+            what
+        )  # WCAG 2, level AA
 
 
 def luminance(color: str) -> float:
     """Relative luminance (WCAG 2) of a CSS color rgb(r, g, b)."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -355,11 +392,15 @@ def bomb(width: int, height: int) -> bytes:
     """A PNG of one-bit white, a few dozen kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = zlib.compress((b"\0" + b"\xff" * ((width + 7) // 8)) * height, 1)
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
 
 
 def test_what_is_wrong_with_a_file_is_said_in_words(tab: Tab, tmp_path: Path, photo: Path) -> None:
@@ -383,19 +424,28 @@ def test_what_is_wrong_with_a_file_is_said_in_words(tab: Tab, tmp_path: Path, ph
 
 def test_twenty_requests_at_once_lose_nothing(site: Site, tmp_path: Path) -> None:
     client_module = pytest.importorskip("gradio_client")
-    client = client_module.Client(site.url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+    client = client_module.Client(
+        site.url, verbose=False, download_files=str(tmp_path), analytics_enabled=False
+    )
     assert client.view_api(return_format="dict")["named_endpoints"].keys() == {"/stylize"}
     files = [tmp_path / f"{number}.png" for number in range(20)]
     for number, file in enumerate(files):
         Image.new("RGB", (48, 32), (12 * number, 255 - 12 * number, 90)).save(file)
     jobs = [
         client.submit(
-            photo=client_module.handle_file(str(file)), styles=["mosaic"], strength=0.0, size=48, api_name="/stylize"
+            photo=client_module.handle_file(str(file)),
+            styles=["mosaic"],
+            strength=0.0,
+            size=48,
+            api_name="/stylize",
         )
         for file in files
     ]
     for file, job in zip(files, jobs, strict=True):
-        with Image.open(job.result(60)) as made, Image.open(file) as sent:  # at strength 0 each is its own photo
+        with (
+            Image.open(job.result(60)) as made,
+            Image.open(file) as sent,
+        ):  # at strength 0 each is its own photo
             assert apart(made.convert("RGB"), sent) <= 1
 
 
@@ -438,7 +488,11 @@ def test_what_the_page_does_not_need_is_closed(site: Site, path: str) -> None:
     ],
 )
 def test_only_uploaded_files_are_taken(site: Site, sent: dict[str, str], photo: Path) -> None:
-    sent = {**sent, "path": sent["path"].replace("PHOTO", str(photo)), "meta": {"_type": "gradio.FileData"}}
+    sent = {
+        **sent,
+        "path": sent["path"].replace("PHOTO", str(photo)),
+        "meta": {"_type": "gradio.FileData"},
+    }
     body = {"data": [sent, ["mosaic"], [], 1.0, 1.0, "none", 48, 0]}
     status, answer = ask(site, "/gradio_api/call/stylize", body)
     assert status == 200
@@ -461,7 +515,9 @@ def test_an_upload_beyond_the_limit_is_cut_off(site: Site) -> None:
 
 
 def answered(guard: Guard, path: str, *chunks: bytes) -> list[Any]:
-    """What an ASGI application answers to a POST whose body comes in chunks, with no length told before."""
+    """What an ASGI application answers to a POST whose body comes in chunks, with no length told
+    before.
+    """
     sent: list[Any] = []
     left = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
 
@@ -507,12 +563,16 @@ def test_a_full_disk_is_not_the_studios_doing(tmp_path: Path) -> None:
     assert answered(guard, "/gradio_api/upload")[0]["status"] == 200
     (tmp_path / "two").write_bytes(bytes(60_000))
     assert answered(guard, "/gradio_api/upload")[0]["status"] == 507
-    assert answered(guard, "/gradio_api/queue/join")[0]["status"] == 200, "who has a photo there may go on"
+    assert answered(guard, "/gradio_api/queue/join")[0]["status"] == 200, (
+        "who has a photo there may go on"
+    )
     (tmp_path / "two").unlink()
     assert answered(guard, "/gradio_api/upload")[0]["status"] == 200
 
 
-@pytest.mark.parametrize("good", [None, {"path": "/tmp/a/cat.jpg"}, [{"path": "cat.jpg", "url": None}], "https://a.b"])
+@pytest.mark.parametrize(
+    "good", [None, {"path": "/tmp/a/cat.jpg"}, [{"path": "cat.jpg", "url": None}], "https://a.b"]
+)
 def test_files_that_were_uploaded_pass(good: object) -> None:
     refuse_foreign_files([good, 1, {"a": good}])
 
@@ -531,7 +591,13 @@ def test_a_visit_takes_no_path_from_elsewhere(tmp_path: Path, photo: Path) -> No
     inside = shutil.copy(photo, tmp_path / "root" / "cat.jpg")
     (tmp_path / "root" / "link.jpg").symlink_to(photo)
     assert visit.received({"paths": [inside]}) == [Path(inside)]
-    for path in (photo, tmp_path / "root" / ".." / "cat.jpg", tmp_path / "root" / "link.jpg", tmp_path / "root", ""):
+    for path in (
+        photo,
+        tmp_path / "root" / ".." / "cat.jpg",
+        tmp_path / "root" / "link.jpg",
+        tmp_path / "root",
+        "",
+    ):
         with pytest.raises(ImpastoError, match="did not arrive"):
             visit.received({"paths": [str(path)]})
 
@@ -597,7 +663,9 @@ def test_a_newer_wish_overtakes_an_older_one(tmp_path: Path) -> None:
         next(slow)
         *_, last = visit.paint(engine, Choice(("mosaic",), Settings(size=64)))
         assert last.done
-        assert not [glimpse for glimpse in slow if glimpse.done], "the older one ends without a word"
+        assert not [glimpse for glimpse in slow if glimpse.done], (
+            "the older one ends without a word"
+        )
         assert [kept.choice.styles for kept in visit.history.values()] == [("mosaic",)]
         assert len(engine) == 0
 
@@ -670,7 +738,10 @@ def test_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
 
 def test_the_space_serves_what_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
     served: dict[str, Any] = {}
-    monkeypatch.setattr("impasto.apps.studio.serve.serve", lambda engine, **where: served.update(where, engine=engine))
+    monkeypatch.setattr(
+        "impasto.apps.studio.serve.serve",
+        lambda engine, **where: served.update(where, engine=engine),
+    )
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(ROOT / "deploy" / "space" / "app.py"), run_name="__main__")
     assert not end.value.code

@@ -72,9 +72,13 @@ def photo(data: bytes | None = None, name: str = "photo.png") -> tuple[str, tupl
 # ------------------------------------------------------------------------------------------ the API
 
 
-def test_a_picture_comes_back_with_its_recipe(client: TestClient, engine: Engine, learned: str, tmp_path: Path) -> None:
+def test_a_picture_comes_back_with_its_recipe(
+    client: TestClient, engine: Engine, learned: str, tmp_path: Path
+) -> None:
     answer = client.post(
-        STYLIZE, files=[photo(name="../a/cät.png")], data=SMALL | {"style": learned, "strength": "0.5"}
+        STYLIZE,
+        files=[photo(name="../a/cät.png")],
+        data=SMALL | {"style": learned, "strength": "0.5"},
     )
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     path = tmp_path / "out.png"
@@ -83,7 +87,9 @@ def test_a_picture_comes_back_with_its_recipe(client: TestClient, engine: Engine
     assert recipe is not None
     assert recipe["content"]["name"] == "cät.png"  # type: ignore[index]
     assert recipe["strength"] == 0.5
-    order = Order(Upload(sample("cat").resize((90, 60))), (learned,), Settings(strength=0.5, size=64))
+    order = Order(
+        Upload(sample("cat").resize((90, 60))), (learned,), Settings(strength=0.5, size=64)
+    )
     (*_, end) = engine.place(order)
     assert end.image is not None
     with Image.open(path) as image:
@@ -92,7 +98,11 @@ def test_a_picture_comes_back_with_its_recipe(client: TestClient, engine: Engine
 
 def test_styles_by_picture_in_their_order(client: TestClient, tmp_path: Path) -> None:
     files = [photo(), ("style", ("one.png", png(PAINTING))), ("style", ("two.png", png()))]
-    answer = client.post(STYLIZE, files=files, data=SMALL | {"blend": "1,3", "refine": "2", "keep_color": "statistics"})
+    answer = client.post(
+        STYLIZE,
+        files=files,
+        data=SMALL | {"blend": "1,3", "refine": "2", "keep_color": "statistics"},
+    )
     assert answer.status_code == 200, answer.text
     (tmp_path / "out.png").write_bytes(answer.content)
     recipe = read_recipe(tmp_path / "out.png")
@@ -105,7 +115,11 @@ def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str)
     styles = {card["name"]: card for card in client.get("/api/v1/styles").json()}
     assert styles[learned]["refinable"] is False
     assert styles["waves"]["refinable"] is True
-    assert client.get("/api/v1/health").json() == {"status": "ok", "ready": engine.ready, "orders": 0}
+    assert client.get("/api/v1/health").json() == {
+        "status": "ok",
+        "ready": engine.ready,
+        "orders": 0,
+    }
     assert client.get("/docs").status_code == client.get("/openapi.json").status_code == 404
 
 
@@ -131,8 +145,12 @@ def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str)
         ({"photo": png(), "style": "waves", "size": b"64"}, "size is no file"),
     ],
 )
-def test_mistakes_are_told_in_one_line(client: TestClient, fields: dict[str, str | bytes], words: str) -> None:
-    files: dict[str, Any] = {name: (name, value) for name, value in fields.items() if isinstance(value, bytes)}
+def test_mistakes_are_told_in_one_line(
+    client: TestClient, fields: dict[str, str | bytes], words: str
+) -> None:
+    files: dict[str, Any] = {
+        name: (name, value) for name, value in fields.items() if isinstance(value, bytes)
+    }
     data = {name: value for name, value in fields.items() if isinstance(value, str)}
     if not files:
         files = {name: (None, value) for name, value in data.items()}  # a form all the same
@@ -146,14 +164,20 @@ def test_mistakes_are_told_in_one_line(client: TestClient, fields: dict[str, str
 
 def test_what_is_no_form_is_refused(client: TestClient) -> None:
     header = {"content-type": "multipart/form-data"}
-    for sent in ({"content": b"hello", "headers": header}, {"json": {"photo": "/etc/hostname"}}, {}):
+    for sent in (
+        {"content": b"hello", "headers": header},
+        {"json": {"photo": "/etc/hostname"}},
+        {},
+    ):
         answer = client.post(STYLIZE, **sent)  # type: ignore[arg-type]
         assert answer.status_code == 400
         assert list(answer.json()) == ["error"]
 
 
 def test_too_much_is_refused(client: TestClient) -> None:
-    many = client.post(STYLIZE, files=[photo(png(Image.new("1", (2000, 1000))))], data={"style": "waves"})
+    many = client.post(
+        STYLIZE, files=[photo(png(Image.new("1", (2000, 1000))))], data={"style": "waves"}
+    )
     assert (many.status_code, "2 megapixels" in many.text) == (413, True)
     long = client.post(STYLIZE, files=[photo(bytes(400_001))], data={"style": "waves"})
     assert (long.status_code, "0.4 MB" in long.text) == (413, True)
@@ -209,9 +233,14 @@ def test_a_body_without_a_length_is_counted_as_it_comes(engine: Engine) -> None:
 
 def test_a_client_that_goes_away_takes_its_order_along(engine: Engine, learned: str) -> None:
     request = httpx.Request(
-        "POST", "http://x", files=[photo(), ("style", ("s.png", png()))], data=SMALL | {"refine": "1000000"}
+        "POST",
+        "http://x",
+        files=[photo(), ("style", ("s.png", png()))],
+        data=SMALL | {"refine": "1000000"},
     )
-    line = Line(api(engine), iter([request.read(), b""]), {"content-type": request.headers["content-type"]})
+    line = Line(
+        api(engine), iter([request.read(), b""]), {"content-type": request.headers["content-type"]}
+    )
 
     async def leave() -> None:
         call = asyncio.create_task(line.call())
@@ -221,7 +250,9 @@ def test_a_client_that_goes_away_takes_its_order_along(engine: Engine, learned: 
         await call
 
     asyncio.run(leave())
-    (*_, end) = engine.place(Order(CAT, (learned,), Settings(size=64)))  # else its turn would never come
+    (*_, end) = engine.place(
+        Order(CAT, (learned,), Settings(size=64))
+    )  # else its turn would never come
     assert end.image is not None
     assert not line.answer
 
@@ -233,7 +264,9 @@ def test_one_that_goes_away_while_it_sends_leaves_nothing(engine: Engine) -> Non
     assert (line.answer, len(engine)) == (b"", 0)
 
 
-def test_those_who_never_finish_sending_make_room(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_who_never_finish_sending_make_room(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(web, "_PATIENCE", 0.1)
     app = api(engine)
     stalled = [Line(app, iter([b"--x\r\n"]), FORM) for _ in range(LIMITS.waiting + 2)]
@@ -251,9 +284,14 @@ def test_those_who_never_finish_sending_make_room(engine: Engine, monkeypatch: p
 
 def test_what_was_sent_is_not_held_while_the_order_is_worked_at(engine: Engine) -> None:
     request = httpx.Request(
-        "POST", "http://x", files=[photo(), ("style", ("s.png", png()))], data=SMALL | {"refine": "1000000"}
+        "POST",
+        "http://x",
+        files=[photo(), ("style", ("s.png", png()))],
+        data=SMALL | {"refine": "1000000"},
     )
-    line = Line(api(engine), iter([request.read(), b""]), {"content-type": request.headers["content-type"]})
+    line = Line(
+        api(engine), iter([request.read(), b""]), {"content-type": request.headers["content-type"]}
+    )
 
     def held() -> bool:
         gc.collect()
@@ -276,7 +314,9 @@ def test_what_was_sent_is_not_held_while_the_order_is_worked_at(engine: Engine) 
 def test_twenty_at_once_are_answered_or_refused_and_each_gets_its_own(
     client: TestClient, engine: Engine, learned: str
 ) -> None:
-    while len(engine):  # what an earlier test gave up is worked at until its next step, and takes a place
+    while len(
+        engine
+    ):  # what an earlier test gave up is worked at until its next step, and takes a place
         time.sleep(0.01)
     at_work = engine.place(Order(CAT, (CAT,), Settings(size=64, refine=1_000_000)))
 
@@ -313,15 +353,27 @@ def test_user_and_password(engine: Engine) -> None:
         answer = client.get("/api/v1/styles", auth=auth)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Basic")
-        assert client.post(STYLIZE, files=[photo()], data={"style": "waves"}, auth=auth).status_code == 401
+        assert (
+            client.post(STYLIZE, files=[photo()], data={"style": "waves"}, auth=auth).status_code
+            == 401
+        )
     assert client.get("/api/v1/styles", auth=("ada", "s:ecrét")).status_code == 200
 
 
 def test_a_studio_for_this_machine_knows_its_own_names_only(engine: Engine) -> None:
     client = TestClient(Gate(api(engine), hosts=frozenset({"127.0.0.1", "localhost", "::1"})))
-    for host, status in (("localhost:7860", 200), ("[::1]:7860", 200), ("127.0.0.1", 200), ("evil.example", 403)):
+    for host, status in (
+        ("localhost:7860", 200),
+        ("[::1]:7860", 200),
+        ("127.0.0.1", 200),
+        ("evil.example", 403),
+    ):
         assert client.get("/api/v1/health", headers={"host": host}).status_code == status
-    for origin, status in (("http://localhost:7860", 400), ("https://evil.example", 403), ("null", 403)):
+    for origin, status in (
+        ("http://localhost:7860", 400),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ):
         headers = {"host": "localhost:7860", "origin": origin}
         assert client.post(STYLIZE, files=[photo()], headers=headers).status_code == status
 
@@ -335,10 +387,17 @@ def test_a_studio_open_to_others_takes_nothing_from_other_sites(engine: Engine) 
         ("https://evil.example", 403),
         ("null", 403),
     ):
-        assert client.post(STYLIZE, files=[photo()], headers=names | {"origin": origin}).status_code == status
+        assert (
+            client.post(STYLIZE, files=[photo()], headers=names | {"origin": origin}).status_code
+            == status
+        )
         assert client.get("/api/v1/health", headers=names | {"origin": origin}).status_code == 200
     here = Gate(api(engine), hosts=frozenset({"localhost"}))  # no proxy stands before this one
-    headers = {"host": "localhost", "x-forwarded-host": "evil.example", "origin": "https://evil.example"}
+    headers = {
+        "host": "localhost",
+        "x-forwarded-host": "evil.example",
+        "origin": "https://evil.example",
+    }
     assert TestClient(here).post(STYLIZE, files=[photo()], headers=headers).status_code == 403
 
 
@@ -348,7 +407,8 @@ APP = typer.Typer()
 APP.callback()(lambda: None)
 cli_serve.register(APP)
 RUN = (
-    "import typer; from impasto.apps.cli import serve as cli_serve; app = typer.Typer(); cli_serve.register(app); app()"
+    "import typer; from impasto.apps.cli import serve as cli_serve; "
+    "app = typer.Typer(); cli_serve.register(app); app()"
 )
 
 
@@ -360,7 +420,13 @@ def test_help_shows_how(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--auth", "ada"], ["--queue", "-1"], ["--network", "nowhere"], ["--device", "abacus"], ["--host", "no.invalid"]],
+    [
+        ["--auth", "ada"],
+        ["--queue", "-1"],
+        ["--network", "nowhere"],
+        ["--device", "abacus"],
+        ["--host", "no.invalid"],
+    ],
 )
 def test_what_cannot_be_served_is_one_line(wrong: list[str]) -> None:
     done = CliRunner().invoke(APP, ["serve", "--port", "0", *wrong])
@@ -412,7 +478,9 @@ def test_served_from_start_to_the_end_in_mid_picture(tmp_path: Path) -> None:
 
         def ask() -> Any:
             files = [photo(), ("style", ("s.png", png()))]
-            return httpx.post(address + STYLIZE, files=files, data={"size": "256", "refine": "400"}, timeout=60)
+            return httpx.post(
+                address + STYLIZE, files=files, data={"size": "256", "refine": "400"}, timeout=60
+            )
 
         answer = person.submit(ask)
         while not httpx.get(address + "/api/v1/health", timeout=60).json()["orders"]:

@@ -16,9 +16,13 @@ def normal(*shape: int, seed: int = 1) -> Tensor:
 
 
 def usual(number: int = 200, size: int = CONFIG.description) -> Tensor:
-    """Descriptions whose numbers rise and fall together, on very different scales and far from zero."""
+    """Descriptions whose numbers rise and fall together, on very different scales and far from
+    zero.
+    """
     mixing = normal(size, size, seed=2) * 0.5 ** torch.arange(size)
-    return 10 + (normal(number, size) @ mixing.T + 0.01 * normal(number, size, seed=3)) * torch.logspace(-2, 1, size)
+    return 10 + (
+        normal(number, size) @ mixing.T + 0.01 * normal(number, size, seed=3)
+    ) * torch.logspace(-2, 1, size)
 
 
 def predictor(config: StylePredictorConfig = CONFIG, number: int = 200) -> StylePredictor:
@@ -50,7 +54,10 @@ def test_a_description_is_written_out() -> None:
         "relu1_1": torch.tensor([[4.0, 9.0], [25.0, 36.0]]),
         "relu2_1": torch.tensor([[16.0], [-1e-9]]),  # what rounding may make of a square of nought
     }
-    assert encode_style(means, seconds, ("relu1_1", "relu2_1")).tolist() == [[1, 2, 2, 3, 3, 4], [5, 6, 5, 6, -4, 0]]
+    assert encode_style(means, seconds, ("relu1_1", "relu2_1")).tolist() == [
+        [1, 2, 2, 3, 3, 4],
+        [5, 6, 5, 6, -4, 0],
+    ]
     assert encode_style(means, seconds, ["relu2_1"]).tolist() == [[3, 4], [-4, 0]]
 
 
@@ -60,7 +67,9 @@ def test_a_description_grows_with_the_contrast_of_features() -> None:
     def description(scale: float) -> Tensor:
         scaled = {layer: scale * x for layer, x in features.items()}
         means = {layer: x.mean((2, 3)) for layer, x in scaled.items()}
-        return encode_style(means, {layer: x.square().mean((2, 3)) for layer, x in scaled.items()}, ("a", "b"))
+        return encode_style(
+            means, {layer: x.square().mean((2, 3)) for layer, x in scaled.items()}, ("a", "b")
+        )
 
     assert description(1).shape == (2, 2 * (3 + 4))
     torch.testing.assert_close(description(5), 5 * description(1))
@@ -78,7 +87,9 @@ def test_a_description_is_float32() -> None:
 
 def test_usual_descriptions_become_components_of_like_size() -> None:
     found = projected(predictor(), usual())
-    torch.testing.assert_close(found.mean(0), torch.zeros(8, dtype=torch.float64), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        found.mean(0), torch.zeros(8, dtype=torch.float64), rtol=0, atol=1e-4
+    )
     covariance = found.T.cov()
     variances = covariance.diagonal()
     assert variances.max() < 1 + 1e-4
@@ -131,9 +142,20 @@ def test_few_descriptions_suffice(number: int) -> None:
         (usual(3).repeat(6, 1), 2),
         (usual(200), 8),
     ],
-    ids=["one", "one many times", "one number", "nothing", "two", "five", "three many times", "many"],
+    ids=[
+        "one",
+        "one many times",
+        "one number",
+        "nothing",
+        "two",
+        "five",
+        "three many times",
+        "many",
+    ],
 )
-def test_there_are_as_many_axes_as_descriptions_differ_along(descriptions: Tensor, axes: int) -> None:
+def test_there_are_as_many_axes_as_descriptions_differ_along(
+    descriptions: Tensor, axes: int
+) -> None:
     """Rounding is no axis: brought to size, it would say of every other style that it is enormous."""
     net = predictor()
     net.fit_pca(descriptions)
@@ -143,7 +165,9 @@ def test_there_are_as_many_axes_as_descriptions_differ_along(descriptions: Tenso
     with torch.no_grad():
         vectors = net(usual(9))
     assert vectors.isfinite().all()
-    assert torch.allclose(vectors, vectors[:1].expand_as(vectors), rtol=1e-5, atol=1e-5) == (axes == 0)
+    assert torch.allclose(vectors, vectors[:1].expand_as(vectors), rtol=1e-5, atol=1e-5) == (
+        axes == 0
+    )
 
 
 def test_the_components_are_kept_with_the_weights() -> None:
@@ -160,7 +184,13 @@ def test_the_components_are_kept_with_the_weights() -> None:
 def test_any_description_has_a_vector() -> None:
     size = CONFIG.description
     descriptions = torch.stack(
-        [torch.zeros(size), torch.full((size,), 1e6), torch.full((size,), -1e6), 1e6 * normal(size), usual()[0]]
+        [
+            torch.zeros(size),
+            torch.full((size,), 1e6),
+            torch.full((size,), -1e6),
+            1e6 * normal(size),
+            usual()[0],
+        ]
     )
     for given in (descriptions, descriptions.bfloat16()):
         for vector in (predictor()(given), predictor().bfloat16()(given)):
@@ -173,7 +203,9 @@ def test_any_description_has_a_vector() -> None:
 @torch.no_grad()
 def test_the_unheard_of_speaks_no_louder_than_its_direction() -> None:
     net, away = predictor(), usual().std(0) * normal(3, CONFIG.description, seed=5)
-    torch.testing.assert_close(net(net.center + 1e5 * away), net(net.center + 1e6 * away), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        net(net.center + 1e5 * away), net(net.center + 1e6 * away), rtol=1e-4, atol=1e-4
+    )
     assert (net(net.center + 0.1 * away) - net(net.center + 0.2 * away)).abs().max() > 0.01
 
 

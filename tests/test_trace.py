@@ -1,4 +1,6 @@
-"""The history of losses: every number back from the CSV, a plot that opens, errors that say what to do."""
+"""The history of losses: every number back from the CSV, a plot that opens, errors that say what to
+do.
+"""
 
 import csv
 import sys
@@ -18,7 +20,11 @@ def step(number: int, side: int = 8) -> Progress:
     """A step whose losses are awkward fractions."""
     raw = {name: number / 7 + weight / 3 for name, weight in WEIGHTS.items()}
     weighted = {name: WEIGHTS[name] * value for name, value in raw.items()}
-    losses = {"total": sum(weighted.values())} | weighted | {f"raw/{name}": value for name, value in raw.items()}
+    losses = (
+        {"total": sum(weighted.values())}
+        | weighted
+        | {f"raw/{name}": value for name, value in raw.items()}
+    )
     return Progress(torch.zeros(1, 3, side, side // 2), number, 3, losses)
 
 
@@ -35,7 +41,9 @@ def test_csv_gives_every_number_back_exactly(tmp_path):
     with (tmp_path / "losses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row.pop("step")) for row in rows] == [1, 2, 3]
-    assert [{name: float(value) for name, value in row.items()} for row in rows] == [each.losses for each in steps]
+    assert [{name: float(value) for name, value in row.items()} for row in rows] == [
+        each.losses for each in steps
+    ]
 
 
 def test_columns_are_total_then_weighted_then_raw(tmp_path):
@@ -55,7 +63,9 @@ def test_a_step_that_was_undone_is_an_empty_row(tmp_path):
 @pytest.mark.parametrize("count", [1, 2, 30])
 def test_plot_is_a_picture_with_ink(tmp_path, count):
     pytest.importorskip("matplotlib")
-    trace(*(step(i + 1, side=8 if i < 10 else 16) for i in range(count))).plot(tmp_path / "losses.png")
+    trace(*(step(i + 1, side=8 if i < 10 else 16) for i in range(count))).plot(
+        tmp_path / "losses.png"
+    )
     with Image.open(tmp_path / "losses.png") as plot:
         assert plot.format == "PNG"
         assert min(plot.size) > 300

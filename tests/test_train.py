@@ -1,4 +1,6 @@
-"""Training: the loss by its laws, the student against the encoder it becomes, the loop by exact resumption."""
+"""Training: the loss by its laws, the student against the encoder it becomes, the loop by exact
+resumption.
+"""
 
 import csv
 import json
@@ -37,7 +39,10 @@ LARGE = Architecture.vgg(((8, 8), (8, 8), (8, 8), (8, 6), (8,)), **GREY)
 SMALL = Architecture.vgg(((8, 6), (8, 6), (8, 6), (8, 6), (8,)), **GREY)
 SHALLOW = Architecture.vgg(((8, 8), (8, 8)), **GREY)
 STRIDED = replace(
-    COMPACT, layers=tuple(replace(each, width=8 if each.name.endswith("_1") else 6) for each in COMPACT.layers)
+    COMPACT,
+    layers=tuple(
+        replace(each, width=8 if each.name.endswith("_1") else 6) for each in COMPACT.layers
+    ),
 )
 BOUNDS = ("relu2_1", "relu3_1", "relu4_1")
 TINY = DistillConfig(steps=6, batch=4, crop=32, warmup=2, precision="float32")
@@ -57,7 +62,9 @@ def pictures(folder: Path) -> list[Tensor]:
     return [reading.picture for reading in read_pictures([folder]) if reading.picture is not None]
 
 
-def encoder(architecture: Architecture, seed: int = 0, name: str = "teacher.safetensors") -> Encoder:
+def encoder(
+    architecture: Architecture, seed: int = 0, name: str = "teacher.safetensors"
+) -> Encoder:
     """With random weights, drawn as a student's are."""
     return Encoder(architecture, name=name).load(Student(architecture, randomness(seed)).folded())
 
@@ -124,7 +131,9 @@ def test_regression_finds_the_first_layer_of_another_encoder(pictures: list[Tens
     patches = F.unfold((images - 0.5) / 0.25, 3).transpose(1, 2).flatten(0, 1)
     weight, bias = one_sided_regression(patches, wanted.flatten(2).transpose(1, 2).flatten(0, 1))
     truth = teacher.state_dict()
-    torch.testing.assert_close(weight, truth["convs.relu1_1.weight"].flatten(1).double(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        weight, truth["convs.relu1_1.weight"].flatten(1).double(), rtol=0, atol=1e-4
+    )
     torch.testing.assert_close(bias, truth["convs.relu1_1.bias"].double(), rtol=0, atol=1e-4)
 
 
@@ -143,12 +152,16 @@ def test_regression_leaves_no_gradient_where_the_target_is_out_of_reach() -> Non
 
 @pytest.mark.parametrize("of", [SMALL, STRIDED])
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
-def test_a_student_computes_what_the_encoder_does(padding: Any, of: Architecture, pictures: list[Tensor]) -> None:
+def test_a_student_computes_what_the_encoder_does(
+    padding: Any, of: Architecture, pictures: list[Tensor]
+) -> None:
     architecture = replace(of, padding=padding)
     student, images = Student(architecture, randomness(1)), photo_batch(pictures)
     plain = Encoder(architecture, name="student").load(student.folded())
     with torch.no_grad():
-        ours = {layer: z.relu() for layer, z in student.preactivations(images) if layer in plain.layers}
+        ours = {
+            layer: z.relu() for layer, z in student.preactivations(images) if layer in plain.layers
+        }
         theirs = plain.features(images, plain.layers)
     assert ours.keys() == theirs.keys() == architecture.widths.keys()
     assert all(torch.equal(ours[layer], theirs[layer]) for layer in ours)
@@ -192,7 +205,9 @@ def test_a_centred_layer_answers_its_centre_with_its_bias(pictures: list[Tensor]
         student.biases["relu3_2"].copy_(torch.arange(6.0))
         at_rest = student.centres["relu3_2"].view(1, -1, 1, 1).expand(3, -1, 12, 12)
         z = dict(student.preactivations(images, {"relu3_1": at_rest}))["relu3_2"]
-    torch.testing.assert_close(z, torch.arange(6.0).view(1, -1, 1, 1).expand_as(z), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        z, torch.arange(6.0).view(1, -1, 1, 1).expand_as(z), rtol=0, atol=1e-5
+    )
 
 
 def test_forced_features_take_the_place_of_its_own(pictures: list[Tensor]) -> None:
@@ -236,7 +251,9 @@ def test_a_revived_unit_is_silent_to_all_that_read_it(pictures: list[Tensor]) ->
         after = dict(student.preactivations(images))
     assert revived.keys() == {"down3", "relu4_1"}
     assert (after["relu4_1"][:, :2] > 0).any()
-    torch.testing.assert_close(after["relu4_1"][:, 2:], before["relu4_1"][:, 2:], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        after["relu4_1"][:, 2:], before["relu4_1"][:, 2:], rtol=1e-4, atol=1e-4
+    )
     for layer in ("relu4_2", "down4", "relu5_1"):
         torch.testing.assert_close(after[layer], before[layer], rtol=1e-4, atol=1e-4)
 
@@ -280,7 +297,9 @@ def test_a_crop_is_a_square_of_the_picture() -> None:
         image = crop([ramp], randomness(seed), 32)
         assert image.shape == (3, 32, 32)
         columns = image[0, 0] * 255
-        torch.testing.assert_close(image, image[:1, :1].expand(3, 32, 32))  # still a ramp from left to right
+        torch.testing.assert_close(
+            image, image[:1, :1].expand(3, 32, 32)
+        )  # still a ramp from left to right
         sides.append(abs(float(columns[-2] - columns[1])) * 32 / 29)
     assert 78 < min(sides) < 90
     assert 140 < max(sides) < 152
@@ -295,13 +314,17 @@ def test_augmented_pictures_stay_pictures_and_repeat(pictures: list[Tensor]) -> 
         assert 0 <= result.min() <= result.max() <= 1
         assert torch.equal(result, augment(image, randomness(seed), pictures))
         changed += not torch.equal(result, image)
-    assert 30 < changed < 58  # 1 - 0.42 * 0.7 * 0.9 of 60 is 44, give or take four standard deviations
+    assert (
+        30 < changed < 58
+    )  # 1 - 0.42 * 0.7 * 0.9 of 60 is 44, give or take four standard deviations
 
 
 # ------------------------------------------------------------------------------------ distillation
 
 
-def distillation(pictures: list[Tensor], config: DistillConfig = TINY, **options: Any) -> Distillation:
+def distillation(
+    pictures: list[Tensor], config: DistillConfig = TINY, **options: Any
+) -> Distillation:
     return Distillation([encoder(LARGE)], pictures, config, architecture=SMALL, **options)
 
 
@@ -339,7 +362,12 @@ def test_a_part_of_a_batch_is_the_last_one_moved_by_little(pictures: list[Tensor
 def test_training_lowers_every_loss(pictures: list[Tensor], tmp_path: Path) -> None:
     config = replace(TINY, steps=60, learning_rate=0.03, bias_rate=0.1, warmup=5)
     task = distillation(pictures, config, data=["somewhere/photos"])
-    records = list(logged(train(task, checkpoint=tmp_path / "run.ckpt", device="cpu", every=30), tmp_path / "log.csv"))
+    records = list(
+        logged(
+            train(task, checkpoint=tmp_path / "run.ckpt", device="cpu", every=30),
+            tmp_path / "log.csv",
+        )
+    )
     steps = [record for record in records if record.losses]
     assert [record.step for record in steps] == list(range(1, 61))
     start, *_, end = (record.validation for record in records if record.validation)
@@ -349,7 +377,9 @@ def test_training_lowers_every_loss(pictures: list[Tensor], tmp_path: Path) -> N
         else:
             assert share < 0.5 * start[name]
     for layer in task.balance:
-        early, late = (sum(record.losses[layer] for record in part) for part in (steps[:10], steps[-10:]))
+        early, late = (
+            sum(record.losses[layer] for record in part) for part in (steps[:10], steps[-10:])
+        )
         assert late < 0.5 * early or layer == "relu1_1"
     last = steps[-1]
     weighted = sum(task.balance[layer] * last.losses[layer] for layer in task.balance)
@@ -393,17 +423,32 @@ def test_an_export_is_the_trained_student(pictures: list[Tensor], tmp_path: Path
 
 def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path: Path) -> None:
     config = replace(TINY, steps=40, learning_rate=0.03, bias_rate=0.1, warmup=5)
-    task = Distillation([encoder(LARGE)], pictures, config)  # the default's layers, as wide as the teacher's
+    task = Distillation(
+        [encoder(LARGE)], pictures, config
+    )  # the default's layers, as wide as the teacher's
     assert task.student.architecture == like(COMPACT, [encoder(LARGE)], config.layers)
     task = Distillation([encoder(LARGE)], pictures, config, architecture=STRIDED)
     shallow, deep = task.optimizers()[0].param_groups
     names = {id(matrix): layer for layer, matrix in task.student.weights.items()}
-    assert [names[id(each)] for each in shallow["params"]] == ["down1", "relu2_1", "down2", "relu3_1"]
-    assert [names[id(each)] for each in deep["params"]] == ["down3", "relu4_1", "relu4_2", "down4", "relu5_1"]
+    assert [names[id(each)] for each in shallow["params"]] == [
+        "down1",
+        "relu2_1",
+        "down2",
+        "relu3_1",
+    ]
+    assert [names[id(each)] for each in deep["params"]] == [
+        "down3",
+        "relu4_1",
+        "relu4_2",
+        "down4",
+        "relu5_1",
+    ]
     records = list(train(task, checkpoint=tmp_path / "run.ckpt", device="cpu", every=40))
     start, *_, end = (record.validation for record in records if record.validation)
     assert {name.split()[1] for name in end} == set(task.balance)
-    assert all(end[f"clean {layer}"] < 0.7 * start[f"clean {layer}"] for layer in list(task.balance)[1:])
+    assert all(
+        end[f"clean {layer}"] < 0.7 * start[f"clean {layer}"] for layer in list(task.balance)[1:]
+    )
     path = tmp_path / "student.safetensors"
     validation = task.export(path, licence="CC0-1.0")
     exported = load_encoder(path, device="cpu", dtype=torch.float32)
@@ -412,12 +457,16 @@ def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path
     for name, share in task.validate().items():
         assert validation[name] == pytest.approx(share, rel=0.02, abs=1e-5)
     with pytest.raises(ImpastoError, match="relu1_1 and relu4_2 and relu5_1 must be among"):
-        Distillation([encoder(LARGE)], pictures, replace(TINY, layers={"relu1_1": 1.0}), architecture=STRIDED)
+        Distillation(
+            [encoder(LARGE)], pictures, replace(TINY, layers={"relu1_1": 1.0}), architecture=STRIDED
+        )
 
 
 def test_mixed_precision_trains_too(pictures: list[Tensor], tmp_path: Path) -> None:
     teacher = encoder(LARGE)
-    task = Distillation([teacher], pictures, replace(TINY, steps=2, precision="bfloat16"), architecture=SMALL)
+    task = Distillation(
+        [teacher], pictures, replace(TINY, steps=2, precision="bfloat16"), architecture=SMALL
+    )
     *_, last = train(task, checkpoint=tmp_path / "run.ckpt", device="cpu")
     assert teacher.dtype == torch.float32  # the run has its own copy
     assert all(math.isfinite(loss) for loss in last.losses.values())
@@ -426,12 +475,17 @@ def test_mixed_precision_trains_too(pictures: list[Tensor], tmp_path: Path) -> N
     assert last.validation["clean relu1_1"] < 1e-3
 
 
-def test_each_layer_has_the_first_teacher_that_knows_it(pictures: list[Tensor], tmp_path: Path) -> None:
+def test_each_layer_has_the_first_teacher_that_knows_it(
+    pictures: list[Tensor], tmp_path: Path
+) -> None:
     shallow = encoder(SHALLOW, seed=7, name="shallow")
     deep, images = encoder(LARGE), photo_batch(pictures, size=32)
     task = Distillation([shallow, deep], pictures, TINY, architecture=SMALL)
     task.start()
-    features = {**deep.features(images, list(task.balance)), **shallow.features(images, ["relu1_1", "relu2_1"])}
+    features = {
+        **deep.features(images, list(task.balance)),
+        **shallow.features(images, ["relu1_1", "relu2_1"]),
+    }
     losses = task(images, 0)
     first = dict(task.student.preactivations(images))["relu1_1"]
     assert losses["relu1_1"] < 1e-8
@@ -444,7 +498,9 @@ def test_each_layer_has_the_first_teacher_that_knows_it(pictures: list[Tensor], 
 
 def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor]) -> None:
     wide = Architecture.vgg(((8, 6), (8, 6), (8, 6), (8, 7), (8,)), **GREY)
-    with pytest.raises(ImpastoError, match=r"relu4_2 has 6 channels in teacher\.safetensors and 7 in the student"):
+    with pytest.raises(
+        ImpastoError, match=r"relu4_2 has 6 channels in teacher\.safetensors and 7 in the student"
+    ):
         Distillation([encoder(LARGE)], pictures, TINY, architecture=wide)
     with pytest.raises(ImpastoError, match="no teacher has the layer relu3_1"):
         Distillation([encoder(SHALLOW)], pictures, TINY, architecture=SMALL)
@@ -455,7 +511,9 @@ def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor
     with pytest.raises(ImpastoError, match="give more data"):
         distillation(pictures[:1])
     with pytest.raises(ImpastoError, match="heads"):
-        Distillation([encoder(LARGE)], pictures, TINY, architecture=replace(SMALL, heads=(("relu1_1", 9),)))
+        Distillation(
+            [encoder(LARGE)], pictures, TINY, architecture=replace(SMALL, heads=(("relu1_1", 9),))
+        )
 
 
 @pytest.mark.parametrize(
@@ -477,7 +535,9 @@ def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor
     ],
 )
 def test_configurations_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ImpastoError, match=next(iter(wrong)) if "layers" not in wrong else "relu1_1"):
+    with pytest.raises(
+        ImpastoError, match=next(iter(wrong)) if "layers" not in wrong else "relu1_1"
+    ):
         DistillConfig(**wrong)
 
 
@@ -532,7 +592,11 @@ def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
 ) -> None:
     config = replace(TINY, accumulate=accumulate)
     whole = distillation(pictures, config)
-    list(logged(train(whole, checkpoint=tmp_path / "whole.ckpt", device="cpu"), tmp_path / "whole.csv"))
+    list(
+        logged(
+            train(whole, checkpoint=tmp_path / "whole.ckpt", device="cpu"), tmp_path / "whole.csv"
+        )
+    )
 
     broken, log = tmp_path / "broken.ckpt", tmp_path / "broken.csv"
     handler = signal.getsignal(signal.SIGINT)
@@ -549,7 +613,9 @@ def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
     assert "resumed after step 3" in next(records).notes
     assert [record.step for record in records] == [4, 5, 6]
 
-    states = [torch.load(tmp_path / name, weights_only=True) for name in ("whole.ckpt", "broken.ckpt")]
+    states = [
+        torch.load(tmp_path / name, weights_only=True) for name in ("whole.ckpt", "broken.ckpt")
+    ]
     assert same(*states)
     assert states[0]["step"] == TINY.steps
     assert same(whole.student.folded(), resumed.student.folded())
@@ -568,14 +634,23 @@ def test_the_second_ctrl_c_does_not_wait(pictures: list[Tensor], tmp_path: Path)
     assert signal.getsignal(signal.SIGINT) == handler
 
 
-def test_checkpoints_that_cannot_be_continued_are_refused(pictures: list[Tensor], tmp_path: Path) -> None:
+def test_checkpoints_that_cannot_be_continued_are_refused(
+    pictures: list[Tensor], tmp_path: Path
+) -> None:
     path = tmp_path / "run.ckpt"
     task = distillation(pictures, replace(TINY, steps=1))
     with pytest.raises(ImpastoError, match="there is no checkpoint"):
         next(train(task, checkpoint=path, resume=True, device="cpu"))
     list(train(task, checkpoint=path, device="cpu"))
     with pytest.raises(ImpastoError, match="made with seed 0, not 3"):
-        next(train(distillation(pictures, replace(TINY, steps=1, seed=3)), checkpoint=path, resume=True, device="cpu"))
+        next(
+            train(
+                distillation(pictures, replace(TINY, steps=1, seed=3)),
+                checkpoint=path,
+                resume=True,
+                device="cpu",
+            )
+        )
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ImpastoError, match="not a checkpoint"):
         next(train(task, checkpoint=path, resume=True, device="cpu"))
@@ -584,9 +659,16 @@ def test_checkpoints_that_cannot_be_continued_are_refused(pictures: list[Tensor]
 def test_an_encoder_is_trained_in_one_process(
     pictures: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
+    for name, value in (
+        ("TORCHELASTIC_RUN_ID", "x"),
+        ("RANK", "0"),
+        ("WORLD_SIZE", "2"),
+        ("LOCAL_WORLD_SIZE", "2"),
+    ):
         monkeypatch.setenv(name, value)
-    with pytest.raises(ImpastoError, match="Distillation goes on from batch to batch, in one process only"):
+    with pytest.raises(
+        ImpastoError, match="Distillation goes on from batch to batch, in one process only"
+    ):
         next(train(distillation(pictures), checkpoint=tmp_path / "run.ckpt", device="cpu"))
 
 
@@ -606,12 +688,16 @@ def test_nothing_in_a_checkpoint_is_run(pictures: list[Tensor], tmp_path: Path) 
     (tmp_path / "plain.ckpt").write_bytes(pickle.dumps({"step": Trap(trap)}, protocol=2))
     for name in ("zip.ckpt", "plain.ckpt"):
         with pytest.raises(ImpastoError, match="not a checkpoint"):
-            next(train(distillation(pictures), checkpoint=tmp_path / name, resume=True, device="cpu"))
+            next(
+                train(distillation(pictures), checkpoint=tmp_path / name, resume=True, device="cpu")
+            )
     assert not trap.exists()
 
 
 class Line(Task):
-    """The loop knows nothing of pictures: fit a slope of 3 by plain gradient descent, with accidents."""
+    """The loop knows nothing of pictures: fit a slope of 3 by plain gradient descent, with
+    accidents.
+    """
 
     def __init__(self, config: RunConfig, accidents: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -642,19 +728,29 @@ def test_the_loop_is_descent_with_a_warm_cosine(tmp_path: Path) -> None:
     for step, record in enumerate(records[2:]):
         assert record.losses["fit"] == pytest.approx((slope - 3) ** 2, rel=1e-5)
         assert record.losses["total"] == pytest.approx(record.losses["fit"] / 2)
-        rate = 0.5 * min(1, (step + 1) / 4) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / 10)) / 2)
+        rate = (
+            0.5 * min(1, (step + 1) / 4) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / 10)) / 2)
+        )
         slope -= rate * max(-1.0, slope - 3)
         assert record.validation["slope"] == pytest.approx(slope, rel=1e-5)
 
 
 def test_a_step_without_a_finite_gradient_is_skipped(tmp_path: Path) -> None:
     config = RunConfig(steps=40, learning_rate=0.1, precision="float32")
-    records = list(train(Line(config, (3,)), checkpoint=tmp_path / "line.ckpt", device="cpu", every=1))
+    records = list(
+        train(Line(config, (3,)), checkpoint=tmp_path / "line.ckpt", device="cpu", every=1)
+    )
     slopes = {record.step: record.validation["slope"] for record in records if record.validation}
     assert slopes[4] == slopes[3] < slopes[5]
-    assert [record.step for record in records if any("skipped" in note for note in record.notes)] == [4]
+    assert [
+        record.step for record in records if any("skipped" in note for note in record.notes)
+    ] == [4]
     with pytest.raises(ImpastoError, match="lower the learning rate"):
-        list(train(Line(config, tuple(range(5, 40))), checkpoint=tmp_path / "line.ckpt", device="cpu"))
+        list(
+            train(
+                Line(config, tuple(range(5, 40))), checkpoint=tmp_path / "line.ckpt", device="cpu"
+            )
+        )
 
 
 def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -677,7 +773,9 @@ def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_student_is_as_wide_as_whoever_teaches_it() -> None:
     heads = (("relu2_1", 24),)
-    low = Encoder(Architecture.vgg(((8, 8), (12,)), (0.5,) * 3, (0.25,) * 3, heads=heads), name="low")
+    low = Encoder(
+        Architecture.vgg(((8, 8), (12,)), (0.5,) * 3, (0.25,) * 3, heads=heads), name="low"
+    )
     deep = Encoder(Architecture.vgg(((4,), (4,), (20, 28)), (0.5,) * 3, (0.25,) * 3), name="deep")
     plain = Architecture.vgg(((1, 2), (3, 4), (5, 6)), (0.5,) * 3, (0.25,) * 3)
     student = like(plain, [low, deep], ["relu2_1", "relu3_2"])

@@ -10,7 +10,13 @@ from torch import Tensor
 from torch.func import functional_call
 
 from impasto.networks.instance_norm import conditional_instance_norm
-from impasto.networks.transform_net import TransformNet, TransformNetConfig, _Convolution, _Enlarging, noise_field
+from impasto.networks.transform_net import (
+    TransformNet,
+    TransformNetConfig,
+    _Convolution,
+    _Enlarging,
+    noise_field,
+)
 
 # Three different widths, so that no two levels can be taken for each other.
 SMALL = TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1))
@@ -19,7 +25,9 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
 def normal(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return torch.randn(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(dtype)
 
 
 def photos(height: int = 32, width: int = 40, batch: int = 1) -> Tensor:
@@ -49,7 +57,9 @@ def enlarged(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-def convolved(x: Tensor, weight: Tensor, side: int, stride: int = 1, border: str = "reflect") -> Tensor:
+def convolved(
+    x: Tensor, weight: Tensor, side: int, stride: int = 1, border: str = "reflect"
+) -> Tensor:
     """Padding and a convolution by the kernel whose rows are `(side, side, channels)`."""
     kernel = weight.unflatten(1, (side, side, -1)).permute(0, 3, 1, 2)
     return F.conv2d(F.pad(x, (side // 2,) * 4, mode=border), kernel, stride=stride)
@@ -62,7 +72,10 @@ def plain(net: TransformNet, photo: Tensor, vector: Tensor, weights: dict[str, T
     def normed(x: Tensor, relu: bool = True) -> Tensor:
         nonlocal place
         channels = x.shape[1]
-        scale, shift = vector[:, place : place + channels], vector[:, place + channels : place + 2 * channels]
+        scale, shift = (
+            vector[:, place : place + channels],
+            vector[:, place + channels : place + 2 * channels],
+        )
         place += 2 * channels
         return closed_form(x, 1 + scale, shift, relu)
 
@@ -74,10 +87,16 @@ def plain(net: TransformNet, photo: Tensor, vector: Tensor, weights: dict[str, T
         return convolved(enlarged(x), weights[f"{name}.weight"], side, border="replicate")
 
     def noisy(x: Tensor, level: int) -> Tensor:
-        """The field of seed 0, which each level reads from another corner; it repeats after 512 positions."""
-        field = torch.randn(config.noise, 512, 512, generator=torch.Generator().manual_seed(0)).double()
+        """The field of seed 0, which each level reads from another corner; it repeats after 512
+        positions.
+        """
+        field = torch.randn(
+            config.noise, 512, 512, generator=torch.Generator().manual_seed(0)
+        ).double()
         rows, columns = ([(i + 171 * level) % 512 for i in range(size)] for size in x.shape[-2:])
-        return x + torch.einsum("on,nhw->ohw", weights[f"noise.{level}"], field[:, rows][:, :, columns])
+        return x + torch.einsum(
+            "on,nhw->ohw", weights[f"noise.{level}"], field[:, rows][:, :, columns]
+        )
 
     height, width = photo.shape[-2:]
     x = F.pad(4 * photo - 2, (0, -width % 8, 0, -height % 8), mode="reflect")
@@ -111,22 +130,33 @@ def doubled(net: TransformNet) -> dict[str, Tensor]:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_norm_is_its_formula(batch: int, layout: torch.memory_format, relu: bool) -> None:
     x = (3 + 2 * normal(batch, 5, 7, 6)).contiguous(memory_format=layout).requires_grad_(True)
-    scale, shift = normal(batch, 5, seed=4).requires_grad_(True), normal(batch, 5, seed=5).requires_grad_(True)
+    scale, shift = (
+        normal(batch, 5, seed=4).requires_grad_(True),
+        normal(batch, 5, seed=5).requires_grad_(True),
+    )
     y = conditional_instance_norm(x, scale, shift, relu=relu)
     torch.testing.assert_close(y, closed_form(x, scale, shift, relu), rtol=1e-12, atol=1e-12)
-    assert torch.autograd.gradcheck(lambda *each: conditional_instance_norm(*each, relu=relu), (x, scale, shift))
+    assert torch.autograd.gradcheck(
+        lambda *each: conditional_instance_norm(*each, relu=relu), (x, scale, shift)
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
-    ("dtype", "precision"), [(torch.float32, 1e-5), (torch.bfloat16, 2**-8)], ids=["float32", "bfloat16"]
+    ("dtype", "precision"),
+    [(torch.float32, 1e-5), (torch.bfloat16, 2**-8)],
+    ids=["float32", "bfloat16"],
 )
 def test_the_norm_keeps_its_statistics_in_float32(
     dtype: torch.dtype, precision: float, layout: torch.memory_format
 ) -> None:
-    # bfloat16 knows the numbers around 5 to a 64th: so far off would be a mean kept in it, against a deviation of 1.
+    # bfloat16 knows the numbers around 5 to a 64th: so far off would be a mean kept in it, against
+    # a deviation of 1.
     x = (5 + normal(2, 3, 32, 32)).to(dtype).contiguous(memory_format=layout)
-    scale, shift = normal(2, 3, seed=4, dtype=torch.float32), normal(2, 3, seed=5, dtype=torch.float32)
+    scale, shift = (
+        normal(2, 3, seed=4, dtype=torch.float32),
+        normal(2, 3, seed=5, dtype=torch.float32),
+    )
     y = conditional_instance_norm(x, scale, shift)
     assert y.dtype == dtype
     # Half a unit of the result's last place, and float32's rounding of the statistics.
@@ -144,7 +174,9 @@ def test_the_norm_forgets_brightness_and_contrast(factor: float) -> None:
 
 
 def test_the_norm_gives_mean_and_deviation() -> None:
-    y = conditional_instance_norm(normal(2, 4, 9, 8), scale := normal(2, 4, seed=4), shift := normal(2, 4, seed=5))
+    y = conditional_instance_norm(
+        normal(2, 4, 9, 8), scale := normal(2, 4, seed=4), shift := normal(2, 4, seed=5)
+    )
     torch.testing.assert_close(y.mean((2, 3)), shift)
     torch.testing.assert_close(y.std((2, 3), correction=0), scale.abs(), rtol=1e-5, atol=0)
 
@@ -165,7 +197,9 @@ def compare(net: _Convolution, x: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
     toward = normal(*expected.shape, seed=9)
     wanted = torch.autograd.grad((expected * toward).sum(), given)
-    for mine, reference in zip(torch.autograd.grad((found * toward).sum(), given), wanted, strict=True):
+    for mine, reference in zip(
+        torch.autograd.grad((found * toward).sum(), given), wanted, strict=True
+    ):
         torch.testing.assert_close(mine, reference, rtol=1e-10, atol=1e-10)
     # Either gradient on its own: a photo needs none, and neither do frozen weights.
     (mine,) = torch.autograd.grad((net(x.detach()) * toward).sum(), [net.weight])
@@ -182,7 +216,11 @@ def test_convolution_is_a_reflected_border_and_a_convolution(
     side: int, stride: int, layout: torch.memory_format
 ) -> None:
     net = layer(_Convolution, 3, 4, side, stride)
-    for height, width in ((6, 8), (7, 5), (4, 4)):  # 4: the border is all of the picture but its edge
+    for height, width in (
+        (6, 8),
+        (7, 5),
+        (4, 4),
+    ):  # 4: the border is all of the picture but its edge
         x = normal(2, 3, height, width).contiguous(memory_format=layout).requires_grad_(True)
         compare(net, x, convolved(x, net.weight, side, stride))
 
@@ -197,10 +235,14 @@ def test_enlarging_is_enlargement_and_a_convolution(side: int, layout: torch.mem
 
 
 @pytest.mark.parametrize(("kind", "sizes"), [(_Convolution, (2, 2, 3, 2)), (_Enlarging, (2, 2, 5))])
-def test_convolutions_have_the_gradient_of_their_differences(kind: type[_Convolution], sizes: tuple[int, ...]) -> None:
+def test_convolutions_have_the_gradient_of_their_differences(
+    kind: type[_Convolution], sizes: tuple[int, ...]
+) -> None:
     net = layer(kind, *sizes)
     x, weight = normal(1, 2, 4, 3).requires_grad_(True), net.weight.detach().requires_grad_(True)
-    assert torch.autograd.gradcheck(lambda x, weight: functional_call(net, {"weight": weight}, x), (x, weight))
+    assert torch.autograd.gradcheck(
+        lambda x, weight: functional_call(net, {"weight": weight}, x), (x, weight)
+    )
 
 
 @pytest.mark.parametrize("side", [3, 5, 7, 9])
@@ -215,7 +257,9 @@ def test_enlarging_knows_no_checkerboard(side: int) -> None:
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (40, 33)], ids=str)
 @pytest.mark.parametrize("config", [SMALL, OTHER], ids=["small", "other"])
 @torch.no_grad()
-def test_the_transform_net_is_a_network_of_plain_operations(config: TransformNetConfig, size: tuple[int, int]) -> None:
+def test_the_transform_net_is_a_network_of_plain_operations(
+    config: TransformNetConfig, size: tuple[int, int]
+) -> None:
     net, photo = network(config), photos(*size, batch=2)
     for vector in (vectors(net, rows=2), torch.zeros(2, net.vector_size)):
         picture = net(photo, vector)
@@ -228,9 +272,16 @@ def test_the_transform_net_is_a_network_of_plain_operations(config: TransformNet
 
 def test_gradients_are_those_of_plain_operations() -> None:
     net, toward = network(), normal(2, 3, 17, 24, seed=9)
-    photo, vector = photos(17, 24, batch=2).requires_grad_(True), vectors(net, rows=2).requires_grad_(True)
-    found = torch.autograd.grad((net(photo, vector) * toward).sum(), [photo, vector, *net.parameters()])
-    wide = [each.detach().double().requires_grad_(True) for each in (photo, vector, *net.parameters())]
+    photo, vector = (
+        photos(17, 24, batch=2).requires_grad_(True),
+        vectors(net, rows=2).requires_grad_(True),
+    )
+    found = torch.autograd.grad(
+        (net(photo, vector) * toward).sum(), [photo, vector, *net.parameters()]
+    )
+    wide = [
+        each.detach().double().requires_grad_(True) for each in (photo, vector, *net.parameters())
+    ]
     names = [name for name, _ in net.named_parameters()]
     picture = plain(net, wide[0], wide[1], dict(zip(names, wide[2:], strict=True)))
     expected = torch.autograd.grad((picture * toward).sum(), wide)
@@ -292,8 +343,13 @@ def test_the_vector_ends_with_the_colours() -> None:
 
 @torch.no_grad()
 def test_stripes_stay_stripes() -> None:
-    """A photo that is the same in every column (or row) is painted so, border and all: no checkerboard."""
-    net, column = network(TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0)), photos(width=1)
+    """A photo that is the same in every column (or row) is painted so, border and all: no
+    checkerboard.
+    """
+    net, column = (
+        network(TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0)),
+        photos(width=1),
+    )
     picture = net(column.expand(-1, -1, -1, 33), vectors(net))
     torch.testing.assert_close(picture, picture[..., :1].expand_as(picture), rtol=0, atol=1e-4)
     assert picture.std(2).min() > 0.01
@@ -326,7 +382,9 @@ def test_less_precision_is_close_and_stays_inside() -> None:
         assert 0 < error < 0.02
     automatic.sum().backward()
     assert vector.grad is not None
-    assert {vector.grad.dtype, *(parameter.grad.dtype for parameter in net.parameters())} == {torch.float32}
+    assert {vector.grad.dtype, *(parameter.grad.dtype for parameter in net.parameters())} == {
+        torch.float32
+    }
 
 
 # ----------------------------------------------------------------------------------- configuration
@@ -359,10 +417,14 @@ def test_every_parameter_is_a_matrix() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_a_tile_of_the_noise_is_the_noise_there(level: int) -> None:
-    """`offset` counts positions of 8 px whatever the level; wherever one asks, and however far, the field is one."""
+    """`offset` counts positions of 8 px whatever the level; wherever one asks, and however far, the
+    field is one.
+    """
     whole = noise_field(4, level, (0, 0), (40 << level, 600 << level))
     tile = noise_field(4, level, (3, 590), (16 << level, 8 << level))
-    torch.testing.assert_close(tile, whole[..., 3 << level : 19 << level, 590 << level : 598 << level], rtol=0, atol=0)
+    torch.testing.assert_close(
+        tile, whole[..., 3 << level : 19 << level, 590 << level : 598 << level], rtol=0, atol=0
+    )
     assert whole.mean().abs() < 0.02
     assert whole.std() == pytest.approx(1, abs=0.02)
 
@@ -382,9 +444,16 @@ def test_strokes_in_a_plain_area_belong_to_its_place() -> None:
 
 @torch.no_grad()
 def test_a_network_of_before_the_noise_is_as_it_was() -> None:
-    with_noise, without = network(), network(TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0))
+    with_noise, without = (
+        network(),
+        network(TransformNetConfig(channels=(4, 6, 8), blocks=(1, 2, 1), noise=0)),
+    )
     for parameter in with_noise.noise:
         parameter.zero_()
-    without.load_state_dict({k: v for k, v in with_noise.state_dict().items() if not k.startswith("noise")})
+    without.load_state_dict(
+        {k: v for k, v in with_noise.state_dict().items() if not k.startswith("noise")}
+    )
     vector = vectors(without)
-    torch.testing.assert_close(with_noise(photos(), vector), without(photos(), vector), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        with_noise(photos(), vector), without(photos(), vector), rtol=0, atol=1e-6
+    )

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
-from impasto.networks.weights import HUB, encoder_names, load_encoder, pick_device, read_weights, write_weights
+from impasto.networks.weights import (
+    HUB,
+    encoder_names,
+    load_encoder,
+    pick_device,
+    read_weights,
+    write_weights,
+)
 
 BLOCKS = ((4, 6), (8,), (10, 4))
 TINY = Architecture.vgg(BLOCKS, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
@@ -26,7 +33,9 @@ def weights_of(architecture: Architecture) -> dict[str, Tensor]:
     torch.manual_seed(5)
     net = Encoder(architecture, name="random")
     return {
-        key.replace("convs.relu", "conv").replace("heads.relu", "head").removeprefix("convs."): value.clone()
+        key.replace("convs.relu", "conv")
+        .replace("heads.relu", "head")
+        .removeprefix("convs."): value.clone()
         for key, value in net.state_dict().items()
     }
 
@@ -56,11 +65,14 @@ def test_the_second_edition_is_lighter_and_has_no_pooling_to_choose() -> None:
 
 
 STRIDED = dataclasses.replace(
-    COMPACT, layers=tuple(dataclasses.replace(layer, width=layer.width // 16) for layer in COMPACT.layers)
+    COMPACT,
+    layers=tuple(dataclasses.replace(layer, width=layer.width // 16) for layer in COMPACT.layers),
 )
 
 
-@pytest.mark.parametrize("of", [TINY, STRIDED, dataclasses.replace(STRIDED, heads=(("relu4_2", 7),))])
+@pytest.mark.parametrize(
+    "of", [TINY, STRIDED, dataclasses.replace(STRIDED, heads=(("relu4_2", 7),))]
+)
 def test_a_file_with_a_header_is_rebuilt_from_it(tmp_path: Path, of: Architecture) -> None:
     weights = weights_of(of)
     header = {"architecture": json.dumps(dataclasses.asdict(of))}
@@ -75,12 +87,18 @@ def test_a_file_with_a_header_is_rebuilt_from_it(tmp_path: Path, of: Architectur
 
 def test_a_header_of_the_time_when_all_encoders_were_vggs_is_read(tmp_path: Path) -> None:
     header = {"blocks": BLOCKS, "mean": TINY.mean, "std": TINY.std, "padding": "reflect"}
-    save_file(weights_of(TINY), tmp_path / "old.safetensors", metadata={"architecture": json.dumps(header)})
+    save_file(
+        weights_of(TINY),
+        tmp_path / "old.safetensors",
+        metadata={"architecture": json.dumps(header)},
+    )
     assert load_encoder(tmp_path / "old.safetensors", device="cpu").architecture == TINY
 
 
 def test_a_bare_vgg_is_understood_by_its_shapes_and_heads(tmp_path: Path) -> None:
-    bare = dataclasses.replace(TINY, mean=(0.0,) * 3, std=(1.0,) * 3, heads=(("relu2_1", 16), ("relu3_1", 12)))
+    bare = dataclasses.replace(
+        TINY, mean=(0.0,) * 3, std=(1.0,) * 3, heads=(("relu2_1", 16), ("relu3_1", 12))
+    )
     save_file(weights_of(bare), tmp_path / "bare.safetensors")
     architecture, _ = read_weights(tmp_path / "bare.safetensors")
     assert architecture == bare
@@ -115,7 +133,9 @@ def torchvision_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """As torchvision and timm store VGG-19, classifier included."""
     numbers = iter((0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34))
     number = {layer.removeprefix("relu"): next(numbers) for layer in VGG19.widths}
-    renamed = {f"features.{number[key[4:7]]}.{key[8:]}": value.half() for key, value in weights.items()}
+    renamed = {
+        f"features.{number[key[4:7]]}.{key[8:]}": value.half() for key, value in weights.items()
+    }
     return renamed | {"head.fc.weight": torch.zeros(10, 4)}
 
 
@@ -163,7 +183,13 @@ def test_other_networks_and_missing_parts_are_refused(tmp_path: Path) -> None:
 
 def test_what_was_written_is_read_as_it_was(tmp_path: Path) -> None:
     path, rows = tmp_path / "x.safetensors", torch.rand(4, 6, requires_grad=True)
-    tensors = {"rows": rows, "a row": rows[1], "turned": rows.T, "half": rows.detach().half(), "none": rows[:0]}
+    tensors = {
+        "rows": rows,
+        "a row": rows[1],
+        "turned": rows.T,
+        "half": rows.detach().half(),
+        "none": rows[:0],
+    }
     write_weights(path, tensors, {"kind": "a test", "notes": "höher"})
     found = load_file(path)
     assert found.keys() == tensors.keys()
@@ -187,7 +213,9 @@ def test_a_file_is_for_whom_the_umask_says(tmp_path: Path, umask: int, mode: int
     assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == mode
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_written_leaves_nothing_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, folder = tmp_path / "old", tmp_path / "folder"
     old.write_bytes(b"what was there")
     folder.mkdir()

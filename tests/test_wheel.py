@@ -16,7 +16,16 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(ROOT),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     (built,) = folder.glob("*.whl")
     return built
@@ -25,20 +34,37 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_the_weights_their_card_and_nothing_else_large(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    assert max(sizes[f"impasto/assets/{name}.safetensors"] for name in ("compact", "compact-2")) <= 8_000_000
+    assert (
+        max(sizes[f"impasto/assets/{name}.safetensors"] for name in ("compact", "compact-2"))
+        <= 8_000_000
+    )
     assert "impasto/assets/compact.md" in sizes
     assert "impasto/py.typed" in sizes
     styles = [name for name in sizes if name.startswith("impasto/assets/styles/")]
     assert len(styles) == 10
     assert sum(sizes[name] for name in styles) < 4_000_000
-    rest = sum(size for name, size in sizes.items() if not name.endswith(".safetensors") and name not in styles)
+    rest = sum(
+        size
+        for name, size in sizes.items()
+        if not name.endswith(".safetensors") and name not in styles
+    )
     assert rest < 1_000_000
     assert not [name for name in sizes if name.startswith(("tests", "tools", "benchmarks"))]
 
 
 def test_a_picture_from_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
     subprocess.run(install, check=True, capture_output=True)
     program = (
         "import impasto, json; from impasto.apps.cli.main import main; print(json.dumps(impasto.__file__));"

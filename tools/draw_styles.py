@@ -1,4 +1,6 @@
-"""Draw the sample styles anew: `python tools/draw_styles.py` writes every picture under src/impasto/assets/styles/."""
+"""Draw the sample styles anew: `python tools/draw_styles.py` writes every picture under
+src/impasto/assets/styles/.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-r"""Encoder and painter trained on one GPU: the package's tasks and losses, with batches made on the device.
+r"""Encoder and painter trained on one GPU: the package's tasks and losses, with batches made on the
+device.
 
     python tools/train_gpu.py pack --photos DIR --paintings DIR --textures DIR -o pictures.bin   (anywhere)
     python tools/train_gpu.py encoder --pictures pictures.bin --teacher A --teacher B --from compact -o OUT \
@@ -45,7 +46,9 @@ QUALITY = {"photos": 48, "paintings": 62, "textures": 50}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack")
     for name in QUALITY:
@@ -82,14 +85,18 @@ def pack(args: argparse.Namespace) -> None:
     with ThreadPoolExecutor() as pool:
         for name, quality in QUALITY.items():
             paths = sorted(path for path in getattr(args, name).iterdir() if path.is_file())
-            found[name] = list(pool.map(lambda path, quality=quality: _packed(path, quality), paths))
+            found[name] = list(
+                pool.map(lambda path, quality=quality: _packed(path, quality), paths)
+            )
     args.output.write_bytes(pickle.dumps(found))
 
 
 def _packed(path: Path, quality: int) -> bytes:
     image = Image.open(path).convert("RGB")
     scale = SHORT / min(image.size)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    image = image.resize(
+        (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
+    )
     left, top = max(0, image.width - LONG) // 2, max(0, image.height - LONG) // 2
     buffer = io.BytesIO()
     image.crop((left, top, min(image.width, left + LONG), min(image.height, top + LONG))).save(
@@ -106,7 +113,9 @@ def unpacked(path: Path, names: tuple[str, ...]) -> list[Tensor]:
 
 
 def _decoded(file: bytes) -> Tensor:
-    return torch.from_numpy(np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).transpose(2, 0, 1).copy())
+    return torch.from_numpy(
+        np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).transpose(2, 0, 1).copy()
+    )
 
 
 class Pictures:
@@ -118,13 +127,17 @@ class Pictures:
         for place, picture in zip(canvas, pictures, strict=True):
             place[:, : picture.shape[1], : picture.shape[2]] = picture
         self.pixels = canvas.to(device)
-        self.sizes = torch.tensor([picture.shape[1:] for picture in pictures], dtype=torch.float32, device=device)
+        self.sizes = torch.tensor(
+            [picture.shape[1:] for picture in pictures], dtype=torch.float32, device=device
+        )
 
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, device=self.device)
 
     def crops(self, batch: int, size: int, smallest: int, samples: int = 1) -> Tensor:
-        """`(batch, 3, size, size)` in [0, 1]; the mean of `samples` x `samples` points a pixel, for reductions."""
+        """`(batch, 3, size, size)` in [0, 1]; the mean of `samples` x `samples` points a pixel, for
+        reductions.
+        """
         index = (self.uniform(batch) * self.count).long()
         extent, image = self.sizes[index], self.pixels[index].float() / 255
         side = torch.exp(math.log(smallest) + self.uniform(batch) * math.log(SHORT / smallest))
@@ -136,10 +149,16 @@ class Pictures:
         nudges = [(k + 0.5) / samples / size - 0.5 / size for k in range(samples)]
         for down in nudges:
             for right in nudges:
-                rows = torch.minimum((top + (steps + down) * side).clamp_min(0.5), extent[:, :1] - 0.5)
-                columns = torch.minimum((left + (across + right) * side).clamp_min(0.5), extent[:, 1:] - 0.5)
+                rows = torch.minimum(
+                    (top + (steps + down) * side).clamp_min(0.5), extent[:, :1] - 0.5
+                )
+                columns = torch.minimum(
+                    (left + (across + right) * side).clamp_min(0.5), extent[:, 1:] - 0.5
+                )
                 shape = (batch, size, size)
-                grid = torch.stack([columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)], dim=3)
+                grid = torch.stack(
+                    [columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)], dim=3
+                )
                 total += F.grid_sample(image, 2 * grid / LONG - 1, align_corners=False)
         return total / len(nudges) ** 2
 
@@ -175,7 +194,11 @@ def flattened(x: Tensor, probability: float) -> Tensor:
         row, column = (torch.rand(2, batch, device=x.device) * size).long().clamp_max(size - 1)
         color = x[torch.arange(batch, device=x.device), :, row, column][..., None, None]
         kind, grey = some(x, 0, 1), some(x, 0, 1)
-        grey = torch.where(kind < 0.65, torch.zeros_like(grey), torch.where(kind < 0.8, torch.ones_like(grey), grey))
+        grey = torch.where(
+            kind < 0.65,
+            torch.zeros_like(grey),
+            torch.where(kind < 0.8, torch.ones_like(grey), grey),
+        )
         ends.append(torch.where(kind < 0.5, color, grey))
     angle, ramp = some(x, 0, 2 * math.pi), torch.linspace(-0.5, 0.5, size, device=x.device)
     cos, sin = angle.cos(), angle.sin()
@@ -184,7 +207,11 @@ def flattened(x: Tensor, probability: float) -> Tensor:
     side = some(x, size / 5, size / 2)
     inside = chance(x, 0.5)
     for axis in (2, 3):
-        place = torch.arange(size, device=x.device).view(-1, 1) if axis == 2 else torch.arange(size, device=x.device)
+        place = (
+            torch.arange(size, device=x.device).view(-1, 1)
+            if axis == 2
+            else torch.arange(size, device=x.device)
+        )
         start = some(x, 0, 1) * (size - side)
         inside = inside & (place >= start) & (place < start + side)
     image = torch.where(inside, x, image) + some(x, 0, 0.006) * torch.randn_like(x)
@@ -206,9 +233,13 @@ def distorted(x: Tensor) -> Tensor:
     y = torch.where((kind >= 0.25) & (kind < 0.4), x + detail * some(x, 0.3, 1.5), y)
     enlarged = F.interpolate(x, scale_factor=2.0, mode="bilinear")[..., :size, :size]
     y = torch.where((kind >= 0.4) & (kind < 0.5), enlarged, y)
-    y = torch.where((kind >= 0.5) & (kind < 0.58), some(x, 0, 1, 3) + torch.randn_like(x) * some(x, 0, 0.3), y)
+    y = torch.where(
+        (kind >= 0.5) & (kind < 0.58), some(x, 0, 1, 3) + torch.randn_like(x) * some(x, 0, 0.3), y
+    )
     mean = y.mean((2, 3), keepdim=True)
-    cast = mean + (y - mean) * some(x, 0.3, 1.7) + 0.1 * torch.randn(len(x), 3, 1, 1, device=x.device)
+    cast = (
+        mean + (y - mean) * some(x, 0.3, 1.7) + 0.1 * torch.randn(len(x), 3, 1, 1, device=x.device)
+    )
     y = torch.where(chance(x, 0.3), cast, y)
     return torch.where(chance(x, 0.1), permuted(y), y).clamp(0, 1)
 
@@ -238,7 +269,10 @@ class Run:
         if time.monotonic() - self.told > 10:
             self.told = time.monotonic()
             seconds = self.told - self.begun
-            print(f"{seconds:6.1f} s, step {self.steps}, {self.steps / seconds:.1f} a second: {text()}", flush=True)
+            print(
+                f"{seconds:6.1f} s, step {self.steps}, {self.steps / seconds:.1f} a second: {text()}",
+                flush=True,
+            )
 
 
 def prepared(device: torch.device) -> None:
@@ -259,7 +293,8 @@ def prepared(device: torch.device) -> None:
         if channels not in fields:
             fields[channels] = field(channels).to(device)
         rows, columns = (
-            (torch.arange(count, device=device) + (start << level) + 171 * level) % transform_net._PERIOD
+            (torch.arange(count, device=device) + (start << level) + 171 * level)
+            % transform_net._PERIOD
             for count, start in zip(size, offset, strict=True)
         )
         found = fields[channels][:, rows][:, :, columns][None]
@@ -311,12 +346,22 @@ def train_encoder(args: argparse.Namespace) -> None:
             losses = task(distorted(pictures.crops(fresh, 128, 80, samples=2)), run.steps)
             total = torch.stack([task.balance[name] * loss for name, loss in losses.items()]).sum()
         total.backward()
-        torch.nn.utils.clip_grad_norm_([p for p in task.parameters() if p.grad is not None], config.clip)
+        torch.nn.utils.clip_grad_norm_(
+            [p for p in task.parameters() if p.grad is not None], config.clip
+        )
         for optimizer in optimizers:
             optimizer.step()
         run.steps += 1
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            run.tell(lambda: str({name: round(value, 4) for name, value in task.validate().items() if "clean" in name}))
+            run.tell(
+                lambda: str(
+                    {
+                        name: round(value, 4)
+                        for name, value in task.validate().items()
+                        if "clean" in name
+                    }
+                )
+            )
     task.config = dataclasses.replace(task.config, steps=run.steps)
     print(run.steps, "steps", task.export(args.output, licence="MIT"))
 
@@ -325,14 +370,19 @@ def train_encoder(args: argparse.Namespace) -> None:
 
 
 class Muon:
-    """`torch.optim.Muon` with `match_rms_adamw`, matrices of one shape at once, its rate a tensor: for a CUDA graph."""
+    """`torch.optim.Muon` with `match_rms_adamw`, matrices of one shape at once, its rate a tensor:
+    for a CUDA graph.
+    """
 
     def __init__(self, matrices: list[Tensor], rate: Tensor) -> None:
         self.rate = rate
         self.groups: dict[torch.Size, list[Tensor]] = {}
         for matrix in matrices:
             self.groups.setdefault(matrix.shape, []).append(matrix)
-        self.momenta = {shape: torch.zeros(len(ps), *shape, device=rate.device) for shape, ps in self.groups.items()}
+        self.momenta = {
+            shape: torch.zeros(len(ps), *shape, device=rate.device)
+            for shape, ps in self.groups.items()
+        }
 
     @torch.no_grad()
     def step(self) -> None:
@@ -372,11 +422,15 @@ def graphed(work: Callable[[], Tensor], device: torch.device) -> Callable[[], Te
 
 
 def train_painter(args: argparse.Namespace) -> None:
-    """The two rounds that a batch serves are one step here: every photo in its own style and in the next one's."""
+    """The two rounds that a batch serves are one step here: every photo in its own style and in the
+    next one's.
+    """
     device = torch.device(args.device)
     prepared(device)
     torch.manual_seed(0)
-    photos, paintings = (unpacked(args.pictures, names) for names in (("photos",), ("paintings", "textures")))
+    photos, paintings = (
+        unpacked(args.pictures, names) for names in (("photos",), ("paintings", "textures"))
+    )
     config = ArbitraryConfig(
         batch=args.batch,
         content_weight=args.content,
@@ -391,7 +445,9 @@ def train_painter(args: argparse.Namespace) -> None:
     (reader,) = loaded([args.encoder])
     start = dataclasses.replace(start, encoder=reader.name)
     data = tuple(QUALITY)
-    task = ArbitraryTask(reader, photos, paintings, config, critics=loaded(args.critic), start=start, data=data)
+    task = ArbitraryTask(
+        reader, photos, paintings, config, critics=loaded(args.critic), start=start, data=data
+    )
     content, style = Pictures(task._photos, device), Pictures(task._styles, device)
     task.to(device)
 
@@ -421,10 +477,14 @@ def train_painter(args: argparse.Namespace) -> None:
 
     def update() -> Tensor:
         length = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
-        scale = torch.where(torch.isfinite(length), (config.clip / (length + 1e-6)).clamp_max(1), length * 0)
+        scale = torch.where(
+            torch.isfinite(length), (config.clip / (length + 1e-6)).clamp_max(1), length * 0
+        )
         for parameter in parameters:
             if parameter.grad is not None:
-                parameter.grad.copy_(torch.where(torch.isfinite(length), parameter.grad * scale, 0.0))
+                parameter.grad.copy_(
+                    torch.where(torch.isfinite(length), parameter.grad * scale, 0.0)
+                )
         muon.step()
         adam.step()
         return length
@@ -437,7 +497,9 @@ def train_painter(args: argparse.Namespace) -> None:
     while run.share < 1:
         now = args.rate * run.factor()
         rate.fill_(now)
-        for group, full in zip(adam.param_groups, (0.2 * now, now * args.predictor_rate / args.rate), strict=True):
+        for group, full in zip(
+            adam.param_groups, (0.2 * now, now * args.predictor_rate / args.rate), strict=True
+        ):
             group["lr"].fill_(full)
         sums += step()
         apply()
@@ -449,8 +511,16 @@ def train_painter(args: argparse.Namespace) -> None:
             sums.zero_()
     with task._as_stored():
         painter = task.painter()
-    recipe = {**painter.recipe, "steps": run.steps, "pictures_a_step": 2 * args.batch, "seconds": args.seconds}
-    save_painter(args.output, dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT"))
+    recipe = {
+        **painter.recipe,
+        "steps": run.steps,
+        "pictures_a_step": 2 * args.batch,
+        "seconds": args.seconds,
+    }
+    save_painter(
+        args.output,
+        dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT"),
+    )
     print(run.steps, "steps")
 
 
@@ -471,7 +541,9 @@ def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str
     order = torch.cat([turns, turns.roll(1)])
     vectors = task.predictor(description)
     offset = torch.randint(4096, (2,), device=device)
-    pictures = task.transformer(photos[order], torch.cat([vectors, vectors]), (offset[0], offset[1]))
+    pictures = task.transformer(
+        photos[order], torch.cat([vectors, vectors]), (offset[0], offset[1])
+    )
     return task.losses(photos[order], pictures, kept[order], Style.cat([target, target]))
 
 

@@ -3,4 +3,16 @@
 from impasto.apps.cli.main import main
 
 if __name__ == "__main__":
-    main(["serve", "--host", "0.0.0.0", "--port", "7860", "--max-size", "1536", "--time-limit", "300"])
+    main(
+        [
+            "serve",
+            "--host",
+            "0.0.0.0",
+            "--port",
+            "7860",
+            "--max-size",
+            "1536",
+            "--time-limit",
+            "300",
+        ]
+    )

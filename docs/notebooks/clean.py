@@ -1,4 +1,5 @@
-"""Store the notebooks beside this file as they are kept: without outputs, counts and marks of a machine.
+"""Store the notebooks beside this file as they are kept: without outputs, counts and marks of a
+machine.
 
 python docs/notebooks/clean.py
 """
@@ -16,7 +17,9 @@ _METADATA = {
 
 
 def cleaned(text: str) -> str:
-    """The same notebook (JSON text) with nothing a run leaves in it; of a cell's metadata only its tags stay."""
+    """The same notebook (JSON text) with nothing a run leaves in it; of a cell's metadata only its
+    tags stay.
+    """
     notebook = nbformat.reads(text, as_version=4)
     notebook.metadata = nbformat.from_dict(_METADATA)
     for cell in notebook.cells:

@@ -1,9 +1,9 @@
 """What can go wrong that somebody can mend: one base class, and one class for each kind of remedy.
 
-Everything a user can get wrong raises an `ImpastoError` whose message is one line and says what to do. Messages name
-parameters as Python does, between backticks: `` `style_scale` must be between 0.1 and 4 ``. An application says them
-in its own words: the command line writes `--style-scale`. Anything else that is raised is a bug and keeps its
-traceback.
+Everything a user can get wrong raises an `ImpastoError` whose message is one line and says what to
+do. Messages name parameters as Python does, between backticks: `` `style_scale` must be between 0.1
+and 4 ``. An application says them in its own words: the command line writes `--style-scale`.
+Anything else that is raised is a bug and keeps its traceback.
 """
 
 __all__ = ["DivergedError", "ImpastoError", "InputError", "OptionError", "WeightsError"]

@@ -1,4 +1,5 @@
-"""From what a person has (files, pictures, names) to a picture they keep: one job, for the API and every app.
+"""From what a person has (files, pictures, names) to a picture they keep: one job, for the API and
+every app.
 
 job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
 for step in job.steps():
@@ -34,14 +35,18 @@ from impasto.settings import Options, Settings
 __all__ = ["Job", "plan", "stylize"]
 
 
-_COLORLESS = 1.5 / 255  # the most by which channels of a picture without colour differ on average: JPEG's rounding
+_COLORLESS = (
+    1.5 / 255
+)  # the most by which channels of a picture without colour differ on average: JPEG's rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make it again.
+    """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make
+    it again.
 
-    `grey`: no style has any colour, and so the picture has none. Features know colour only roughly, and would tint it.
+    `grey`: no style has any colour, and so the picture has none. Features know colour only roughly,
+    and would tint it.
     """
 
     settings: Settings
@@ -57,7 +62,9 @@ class Job:
         return self.renderer.render(Frame(self.content.image, self.start))
 
     def finish(self, step: Progress) -> Image.Image:
-        """The picture of any step at full size, the photo's colours and transparency put back where asked for."""
+        """The picture of any step at full size, the photo's colours and transparency put back where
+        asked for.
+        """
         image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
         if self.grey:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
@@ -75,13 +82,15 @@ def plan(
     networks: Networks | None = None,
     **options: Unpack[Options],
 ) -> Job:
-    """Open and check everything, load the networks, read the styles, and return a `Job`: all but the painting.
+    """Open and check everything, load the networks, read the styles, and return a `Job`: all but
+    the painting.
 
-    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style may also be the
-    name of a sample style or of one that a network has learned, and the content that of a sample photo. `settings`:
-    what to do, and `options` any of its fields, which go before it. `start`: a picture to start from. `networks`: give
-    the same to many plans, and each network is loaded once.
-    Raises `ImpastoError` for whatever cannot be read, does not fit together, or makes no difference to the method.
+    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style
+    may also be the name of a sample style or of one that a network has learned, and the content
+    that of a sample photo. `settings`: what to do, and `options` any of its fields, which go before
+    it. `start`: a picture to start from. `networks`: give the same to many plans, and each network
+    is loaded once. Raises `ImpastoError` for whatever cannot be read, does not fit together, or
+    makes no difference to the method.
     """
     settings = (settings or Settings()).but(**options)
     method = _method(settings)
@@ -101,12 +110,18 @@ def plan(
         "styles": [_identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
-        **({"start": _identity(start) if start is not None else None} if "start" in method.honours else {}),
+        **(
+            {"start": _identity(start) if start is not None else None}
+            if "start" in method.honours
+            else {}
+        ),
         **renderer.recipe,
     }
     # Short of full strength the photo's own colours are wanted, too.
     grey = settings.strength == 1 and len(given.grey) == len(styles) and all(given.grey.values())
-    return Job(settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(given.notes)), grey)
+    return Job(
+        settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(given.notes)), grey
+    )
 
 
 def stylize(
@@ -120,10 +135,12 @@ def stylize(
 ) -> Image.Image:
     """A photo in the style of a painting, or of several; arguments as `plan` takes them.
 
-    Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for input that cannot
-    be used.
+    Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for
+    input that cannot be used.
     """
-    styles: Sequence[Source] = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+    styles: Sequence[Source] = (
+        style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+    )
     job = plan(content, styles, settings, start=start, networks=networks, **options)
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
@@ -141,7 +158,9 @@ def _started(settings: Settings) -> Settings:
 
 
 class _Inputs:
-    """The pictures of one plan, opened when they are first looked at, and what is to be told of them."""
+    """The pictures of one plan, opened when they are first looked at, and what is to be told of
+    them.
+    """
 
     def __init__(self, content: Source, settings: Settings) -> None:
         self.content, self.settings, self.notes = content, settings, list[str]()
@@ -167,10 +186,15 @@ class _Inputs:
         if not sources:
             raise OptionError("give at least one style picture")
         if blend is not None and len(blend) != len(sources):
-            raise OptionError(f"`blend` has {len(blend)} weights for {len(sources)} styles; give one for each")
+            raise OptionError(
+                f"`blend` has {len(blend)} weights for {len(sources)} styles; give one for each"
+            )
         weights = blend or (1.0,) * len(sources)
         pairs = enumerate(zip(sources, weights, strict=True))
-        return tuple(StyleInput(source, weight, partial(self._style, i, source)) for i, (source, weight) in pairs)
+        return tuple(
+            StyleInput(source, weight, partial(self._style, i, source))
+            for i, (source, weight) in pairs
+        )
 
     def _style(self, place: int, source: Source, side: int) -> Tensor:
         painting = open_source(source, side)
@@ -183,7 +207,9 @@ class _Inputs:
 
 
 def _enlarged(photo: Picture, size: int) -> Picture:
-    """The photo with that long side even where it is smaller: strokes are new detail, and can be as fine as asked."""
+    """The photo with that long side even where it is smaller: strokes are new detail, and can be as
+    fine as asked.
+    """
     height, width = photo.image.shape[-2:]
     factor = size / max(height, width)
     if factor <= 1:
@@ -196,8 +222,14 @@ def _enlarged(photo: Picture, size: int) -> Picture:
 def _said(settings: Settings, method: Method) -> dict[str, object]:
     """The settings that make a difference to the method, networks by their files."""
     heard = method.honours | {"method", "size", "keep_color"}
-    said: dict[str, object] = {name: value for name, value in settings.dump().items() if name in heard}
-    return said | {name: _file_identity(getattr(settings, name)) for name in ("encoder", "network") if name in heard}
+    said: dict[str, object] = {
+        name: value for name, value in settings.dump().items() if name in heard
+    }
+    return said | {
+        name: _file_identity(getattr(settings, name))
+        for name in ("encoder", "network")
+        if name in heard
+    }
 
 
 def _file_identity(source: str) -> dict[str, object]:
@@ -206,11 +238,16 @@ def _file_identity(source: str) -> dict[str, object]:
 
 
 def _identity(source: object) -> dict[str, object]:
-    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's name, a kind."""
+    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's
+    name, a kind.
+    """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if path.is_file():
             with path.open("rb") as file:
-                return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+                return {
+                    "name": path.name,
+                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+                }
         return {"name": str(source)}
     return {"in memory": type(source).__name__}

@@ -1,4 +1,5 @@
-"""Named things that this package brings and other packages add to: by an entry point, or at run time.
+"""Named things that this package brings and other packages add to: by an entry point, or at run
+time.
 
 Names are known without importing anything; what a name stands for is imported when it is asked for.
 """
@@ -19,9 +20,9 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """What there is of one kind, by name.
 
-    `group`: of the entry points by which installed packages add to it. `own`: what this package brings, each as
-    `module:name`. `kind`: the setting that chooses among them, for messages. A name of this package's own cannot be
-    taken by another.
+    `group`: of the entry points by which installed packages add to it. `own`: what this package
+    brings, each as `module:name`. `kind`: the setting that chooses among them, for messages. A name
+    of this package's own cannot be taken by another.
     """
 
     def __init__(self, group: str, own: Mapping[str, str], kind: str) -> None:
@@ -37,7 +38,9 @@ class Registry(Generic[T]):
         return (*self._own, *sorted({*self._points(), *self._added} - {*self._own}))
 
     def add(self, name: str, what: T) -> None:
-        """From now on, in this process; `OptionError` where the name is taken by this package itself."""
+        """From now on, in this process; `OptionError` where the name is taken by this package
+        itself.
+        """
         if name in self._own:
             raise OptionError(f"`{self.kind}` {name!r} is there already; choose another name")
         self._added[name] = what
@@ -56,7 +59,9 @@ class Registry(Generic[T]):
         try:
             loaded: T = points[name].load()
         except Exception as error:
-            raise OptionError(f"`{self.kind}` {name!r} cannot be loaded from {points[name].value} ({error})") from error
+            raise OptionError(
+                f"`{self.kind}` {name!r} cannot be loaded from {points[name].value} ({error})"
+            ) from error
         return loaded
 
     def all(self) -> dict[str, T]:

@@ -2,9 +2,10 @@
 
     Settings(method="arbitrary", size=1024, strength=0.8)
 
-The options of the command line, the fields of the HTTP form with their schema, the controls of the studio's page, the
-checks, the recipes in files and the tables of the documentation are made from the fields of `Settings`. Which method
-honours which of them, the methods say (`impasto.methods`). PyTorch is not imported here.
+The options of the command line, the fields of the HTTP form with their schema, the controls of the
+studio's page, the checks, the recipes in files and the tables of the documentation are made from
+the fields of `Settings`. Which method honours which of them, the methods say (`impasto.methods`).
+PyTorch is not imported here.
 """
 
 from collections.abc import Mapping
@@ -38,8 +39,9 @@ def _option(
 ) -> Any:
     """One setting: its range, ends included, and what is said of it.
 
-    `shown`: what stands for its value in a list of options. `visitor`: whether someone at the other end of a network
-    may set it; others name files and devices of this machine, or take any amount of time.
+    `shown`: what stands for its value in a list of options. `visitor`: whether someone at the other
+    end of a network may set it; others name files and devices of this machine, or take any amount
+    of time.
     """
     extra = {"group": group, "shown": shown, "visitor": visitor}
     return Field(description=help, ge=low, le=high, json_schema_extra=extra)  # type: ignore[arg-type]
@@ -51,40 +53,61 @@ _BALANCE, _LAYERS, _DESCENT = GROUPS[1:]
 class Settings(BaseModel):
     """What is asked of a picture. Frozen; `OptionError`, in one line, for a value that cannot be.
 
-    Numbers may be NumPy's or texts; lists may be tuples, arrays, or texts with commas between. `None` is what is asked
-    where nothing is: the field's default, and where that is `None` or `()` the preset's choice. `content_weight` and
-    `style_weight` multiply the preset's balance; `tv_weight` is absolute.
+    Numbers may be NumPy's or texts; lists may be tuples, arrays, or texts with commas between.
+    `None` is what is asked where nothing is: the field's default, and where that is `None` or `()`
+    the preset's choice. `content_weight` and `style_weight` multiply the preset's balance;
+    `tv_weight` is absolute.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False
+    )
 
     method: Annotated[
         str,
-        _option("How to paint: optimise the pixels; or one pass of a network, in any style, or in a learned one."),
+        _option(
+            "How to paint: optimise the pixels; or one pass of a network, in any style, or in a learned one."
+        ),
     ] = "optimize"
     size: Annotated[
         int,
-        _option("Long side of the picture in pixels; a smaller photo is enlarged.", low=32, high=16384, visitor=True),
+        _option(
+            "Long side of the picture in pixels; a smaller photo is enlarged.",
+            low=32,
+            high=16384,
+            visitor=True,
+        ),
     ] = 512
     strength: Annotated[
         float,
-        _option("How far from the photo, 0, to the style, 1.", low=0, high=1, shown="0…1", visitor=True),
+        _option(
+            "How far from the photo, 0, to the style, 1.", low=0, high=1, shown="0…1", visitor=True
+        ),
     ] = 1.0
     refine: Annotated[
         int,
-        _option("After the one pass, so many steps of the optimiser.", low=0, high=1_000_000, shown="N", visitor=True),
+        _option(
+            "After the one pass, so many steps of the optimiser.",
+            low=0,
+            high=1_000_000,
+            shown="N",
+            visitor=True,
+        ),
     ] = 0
     network: Annotated[
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
     ] = "painter"
     style_weight: Annotated[
-        float, _option("More or less style than the preset's own balance: 2 is twice.", _BALANCE, low=0)
+        float,
+        _option("More or less style than the preset's own balance: 2 is twice.", _BALANCE, low=0),
     ] = 1.0
-    content_weight: Annotated[float, _option("More or less of the photo's forms, likewise.", _BALANCE, low=0)] = 1.0
-    tv_weight: Annotated[float | None, _option("Weight of the total variation: more is smoother.", _BALANCE, low=0)] = (
-        None
-    )
+    content_weight: Annotated[
+        float, _option("More or less of the photo's forms, likewise.", _BALANCE, low=0)
+    ] = 1.0
+    tv_weight: Annotated[
+        float | None, _option("Weight of the total variation: more is smoother.", _BALANCE, low=0)
+    ] = None
     style_scale: Annotated[
         float,
         _option(
@@ -97,7 +120,9 @@ class Settings(BaseModel):
     ] = 1.0
     blend: Annotated[
         tuple[float, ...] | None,
-        _option("A weight for each style; equal if not given.", _BALANCE, shown="0.7,0.3", visitor=True),
+        _option(
+            "A weight for each style; equal if not given.", _BALANCE, shown="0.7,0.3", visitor=True
+        ),
     ] = None
     keep_color: Annotated[
         KeepColor,
@@ -117,7 +142,10 @@ class Settings(BaseModel):
         ),
     ] = "impasto"
     style_loss: Annotated[
-        str, _option("What a style is to the optimiser: the statistic it brings to the painting's.", _BALANCE)
+        str,
+        _option(
+            "What a style is to the optimiser: the statistic it brings to the painting's.", _BALANCE
+        ),
     ] = "gram"
     encoder: Annotated[
         str,
@@ -129,11 +157,15 @@ class Settings(BaseModel):
     ] = "compact"
     pooling: Annotated[Pooling, _option("How the encoder halves its maps.", _LAYERS)] = "max"
     content_layers: Annotated[
-        tuple[str, ...], _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B")
+        tuple[str, ...],
+        _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B"),
     ] = ()
-    style_layers: Annotated[tuple[str, ...], _option("Layers that hold the style.", _LAYERS, shown="A,B")] = ()
+    style_layers: Annotated[
+        tuple[str, ...], _option("Layers that hold the style.", _LAYERS, shown="A,B")
+    ] = ()
     steps: Annotated[
-        int | None, _option("Steps of the optimiser, over all sizes.", _DESCENT, low=1, high=1_000_000)
+        int | None,
+        _option("Steps of the optimiser, over all sizes.", _DESCENT, low=1, high=1_000_000),
     ] = None
     optimizer: Annotated[OptimizerName | None, _option("What descends.", _DESCENT)] = None
     learning_rate: Annotated[float | None, _option("How far a step goes.", _DESCENT, low=0)] = None
@@ -148,12 +180,20 @@ class Settings(BaseModel):
     early_stop: Annotated[
         float,
         _option(
-            "Leave a size when twenty steps lowered its loss by less than this fraction; 0: never.", _DESCENT, low=0
+            "Leave a size when twenty steps lowered its loss by less than this fraction; 0: never.",
+            _DESCENT,
+            low=0,
         ),
     ] = 0.0
-    pyramid: Annotated[bool | None, _option("Coarse to fine, or only at the picture's own size.", _DESCENT)] = None
-    seed: Annotated[int, _option("Of the noise: one seed, one picture.", _DESCENT, low=0, high=2**63 - 1)] = 0
-    device: Annotated[str, _option("Where to compute.", _DESCENT, shown="auto|cpu|cuda|mps")] = "auto"
+    pyramid: Annotated[
+        bool | None, _option("Coarse to fine, or only at the picture's own size.", _DESCENT)
+    ] = None
+    seed: Annotated[
+        int, _option("Of the noise: one seed, one picture.", _DESCENT, low=0, high=2**63 - 1)
+    ] = 0
+    device: Annotated[str, _option("Where to compute.", _DESCENT, shown="auto|cpu|cuda|mps")] = (
+        "auto"
+    )
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
 
@@ -162,7 +202,9 @@ class Settings(BaseModel):
             if unknown is not None:
                 raise TypeError(f"there is no setting {unknown!r}{_meant(unknown)}")
             try:
-                super().__init__(**{name: value for name, value in given.items() if value is not None})
+                super().__init__(
+                    **{name: value for name, value in given.items() if value is not None}
+                )
             except ValidationError as error:
                 raise OptionError(_line(error)) from None
 
@@ -189,7 +231,9 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
         if self.content_weight == 0 and self.style_weight == 0:
-            raise ValueError("`content_weight` and `style_weight` are both 0; there is nothing to optimise")
+            raise ValueError(
+                "`content_weight` and `style_weight` are both 0; there is nothing to optimise"
+            )
         return self
 
     def but(self, **changes: Any) -> Self:
@@ -199,7 +243,9 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """From what `dump` gave, or a form or a file says; `OptionError` also for a name that is no setting."""
+        """From what `dump` gave, or a form or a file says; `OptionError` also for a name that is no
+        setting.
+        """
         for name in found:
             if name not in cls.model_fields:
                 raise OptionError(f"there is no setting {name!r}{_meant(name)}")
@@ -212,21 +258,30 @@ class Settings(BaseModel):
     @property
     def changed(self) -> tuple[str, ...]:
         """The settings that are not at their default, in their order."""
-        return tuple(name for name, option in OPTIONS.items() if getattr(self, name) != option.default)
+        return tuple(
+            name for name, option in OPTIONS.items() if getattr(self, name) != option.default
+        )
 
     def resolved(self, *, start: bool = False) -> Preset:
         """The preset with all that is asked for in its place: what an optimiser does.
 
-        `start`: there is a picture to start from, which then is where it begins. Where the preset begins at a one-pass
-        picture, that is so unless something speaks against it: a start of one's own, no style, or strokes so fine
-        that a network would have to paint a copy too large for it.
+        `start`: there is a picture to start from, which then is where it begins. Where the preset
+        begins at a one-pass picture, that is so unless something speaks against it: a start of
+        one's own, no style, or strokes so fine that a network would have to paint a copy too large
+        for it.
         """
         base = preset(self.preset)
         if base.init == "pass":
-            at_pass = not start and self.init is None and self.strength > 0 and self.style_scale >= 0.5
+            at_pass = (
+                not start and self.init is None and self.strength > 0 and self.style_scale >= 0.5
+            )
             if not (at_pass and self.style_weight > 0):
                 base = base.changed(init="content", steps=base.steps_afresh or base.steps)
-        given = {name: getattr(self, name) for name in _OF_PRESET if getattr(self, name) not in (None, ())}
+        given = {
+            name: getattr(self, name)
+            for name in _OF_PRESET
+            if getattr(self, name) not in (None, ())
+        }
         if self.learning_rate is None and self.optimizer not in (None, base.optimizer):
             # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
             given["learning_rate"] = 1.0 if self.optimizer == "lbfgs" else 0.02
@@ -237,15 +292,25 @@ class Settings(BaseModel):
         )
 
 
-_OF_PRESET = ("content_layers", "style_layers", "tv_weight", "steps", "optimizer", "learning_rate", "init", "pyramid")
+_OF_PRESET = (
+    "content_layers",
+    "style_layers",
+    "tv_weight",
+    "steps",
+    "optimizer",
+    "learning_rate",
+    "init",
+    "pyramid",
+)
 
 
 @dataclass(frozen=True)
 class Option:
     """One field of `Settings`, as whoever lists options needs it.
 
-    `kind`: `int`, `float`, `bool` or `str`, of its entries where it is a list (`several`). `choices`: all there are,
-    if they are few. `low`, `high`: its range, ends included. `shown`: what stands for its value in a list of options.
+    `kind`: `int`, `float`, `bool` or `str`, of its entries where it is a list (`several`).
+    `choices`: all there are, if they are few. `low`, `high`: its range, ends included. `shown`:
+    what stands for its value in a list of options.
     """
 
     name: str
@@ -270,11 +335,17 @@ class Option:
         """`between 0.1 and 4`, `0 or more`, or nothing."""
         if self.low is None:
             return ""
-        return f"{self.low:g} or more" if self.high is None else f"between {_whole(self.low)} and {_whole(self.high)}"
+        return (
+            f"{self.low:g} or more"
+            if self.high is None
+            else f"between {_whole(self.low)} and {_whole(self.high)}"
+        )
 
     @property
     def usual(self) -> Any:
-        """The default, or what it comes to where the preset decides; None where nothing can be said."""
+        """The default, or what it comes to where the preset decides; None where nothing can be
+        said.
+        """
         if self.default in (None, ()) and self.name in _OF_PRESET and self.name != "init":
             return getattr(Settings().resolved(), self.name)
         return self.default
@@ -289,7 +360,12 @@ def _options() -> dict[str, Option]:
         choices = tuple(get_args(kind)) if get_origin(kind) is Literal else ()
         several = get_origin(kind) is tuple
         kind = get_args(kind)[0] if several else str if choices else kind
-        bounds = {key: getattr(each, key) for each in field.metadata for key in ("ge", "le") if hasattr(each, key)}
+        bounds = {
+            key: getattr(each, key)
+            for each in field.metadata
+            for key in ("ge", "le")
+            if hasattr(each, key)
+        }
         extra: Any = field.json_schema_extra
         found[name] = Option(
             name,
@@ -312,7 +388,9 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(_options())
 
 
 class Options(TypedDict, total=False):
-    """The fields of `Settings` as keywords, for type checkers: `stylize(photo, painting, **options)`."""
+    """The fields of `Settings` as keywords, for type checkers: `stylize(photo, painting,
+    **options)`.
+    """
 
     method: str
     size: int
@@ -385,16 +463,28 @@ def _line(error: ValidationError) -> str:
 
 
 def _shortened(value: object) -> str:
-    """What was given, in a line's part of its own: a text or a number whole, anything longer by its kind."""
+    """What was given, in a line's part of its own: a text or a number whole, anything longer by its
+    kind.
+    """
     if isinstance(value, int) and not -(10**30) < value < 10**30:
         return "a number of so many digits"
-    text = repr(value) if isinstance(value, str) or not isinstance(value, float | int) else f"{value}"
-    return text if len(text) <= 80 and text.isprintable() else f"{type(value).__name__} of {len(text)} characters"
+    text = (
+        repr(value) if isinstance(value, str) or not isinstance(value, float | int) else f"{value}"
+    )
+    return (
+        text
+        if len(text) <= 80 and text.isprintable()
+        else f"{type(value).__name__} of {len(text)} characters"
+    )
 
 
 def _meant(name: str) -> str:
     near = get_close_matches(name, Settings.model_fields, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(Settings.model_fields)}"
+    return (
+        f"; did you mean {near[0]!r}?"
+        if near
+        else f"; there are: {', '.join(Settings.model_fields)}"
+    )
 
 
 def _whole(number: float) -> str:

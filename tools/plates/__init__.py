@@ -1,7 +1,7 @@
 """Sample styles drawn by code: ten plates, made of nothing but numbers.
 
-impasto ships no one else's pictures. A plate is drawn when asked for, is the same picture at every size and, on
-one machine, the same bytes for the same name, size and seed.
+impasto ships no one else's pictures. A plate is drawn when asked for, is the same picture at every
+size and, on one machine, the same bytes for the same name, size and seed.
 """
 
 import importlib
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["describe", "draw", "names"]
 
 _SMALLEST, _LARGEST = 16, 8192
-_COARSEST, _FINEST = 512, 4096  # pixels along a canvas: below, strokes are lost; above, they have no more detail
+_COARSEST, _FINEST = (
+    512,
+    4096,
+)  # pixels along a canvas: below, strokes are lost; above, they have no more detail
 
 
 def names() -> tuple[str, ...]:
@@ -34,9 +37,10 @@ def describe(name: str) -> str:
 def draw(name: str, size: int | tuple[int, int] = 512, seed: int = 0) -> "npt.NDArray[np.float32]":
     """A plate as (H, W, 3) float32 RGB in [0, 1].
 
-    `size` is the side of a square or (width, height), 16 to 8192 pixels each. The composition is laid out in
-    units of the picture, so one seed gives one picture at every size of the same shape; another seed, 0 or
-    above, gives a sibling. Raises ImpastoError for an unknown name, a size out of range or a negative seed.
+    `size` is the side of a square or (width, height), 16 to 8192 pixels each. The composition is
+    laid out in units of the picture, so one seed gives one picture at every size of the same shape;
+    another seed, 0 or above, gives a sibling. Raises ImpastoError for an unknown name, a size out
+    of range or a negative seed.
     """
     _check(name)
     width, height = (size, size) if isinstance(size, int) else size

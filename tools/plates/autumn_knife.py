@@ -20,7 +20,9 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
     above, trunk = _alley(rng, frame)
     lower = smoothstep(-0.003, 0.003, y - _SHORE * frame.height)
     study = mix(above, _water(rng, frame, above), lower)
-    edge = np.exp(-(((y / frame.height - _SHORE) / 0.012) ** 2)) * (np.abs(x / frame.width - 0.5) > 0.05)
+    edge = np.exp(-(((y / frame.height - _SHORE) / 0.012) ** 2)) * (
+        np.abs(x / frame.width - 0.5) > 0.05
+    )
     study = mix(study, colour("2a1738"), 0.75 * edge)
 
     angle = 2.2 * noise(rng, frame, _STUDY, 0.10)
@@ -36,7 +38,9 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
 def _slabs(
     rng: np.random.Generator, leafy: Array, upright: Array, level: Array, trunk: Array, lower: Array
 ) -> list[Pass]:
-    """What the knife does, in order: the water level, the trees every way, the trunks upright, leaves last."""
+    """What the knife does, in order: the water level, the trees every way, the trunks upright,
+    leaves last.
+    """
     knife = partial(make_brush, rng, dry=0.15, ridge=0.8, grain=0.08)
     slab = knife(2.4, bristles=14, head=0.08, tail=0.15, ragged=0.07)
     edge = knife(3.5, bristles=9, head=0.10, tail=0.30, ragged=0.12, grain=0.12)
@@ -54,7 +58,9 @@ def _slabs(
         put(edge, upright, 0.013, 0.070, 2.4, solid, tolerance=0.30, wander=0.10, light=0.05),
         put(edge, flow, 0.015, 0.040, 1.2, tolerance=0.25, light=0.06, error=0.14),
         put(edge, level, 0.012, 0.070, 0.4, lower, tolerance=0.40, wander=0.06, light=0.09),
-        put(leaf, leafy, 0.015, 0.022, 0.35, air, tolerance=1.0, wander=1.0, light=0.09, chroma=0.2),
+        put(
+            leaf, leafy, 0.015, 0.022, 0.35, air, tolerance=1.0, wander=1.0, light=0.09, chroma=0.2
+        ),
     ]
 
 

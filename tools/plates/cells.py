@@ -14,7 +14,8 @@ _BLOCK = 24  # pixels: seeds are searched block by block, among the few that can
 
 @dataclass(frozen=True)
 class Cells:
-    """For every pixel: its `owner` seed, the distance to the cell's `border`, the `offset` (x, y) from the seed.
+    """For every pixel: its `owner` seed, the distance to the cell's `border`, the `offset` (x, y)
+    from the seed.
 
     Distances are in picture units; the offset is in the seed's own axes where it has an angle.
     """
@@ -32,14 +33,16 @@ def cells(
     group: npt.NDArray[np.int32] | None = None,
     upto: float = 0.03,
 ) -> Cells:
-    """Cells of `seeds` (N, 2) over pixels at `position` (x, y), each (rows, columns), picture units.
+    """Cells of `seeds` (N, 2) over pixels at `position` (x, y), each (rows, columns), picture
+    units.
 
-    Without `angle` the cells are Voronoi's; seeds of one `group` (N,) share a cell, whose outline can so take
-    any shape. The border is then exact around the seeds that have a neighbour in another group, and read too
-    near around those that have none. With `angle` (N,) radians a seed's distance is the fourth-power norm in
-    its own turned axes, so that its cell is a square with its corners eased, cut where a neighbour is nearer
-    (after A. Hausner, "Simulating decorative mosaics", SIGGRAPH 2001, who used the Manhattan norm the same way).
-    Borders further away than `upto` are not looked for and read `upto`.
+    Without `angle` the cells are Voronoi's; seeds of one `group` (N,) share a cell, whose outline
+    can so take any shape. The border is then exact around the seeds that have a neighbour in
+    another group, and read too near around those that have none. With `angle` (N,) radians a seed's
+    distance is the fourth-power norm in its own turned axes, so that its cell is a square with its
+    corners eased, cut where a neighbour is nearer (after A. Hausner, "Simulating decorative
+    mosaics", SIGGRAPH 2001, who used the Manhattan norm the same way). Borders further away than
+    `upto` are not looked for and read `upto`.
     """
     x, y = position
     rows, columns = x.shape
@@ -68,7 +71,9 @@ _Block = tuple[npt.NDArray[np.intp], Array, Array]
 
 
 def _panes(seeds: Array, group: npt.NDArray[np.signedinteger], x: Array, y: Array) -> _Block:
-    """Voronoi cells over one block: owner, distance to the nearest bisector with another group, offset."""
+    """Voronoi cells over one block: owner, distance to the nearest bisector with another group,
+    offset.
+    """
     dx, dy = x[None] - seeds[:, 0, None, None], y[None] - seeds[:, 1, None, None]
     far = dx * dx + dy * dy
     own = far.argmin(axis=0)
@@ -76,12 +81,16 @@ def _panes(seeds: Array, group: npt.NDArray[np.signedinteger], x: Array, y: Arra
     apart = 2 * np.linalg.norm(seeds[:, None] - seeds[None], axis=-1).astype(np.float32)
     apart[group[:, None] == group[None]] = 0
     between = apart[:, own]
-    gap = np.where(between > 0, (far - first) / np.maximum(between, np.float32(1e-9)), np.float32(np.inf))
+    gap = np.where(
+        between > 0, (far - first) / np.maximum(between, np.float32(1e-9)), np.float32(np.inf)
+    )
     return own, gap.min(axis=0), _own_offset(dx, dy, own)
 
 
 def _tiles(seeds: Array, angle: Array, x: Array, y: Array) -> _Block:
-    """Turned squares over one block: owner, half the lead over the next seed, offset in the owner's axes."""
+    """Turned squares over one block: owner, half the lead over the next seed, offset in the owner's
+    axes.
+    """
     gx, gy = x[None] - seeds[:, 0, None, None], y[None] - seeds[:, 1, None, None]
     cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
     dx, dy = gx * cos + gy * sin, gy * cos - gx * sin
@@ -98,7 +107,9 @@ def _own_offset(dx: Array, dy: Array, own: npt.NDArray[np.intp]) -> Array:
 
 
 def thin(points: Array, apart: float) -> npt.NDArray[np.intp]:
-    """Indices of the points (N, 2) that stay when, in order, any closer than `apart` to a kept one is dropped."""
+    """Indices of the points (N, 2) that stay when, in order, any closer than `apart` to a kept one
+    is dropped.
+    """
     kept: dict[tuple[int, int], list[tuple[float, float]]] = {}
     stay = []
     for number, (px, py) in enumerate(points.tolist()):

@@ -1,8 +1,9 @@
 """What a plate is composed on: the frame, and the fields over it: noise, flow, blends.
 
-All positions are in picture units: the long side of the picture is 1, x grows to the right and y downwards.
-A field is an array over the whole frame, `(rows, columns)` or `(rows, columns, k)`; how finely it is sampled
-is its own affair, so a field made on a coarse grid can steer strokes on a canvas of any size.
+All positions are in picture units: the long side of the picture is 1, x grows to the right and y
+downwards. A field is an array over the whole frame, `(rows, columns)` or `(rows, columns, k)`; how
+finely it is sampled is its own affair, so a field made on a coarse grid can steer strokes on a
+canvas of any size.
 """
 
 import math
@@ -42,23 +43,31 @@ class Frame:
 
     @property
     def unit(self) -> float:
-        """Side of the square of the same area: what the sizes of things in the picture are measured in."""
+        """Side of the square of the same area: what the sizes of things in the picture are measured
+        in.
+        """
         return math.sqrt(self.width * self.height)
 
     def shape(self, long: int) -> tuple[int, int]:
-        """(rows, columns) of a grid whose longer side has `long` points, and whose shorter at least 2."""
+        """(rows, columns) of a grid whose longer side has `long` points, and whose shorter at least
+        2.
+        """
         return max(2, round(self.height * long)), max(2, round(self.width * long))
 
     def mesh(self, long: int) -> tuple[Array, Array]:
         """x and y of the cell centres of that grid, each (rows, columns), in picture units."""
         rows, columns = self.shape(long)
-        x = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) * np.float32(self.width / columns)
+        x = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) * np.float32(
+            self.width / columns
+        )
         y = (np.arange(rows, dtype=np.float32) + np.float32(0.5)) * np.float32(self.height / rows)
         xx, yy = np.meshgrid(x, y)
         return xx, yy
 
     def window(self, long: int, x: float, y: float, reach: float) -> tuple[slice, slice]:
-        """Rows and columns of that grid within `reach` of a place: where a small form is worth working out."""
+        """Rows and columns of that grid within `reach` of a place: where a small form is worth
+        working out.
+        """
         rows, columns = self.shape(long)
         spans = []
         for at, side, count in ((y, self.height, rows), (x, self.width, columns)):
@@ -72,7 +81,11 @@ def resize(field: Array, shape: tuple[int, int]) -> Array:
     planes = field[..., None] if field.ndim == 2 else field
     size = (shape[1], shape[0])
     done = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., k])).resize(size, Image.Resampling.BICUBIC))
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(planes[..., k])).resize(
+                size, Image.Resampling.BICUBIC
+            )
+        )
         for k in range(planes.shape[-1])
     ]
     return done[0] if field.ndim == 2 else np.stack(done, axis=-1)
@@ -81,7 +94,9 @@ def resize(field: Array, shape: tuple[int, int]) -> Array:
 def blur(field: Array, sigma: float) -> Array:
     """Gaussian blur of a (h, w) or (h, w, k) field; `sigma` is in units of the field's longer side."""
     axis = None if field.ndim == 2 else -1
-    out = gaussian(field, sigma * max(field.shape[:2]), mode="nearest", channel_axis=axis, preserve_range=True)  # type: ignore[no-untyped-call]
+    out = gaussian(
+        field, sigma * max(field.shape[:2]), mode="nearest", channel_axis=axis, preserve_range=True
+    )  # type: ignore[no-untyped-call]
     return np.asarray(out, dtype=np.float32)
 
 
@@ -94,8 +109,8 @@ def noise(
 ) -> Array:
     """Smooth noise of about unit variance, (rows, columns); features `scale` (x, y) units across.
 
-    The random lattice depends on the frame and the scale only, so the same generator gives the same noise at
-    every `long`.
+    The random lattice depends on the frame and the scale only, so the same generator gives the same
+    noise at every `long`.
     """
     sx, sy = scale if isinstance(scale, tuple) else (scale, scale)
     rows, columns = frame.shape(long)
@@ -121,7 +136,9 @@ def gradient(field: Array) -> tuple[Array, Array]:
 
 
 def curl(potential: Array) -> Array:
-    """Divergence-free flow (rows, columns, 2) of a stream function: (dp/dy, -dp/dx) (Bridson et al. 2007)."""
+    """Divergence-free flow (rows, columns, 2) of a stream function: (dp/dy, -dp/dx) (Bridson et al.
+    2007).
+    """
     dx, dy = gradient(potential)
     return vectors(dy, -dx)
 
@@ -129,7 +146,9 @@ def curl(potential: Array) -> Array:
 def sample(field: Array, points: Array, frame: Frame) -> Array:
     """Bilinear values of a field over `frame` at `points` (..., 2), clamped at the edges."""
     rows, columns = field.shape[:2]
-    fx = np.clip(points[..., 0] * np.float32(columns / frame.width) - np.float32(0.5), 0, columns - 1)
+    fx = np.clip(
+        points[..., 0] * np.float32(columns / frame.width) - np.float32(0.5), 0, columns - 1
+    )
     fy = np.clip(points[..., 1] * np.float32(rows / frame.height) - np.float32(0.5), 0, rows - 1)
     x0, y0 = fx.astype(np.intp), fy.astype(np.intp)
     x1, y1 = np.minimum(x0 + 1, columns - 1), np.minimum(y0 + 1, rows - 1)
@@ -142,13 +161,17 @@ def sample(field: Array, points: Array, frame: Frame) -> Array:
 
 
 def warp(field: Array, dx: Array, dy: Array, frame: Frame) -> Array:
-    """`field` read at positions moved by (dx, dy) picture units, each (rows, columns) like the field."""
+    """`field` read at positions moved by (dx, dy) picture units, each (rows, columns) like the
+    field.
+    """
     x, y = frame.mesh(max(field.shape[:2]))
     return sample(field, np.stack([x + dx, y + dy], axis=-1).astype(np.float32), frame)
 
 
 def scatter(rng: np.random.Generator, frame: Frame, spacing: float, margin: float = 0.0) -> Array:
-    """Points (N, 2) of a jittered hexagonal grid `spacing` apart, shuffled, up to `margin` beyond the frame."""
+    """Points (N, 2) of a jittered hexagonal grid `spacing` apart, shuffled, up to `margin` beyond
+    the frame.
+    """
     rise = spacing * 0.866
     x = np.arange(-margin, frame.width + margin + spacing, spacing)
     y = np.arange(-margin, frame.height + margin + rise, rise)
@@ -172,5 +195,7 @@ def smoothstep(low: float, high: float, value: Array) -> Array:
 
 
 def mix(a: Array, b: Array, t: Array | float) -> Array:
-    """a (…, k) towards b (…, k) by t (…): 0 gives a, 1 gives b; the three broadcast, so b may be one colour."""
+    """a (…, k) towards b (…, k) by t (…): 0 gives a, 1 gives b; the three broadcast, so b may be
+    one colour.
+    """
     return np.asarray(a + (b - a) * np.asarray(t)[..., None], dtype=np.float32)

@@ -22,7 +22,11 @@ _CASTLE = (  # back to front; towers: middle, half width, top, foot, roof; walls
     (0.665, 0.030, 0.265, 0.46, 0.105), (0.625, 0.014, 0.355, 0.47, 0.050), (0.540, 0.020, 0.405, 0.52, 0.060),
     (0.545, 0.700, 0.440, 0.51), (0.705, 0.024, 0.385, 0.53, 0.075), (0.785, 0.018, 0.430, 0.55, 0.055),
 )  # fmt: skip
-_ARCHES = ((0.27, 0.085, 0.075), (0.52, 0.110, 0.105), (0.77, 0.085, 0.075))  # middle, half width, rise
+_ARCHES = (
+    (0.27, 0.085, 0.075),
+    (0.52, 0.110, 0.105),
+    (0.77, 0.085, 0.075),
+)  # middle, half width, rise
 _BUSHES = (  # x, y, spread, heads
     (0.07, 0.64, 0.050, 9), (0.95, 0.64, 0.045, 9), (0.44, 0.585, 0.030, 5), (0.88, 0.60, 0.030, 5),
     (0.98, 0.80, 0.050, 8), (0.02, 0.80, 0.050, 7),
@@ -33,7 +37,12 @@ _BOUGHS = (  # course from the foot up, half thickness there
     (((0.12, 0.56), (0.05, 0.42), (0.00, 0.34)), 0.020),
     (((0.125, 0.42), (0.19, 0.24), (0.22, 0.12)), 0.016),
 )
-_CROWN = ((0.10, 0.16, 0.11, 26), (0.27, 0.09, 0.09, 18), (0.03, 0.33, 0.06, 10), (0.25, 0.26, 0.05, 8))
+_CROWN = (
+    (0.10, 0.16, 0.11, 26),
+    (0.27, 0.09, 0.09, 18),
+    (0.03, 0.33, 0.06, 10),
+    (0.25, 0.26, 0.05, 8),
+)
 
 
 def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
@@ -77,7 +86,9 @@ def _sky(rng: np.random.Generator, scene: Scene) -> None:
 
 
 def _puff(scene: Scene, cx: float, cy: float, r: float, low: float, rough: Array) -> None:
-    """One swelling of a cloud: bright above, hatched beneath, outlined on top; `low` is 1 at the cloud's base."""
+    """One swelling of a cloud: bright above, hatched beneath, outlined on top; `low` is 1 at the
+    cloud's base.
+    """
     frame = scene.frame
     rx, ry = r * frame.unit / frame.width, r * frame.unit / frame.height
     place = frame.window(scene.long, cx * frame.width, cy * frame.height, 1.3 * r * frame.unit)
@@ -87,7 +98,10 @@ def _puff(scene: Scene, cx: float, cy: float, r: float, low: float, rough: Array
     scene.cover(d < 1, np.clip(tone, 0.05, 0.66), 0.75 + 0.55 * dx - 0.35 * dy, place=place)
     a = np.linspace(-3.5, 0.4, 24)
     wave = 1 + 0.03 * np.sin(5 * a + 40 * cx)
-    scene.outline(_line(cx + rx * wave * np.cos(a), cy + ry * wave * np.sin(a) * np.where(a > 0, 0.62, 1)), 0.8)
+    scene.outline(
+        _line(cx + rx * wave * np.cos(a), cy + ry * wave * np.sin(a) * np.where(a > 0, 0.62, 1)),
+        0.8,
+    )
 
 
 def _hills(rng: np.random.Generator, scene: Scene) -> None:
@@ -97,10 +111,14 @@ def _hills(rng: np.random.Generator, scene: Scene) -> None:
     line = np.linspace(0, 1, 120)
 
     def ridge(at: Array, level: float, phase: float) -> Array:
-        return np.asarray(level - 0.035 * np.sin(4.6 * at + phase) - 0.012 * np.sin(12 * at + 2 * phase))
+        return np.asarray(
+            level - 0.035 * np.sin(4.6 * at + phase) - 0.012 * np.sin(12 * at + 2 * phase)
+        )
 
     def rock(at: Array) -> Array:
-        mass = 0.235 * np.exp(-(np.abs((at - 0.66) / 0.19) ** 3)) + 0.05 * np.exp(-(((at - 0.40) / 0.10) ** 2))
+        mass = 0.235 * np.exp(-(np.abs((at - 0.66) / 0.19) ** 3)) + 0.05 * np.exp(
+            -(((at - 0.40) / 0.10) ** 2)
+        )
         return np.asarray(0.655 - mass - 0.006 * np.sin(60 * at) - 0.004 * np.sin(143 * at))
 
     for level, phase, tint in ((0.50, 0.2, 0.20), (0.55, 2.6, 0.34)):
@@ -134,11 +152,21 @@ def _tower(scene: Scene, middle: float, half: float, top: float, foot: float, ro
     for level, lean in ((0.25, -0.35), (0.55, 0.2)):
         x, y = middle + lean * half, top + level * (foot - top)
         low, high = y + 0.012, y - 0.008
-        window = ((x - 0.004, low), (x - 0.004, high), (x, y - 0.014), (x + 0.004, high), (x + 0.004, low))
+        window = (
+            (x - 0.004, low),
+            (x - 0.004, high),
+            (x, y - 0.014),
+            (x + 0.004, high),
+            (x + 0.004, low),
+        )
         scene.face(window, 0.97, 0.8)
     shade = np.clip(0.42 + 0.42 * smoothstep(-0.4, 0.6, across), 0, 0.93)
     tip = (middle, top - roof)
-    scene.face(((middle - eave, top + 0.004), tip, (middle + eave, top + 0.004)), shade, 1.35 + 0.35 * across)
+    scene.face(
+        ((middle - eave, top + 0.004), tip, (middle + eave, top + 0.004)),
+        shade,
+        1.35 + 0.35 * across,
+    )
     scene.outline(np.array([tip, (middle, top - roof - 0.03)]), 0.8)
 
 
@@ -164,7 +192,11 @@ def _bridge(rng: np.random.Generator, scene: Scene) -> None:
         for k in range(2, 40, 3):  # voussoirs
             scene.outline(np.stack([hole[k], ring[k]]), 0.8)
         open_ = np.hypot((u - middle - 0.045) / half, (v - _WATER) / rise) < 0.93
-        scene.cover(scene.polygon(hole), np.where(open_, 0.13 + 0.06 * slow, 0.95), np.where(open_, 0.0, 1.2))
+        scene.cover(
+            scene.polygon(hole),
+            np.where(open_, 0.13 + 0.06 * slow, 0.95),
+            np.where(open_, 0.0, 1.2),
+        )
         scene.outline(hole, 1.2)
     # The river: what stands above it turned over, broken by the ripples and lost towards us.
     rows = len(v)
@@ -184,7 +216,9 @@ def _clump(scene: Scene, cx: float, cy: float, r: float, tint: float, rough: Arr
     dy = (scene.v[place] - cy) * frame.height / (0.85 * r)
     rough = rough[place]
     tone = np.clip(tint + 0.34 * (0.6 * dx + 0.8 * dy) + 0.10 * rough, 0.06, 1)
-    scene.cover(np.hypot(dx, dy) * (1 + 0.22 * rough) < 1, tone, 0.7 + 0.4 * dx, leafy=1.0, place=place)
+    scene.cover(
+        np.hypot(dx, dy) * (1 + 0.22 * rough) < 1, tone, 0.7 + 0.4 * dx, leafy=1.0, place=place
+    )
 
 
 def _banks(rng: np.random.Generator, scene: Scene) -> None:
@@ -231,12 +265,23 @@ def _bough(scene: Scene, course: Array, thick: float, rough: Array) -> None:
     at = t * (len(course) - 1)
     x, y = (np.interp(at, np.arange(len(course)), course[:, k]) for k in (0, 1))
     x = np.convolve(np.pad(x, 4, mode="edge"), np.ones(9) / 9, mode="valid")
-    half = thick * (1 - 0.7 * t) * (1 + 0.8 * np.exp(-9 * t) * (thick > 0.03)) * (1 + 0.07 * np.sin(19 * t))
+    half = (
+        thick
+        * (1 - 0.7 * t)
+        * (1 + 0.8 * np.exp(-9 * t) * (thick > 0.03))
+        * (1 + 0.07 * np.sin(19 * t))
+    )
     left, right = _line(x - half, y), _line(x + half, y)
     v = scene.v[:, :1]
     across = (scene.u - np.interp(v, y[::-1], x[::-1])) / np.interp(v, y[::-1], half[::-1])
-    tone = np.clip(0.40 + 0.42 * across + 0.14 * np.sin(9 * across + 14 * v + 1.2 * rough), 0.06, 0.97)
-    scene.cover(scene.polygon(np.concatenate([left, right[::-1]])), tone, 1.35 + 0.25 * np.sin(11 * v + 3 * across))
+    tone = np.clip(
+        0.40 + 0.42 * across + 0.14 * np.sin(9 * across + 14 * v + 1.2 * rough), 0.06, 0.97
+    )
+    scene.cover(
+        scene.polygon(np.concatenate([left, right[::-1]])),
+        tone,
+        1.35 + 0.25 * np.sin(11 * v + 3 * across),
+    )
     scene.outline(left, 1.3)
     scene.outline(right, 1.5)
 
@@ -244,6 +289,8 @@ def _bough(scene: Scene, course: Array, thick: float, rough: Array) -> None:
 def _paper(rng: np.random.Generator, frame: Frame, long: int) -> Array:
     """Warm laid paper with a veil of plate tone."""
     veil = np.clip(0.25 + 0.22 * noise(rng, frame, long, 0.35, 3), 0, 0.8)
-    fibre = 0.024 * noise(rng, frame, long, 0.0045, 2) + 0.016 * noise(rng, frame, long, (0.12, 0.0035))
+    fibre = 0.024 * noise(rng, frame, long, 0.0045, 2) + 0.016 * noise(
+        rng, frame, long, (0.12, 0.0035)
+    )
     sheet = mix(colour("f0e2c2"), colour("dcbf90"), veil)
     return np.asarray(np.clip(sheet * (1 + fibre)[..., None], 0, 1))

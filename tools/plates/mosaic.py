@@ -28,7 +28,9 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
     n = len(seeds)
     stone = jitter(rng, np.clip(sample(study, seeds, frame), 0, 1), 0.035, 0.10, 0.14)
     x, y = frame.mesh(long)
-    hand = [d + 0.0011 * noise(rng, frame, long, 0.02) for d in (x, y)]  # nothing is cut quite straight
+    hand = [
+        d + 0.0011 * noise(rng, frame, long, 0.02) for d in (x, y)
+    ]  # nothing is cut quite straight
     tile = cells(seeds, (hand[0], hand[1]), angle=angle, upto=0.012)
     half = (_TILE * rng.normal(0.53, 0.02, n)).astype(np.float32)[tile.owner]
     border = np.minimum(tile.border, half - np.abs(tile.offset).max(axis=-1)) - _GAP
@@ -39,7 +41,11 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
     # Every stone sits a little askew and catches its own light.
     tilt = rng.normal(0, 0.10, (n, 2)).astype(np.float32)[tile.owner]
     slope = dx + tilt[..., 0], dy + tilt[..., 1]
-    facing = (0.50 * slope[0] + 0.62 * slope[1] + 0.60) / np.sqrt(slope[0] ** 2 + slope[1] ** 2 + 1) / 0.60
+    facing = (
+        (0.50 * slope[0] + 0.62 * slope[1] + 0.60)
+        / np.sqrt(slope[0] ** 2 + slope[1] ** 2 + 1)
+        / 0.60
+    )
     vein = noise(rng, frame, long, (0.02, 0.008), 2)
     shade = 1 + 0.045 * vein + 0.03 * grit + 0.05 * tile.offset.sum(axis=-1) / _TILE
     shade *= 0.45 + 0.55 * np.clip(facing, 0.2, 1.8)
@@ -49,10 +55,14 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
 
 
 def _outline(x: Array, y: Array, turn: float) -> tuple[Array, Array, Array]:
-    """Coordinates along and across a fish of size 1 at the origin, and the distance to its outline, inside < 0."""
+    """Coordinates along and across a fish of size 1 at the origin, and the distance to its outline,
+    inside < 0.
+    """
     u = x * np.cos(turn) + y * np.sin(turn)
     v = y * np.cos(turn) - x * np.sin(turn) + 0.16 * np.sin(2.2 * u)
-    half = 0.34 * np.sqrt(np.clip(1 - ((u - 0.12) / 0.88) ** 2, 0, 1)) * (1 - 0.30 * np.clip(-u, 0, 1))
+    half = (
+        0.34 * np.sqrt(np.clip(1 - ((u - 0.12) / 0.88) ** 2, 0, 1)) * (1 - 0.30 * np.clip(-u, 0, 1))
+    )
     beyond = np.maximum(u - 1.0, -0.76 - u)
     body = 0.9 * np.where(beyond > 0, np.hypot(beyond, v), np.abs(v) - half)
     fork = np.clip(-0.58 - u, 0, 1)
@@ -105,12 +115,16 @@ def _design(rng: np.random.Generator, frame: Frame) -> tuple[Array, list[_Guide]
 
 
 def _rows(rng: np.random.Generator, frame: Frame, guides: list[_Guide]) -> tuple[Array, Array]:
-    """Seeds (N, 2) one tile apart along the levels of each guide, then in what gaps remain; and their angles."""
+    """Seeds (N, 2) one tile apart along the levels of each guide, then in what gaps remain; and
+    their angles.
+    """
     points, angles = [np.zeros((0, 2))], [np.zeros(0)]
     for field, rule in guides:
         if not rule.any():
             continue
-        levels = np.arange(np.floor(field[rule].min() / _TILE) + 0.5, field[rule].max() / _TILE) * _TILE
+        levels = (
+            np.arange(np.floor(field[rule].min() / _TILE) + 0.5, field[rule].max() / _TILE) * _TILE
+        )
         for level in levels:
             for line in find_contours(field, level):  # type: ignore[no-untyped-call]
                 at, angle = _walk(rng, (line[:, ::-1] + 0.5) * (frame.width / field.shape[1]))

@@ -18,9 +18,11 @@ _LEANS = 8  # directions of the hatching's lattices in half a turn
 
 
 class Scene:
-    """What the needle follows: darkness, the lie of the lines, what covers what, the outlines to be drawn.
+    """What the needle follows: darkness, the lie of the lines, what covers what, the outlines to be
+    drawn.
 
-    `u` and `v` are the place as shares of the picture's width and height; every method speaks in them.
+    `u` and `v` are the place as shares of the picture's width and height; every method speaks in
+    them.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -32,7 +34,9 @@ class Scene:
         self.angle: Array = np.zeros_like(x)  # of the form's own lines, radians
         self.leafy: Array = np.zeros_like(x)  # 1 where it is drawn in leaves
         self.owner = np.zeros(x.shape, dtype=np.int32)  # number of the form in front
-        self.outlines: list[tuple[Array, int, float]] = []  # path in picture units, its form, weight
+        self.outlines: list[
+            tuple[Array, int, float]
+        ] = []  # path in picture units, its form, weight
         self.forms = 0
 
     def polygon(self, corners: Array) -> Array:
@@ -41,7 +45,9 @@ class Scene:
         image = Image.new("L", (columns * 3, rows * 3), 0)
         flat = [tuple(p) for p in (corners * np.array([columns * 3, rows * 3])).tolist()]
         ImageDraw.Draw(image).polygon(flat, fill=255)
-        return np.asarray(image.resize((columns, rows), Image.Resampling.BOX), dtype=np.float32) / 255
+        return (
+            np.asarray(image.resize((columns, rows), Image.Resampling.BOX), dtype=np.float32) / 255
+        )
 
     def cover(
         self,
@@ -67,7 +73,9 @@ class Scene:
         path = points * np.array([self.frame.width, self.frame.height])
         self.outlines.append((path, self.forms, weight))
 
-    def face(self, corners: Sequence[tuple[float, float]], dark: Array | float, angle: Array | float) -> None:
+    def face(
+        self, corners: Sequence[tuple[float, float]], dark: Array | float, angle: Array | float
+    ) -> None:
         """A polygon with its outline."""
         shape = np.array(corners)
         self.cover(self.polygon(shape), dark, angle)
@@ -81,10 +89,15 @@ class Scene:
         return row, column
 
 
-def hatch(rng: np.random.Generator, canvas: Canvas, scene: Scene, turn: float, depth: float, pitch: float) -> None:
-    """One direction of hatching, `turn` from each form's own lines and `pitch` apart, where darker than `depth`."""
+def hatch(
+    rng: np.random.Generator, canvas: Canvas, scene: Scene, turn: float, depth: float, pitch: float
+) -> None:
+    """One direction of hatching, `turn` from each form's own lines and `pitch` apart, where darker
+    than `depth`.
+    """
     frame, length = canvas.frame, 0.042
-    # Each form is hatched from rows that lie along its lines: of eight lattices a place takes the nearest.
+    # Each form is hatched from rows that lie along its lines: of eight lattices a place takes the
+    # nearest.
     sector = np.mod(np.round((scene.angle + turn) / (np.pi / _LEANS)), _LEANS)
     found = []
     for k in range(_LEANS):
@@ -115,7 +128,12 @@ def hatch(rng: np.random.Generator, canvas: Canvas, scene: Scene, turn: float, d
         turn=angle,
         points=10,
     )
-    _ink(rng, canvas, path, (0.0018 + 0.0018 * np.clip((dark - depth) / 0.4, 0, 1)) * vary(rng, n, 0.15))
+    _ink(
+        rng,
+        canvas,
+        path,
+        (0.0018 + 0.0018 * np.clip((dark - depth) / 0.4, 0, 1)) * vary(rng, n, 0.15),
+    )
 
 
 def _ink(rng: np.random.Generator, canvas: Canvas, path: Array, width: Array) -> None:
@@ -137,7 +155,9 @@ def draw_contours(rng: np.random.Generator, canvas: Canvas, scene: Scene) -> Non
         for start in np.arange(0, run[-1], 0.024):
             at = np.linspace(start - 0.003, min(start + 0.028, run[-1] + 0.002), 7)
             piece = np.stack([np.interp(at, run, line[:, k]) for k in (0, 1)], axis=-1)
-            shake = rng.normal(size=2) * 0.0006 + np.cumsum(rng.normal(size=(7, 2)), axis=0) * 0.0003
+            shake = (
+                rng.normal(size=2) * 0.0006 + np.cumsum(rng.normal(size=(7, 2)), axis=0) * 0.0003
+            )
             pieces.append(piece + shake)
             forms.append(form)
             weights.append(weight)
@@ -162,7 +182,9 @@ def draw_leaves(rng: np.random.Generator, canvas: Canvas, scene: Scene) -> None:
 
 
 def draw_grass(rng: np.random.Generator, canvas: Canvas, roots: Array) -> None:
-    """Blades from `roots` (N, 2), shares of the picture; longer towards the bottom, leaning with the wind."""
+    """Blades from `roots` (N, 2), shares of the picture; longer towards the bottom, leaning with
+    the wind.
+    """
     n = len(roots)
     t = np.linspace(0, 1, 8)[None]
     tall = rng.uniform(0.03, 0.075, (n, 1)) * (0.3 + 4 * (roots[:, 1:] - 0.82))

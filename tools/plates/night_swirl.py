@@ -9,7 +9,11 @@ from plates.strokes import Canvas, Pass, make_brush, paint
 __all__ = ["picture"]
 
 _STUDY = 384
-_WHORLS = ((0.40, 0.33, 0.15, 1.0), (0.62, 0.47, 0.11, -0.8), (0.10, 0.52, 0.07, -0.5))  # x, y, radius, turn
+_WHORLS = (
+    (0.40, 0.33, 0.15, 1.0),
+    (0.62, 0.47, 0.11, -0.8),
+    (0.10, 0.52, 0.07, -0.5),
+)  # x, y, radius, turn
 _STARS = (
     (0.85, 0.16, 0.085), (0.12, 0.13, 0.045), (0.27, 0.09, 0.034), (0.60, 0.11, 0.042), (0.46, 0.08, 0.028),
     (0.93, 0.45, 0.040), (0.76, 0.33, 0.034), (0.24, 0.58, 0.036), (0.06, 0.34, 0.032), (0.80, 0.60, 0.030),
@@ -93,10 +97,14 @@ def _cypress(rng: np.random.Generator, frame: Frame) -> tuple[Array, Array, Arra
     x, y = frame.mesh(_STUDY)
     t = (frame.height - y) / (0.80 * frame.height)
     sway = 0.155 * frame.width + 0.018 * np.sin(7 * t + 0.5) + 0.015 * t
-    half = 0.12 * np.clip(1 - t, 0, 1) ** 0.85 * (0.92 + 0.10 * np.sin(11 * t + 0.6)) + 0.006 * (t < 1)
+    half = 0.12 * np.clip(1 - t, 0, 1) ** 0.85 * (0.92 + 0.10 * np.sin(11 * t + 0.6)) + 0.006 * (
+        t < 1
+    )
     off = (x - sway) / np.maximum(half, 1e-4)
     off *= np.clip(1 + 0.15 * noise(rng, frame, _STUDY, (0.02, 0.09)), 0.7, 1.4)
     darks = colours("0a1224", "10302a", "1f4a35", "4a6a2c", "a07a2a")
-    flame = 0.34 + 0.30 * np.sin(10 * off + 16 * t) + 0.22 * noise(rng, frame, _STUDY, (0.02, 0.08), 2)
+    flame = (
+        0.34 + 0.30 * np.sin(10 * off + 16 * t) + 0.22 * noise(rng, frame, _STUDY, (0.02, 0.08), 2)
+    )
     grain = vectors(0.5 * np.sin(16 * t + 3 * off) - 0.2 * off, -1.0)
     return ramp(darks, flame), grain, smoothstep(1.05, 0.95, np.abs(off)) * (t < 0.98)

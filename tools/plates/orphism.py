@@ -13,7 +13,8 @@ __all__ = ["picture"]
 _STUDY = 384
 _WARM = ("d8281f", "f0701a", "f9c51c", "f6ecd6", "e9883a", "b3203a", "f2a7a0", "f7dc6f")
 _COOL = ("14827a", "1c63b8", "22307f", "5a3b94", "57a05a", "141d3a", "3fa3c4", "a9bfe0")
-# x, y, radius, rings, tilt of the spokes. The first is all ground: arcs round a centre outside the picture.
+# x, y, radius, rings, tilt of the spokes. The first is all ground: arcs round a centre outside the
+# picture.
 _DISCS = (
     (-0.25, 1.20, 2.20, 15, 0.0), (0.36, 0.36, 0.36, 8, 0.35), (0.79, 0.23, 0.24, 6, -0.5),
     (0.74, 0.70, 0.31, 7, 0.9), (0.20, 0.82, 0.25, 6, -0.2), (0.52, 0.98, 0.20, 5, 0.2),
@@ -49,13 +50,19 @@ def _rings(rng: np.random.Generator, frame: Frame) -> tuple[Array, Array]:
     flow = np.zeros((*x.shape, 2), dtype=np.float32)
     for number, (cx, cy, radius, rings, tilt) in enumerate(_DISCS):
         dx, dy = x - cx * frame.width + sway, y - cy * frame.height - sway
-        d, turn = np.hypot(dx, dy) / (radius * frame.unit), np.mod(np.arctan2(dy, dx) + tilt, 2 * np.pi)
+        d, turn = (
+            np.hypot(dx, dy) / (radius * frame.unit),
+            np.mod(np.arctan2(dy, dx) + tilt, 2 * np.pi),
+        )
         ring = np.minimum((d * rings).astype(int), rings)
         # Quarters everywhere; in the discs two further spokes, at other angles in every ring.
         quarter = (turn > np.pi).astype(int) + 2 * (np.mod(turn + np.pi / 2, np.pi) > np.pi / 2)
         cuts = rng.uniform(0, 2 * np.pi, (rings + 1, 2))
-        sector = quarter if number == 0 else 2 * quarter + np.sum(turn[..., None] > cuts[ring], axis=-1)
-        # Simultaneous contrast: warm and cool change places across every spoke and from ring to ring.
+        sector = (
+            quarter if number == 0 else 2 * quarter + np.sum(turn[..., None] > cuts[ring], axis=-1)
+        )
+        # Simultaneous contrast: warm and cool change places across every spoke and from ring to
+        # ring.
         order = np.stack([rng.permutation(len(warm)) for _ in range(rings + 1)])
         pick = order[ring, sector % len(warm)]
         tint = np.where(((quarter + ring) % 2 == 0)[..., None], warm[pick], cool[pick])

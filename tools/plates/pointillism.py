@@ -23,7 +23,9 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
     study, shade = _shore(rng, frame, _sails(_sea(rng, frame, _sky(rng, frame)), frame))
     study, shade = _pines(rng, frame, study, shade)
     canvas = Canvas(frame, long, mix(blur(study, 0.01), colour("f6e3c0"), 0.45))
-    dab = make_brush(rng, 1.2, bristles=4, head=0.55, tail=0.55, dry=0.02, ragged=0.12, ridge=0.25, grain=0.1)
+    dab = make_brush(
+        rng, 1.2, bristles=4, head=0.55, tail=0.55, dry=0.02, ragged=0.12, ridge=0.25, grain=0.1
+    )
     for width, cover in ((0.0190, 1.7), (0.0135, 1.4), (0.0100, 1.0)):
         _dots(rng, canvas, study, shade, dab, width, cover)
     return canvas.lit(0.8, gloss=0.08)
@@ -42,7 +44,8 @@ def _dots(
     at = scatter(rng, canvas.frame, float(np.sqrt(1.1 * width * width / cover)), margin=width)
     n = len(at)
     tone = jitter(rng, np.clip(sample(study, at, canvas.frame), 0, 1), 0.06, 0.45, 0.28)
-    # Some touches answer the local colour: sun where it is light, violet and blue where it is shaded.
+    # Some touches answer the local colour: sun where it is light, violet and blue where it is
+    # shaded.
     shaded = sample(shade, at, canvas.frame) >= 0.5
     lot = rng.random(n)
     sun = colours("ffd23f", "ff9e4f", "ffe9a8", "ffb3a0")[rng.integers(0, 4, n)]
@@ -52,7 +55,9 @@ def _dots(
     angle = rng.uniform(0, np.pi, n)
     half = 0.55 * width * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     path = (at[:, None] + half[:, None] * np.array([-1, 0, 1])[:, None]).astype(np.float32)
-    strokes = Strokes(path, np.float32(width) * vary(rng, n, 0.12), tone, jitter(rng, tone, 0.02, 0.1))
+    strokes = Strokes(
+        path, np.float32(width) * vary(rng, n, 0.12), tone, jitter(rng, tone, 0.02, 0.1)
+    )
     canvas.lay(strokes, dab, streaks=0.3, thickness=0.16)
 
 
@@ -81,9 +86,15 @@ def _sea(rng: np.random.Generator, frame: Frame, study: Array) -> Array:
     glitter = path * (0.55 + 0.35 * noise(rng, frame, _STUDY, (0.07, 0.014), 2))
     sea = mix(sea, colour("ffdc8a"), np.clip(glitter, 0, 0.95))
     study = mix(study, sea, smoothstep(_HORIZON - 0.003, _HORIZON + 0.003, v))
-    ridge = _HORIZON - 0.085 * np.exp(-(((u - 0.78) / 0.2) ** 2)) - 0.05 * np.exp(-(((u - 0.52) / 0.1) ** 2))
+    ridge = (
+        _HORIZON
+        - 0.085 * np.exp(-(((u - 0.78) / 0.2) ** 2))
+        - 0.05 * np.exp(-(((u - 0.52) / 0.1) ** 2))
+    )
     fine = noise(rng, frame, _STUDY, 0.035, 2)
-    hill = ramp(colours("c48fc4", "8f86d0", "6a7fc8", "e6a58a"), 0.4 + 0.35 * fine + 2 * (v - ridge))
+    hill = ramp(
+        colours("c48fc4", "8f86d0", "6a7fc8", "e6a58a"), 0.4 + 0.35 * fine + 2 * (v - ridge)
+    )
     return mix(study, hill, smoothstep(-0.004, 0.004, v - ridge) * (v < _HORIZON))
 
 
@@ -119,7 +130,9 @@ def _shore(rng: np.random.Generator, frame: Frame, study: Array) -> tuple[Array,
     return mix(study, meadow, land), fallen * land
 
 
-def _pines(rng: np.random.Generator, frame: Frame, study: Array, shade: Array) -> tuple[Array, Array]:
+def _pines(
+    rng: np.random.Generator, frame: Frame, study: Array, shade: Array
+) -> tuple[Array, Array]:
     """Two leaning pines on the right, gold above and blue beneath."""
     x, y = frame.mesh(_STUDY)
     u, v = x / frame.width, y / frame.height

@@ -13,7 +13,18 @@ _MARGIN = 0.052  # width of the surround, in frame units
 _RIM_PANES = 9  # along each side
 _SKY = ("ffcf33", "ffa51f", "f46a24", "e0324a", "ad2a86", "6a33b4", "3a45c4", "2468cc", "2a93d4", "1f5fc4",
         "2b3fae", "5a35a8")  # fmt: skip
-_LAND = ("ffd23f", "a8cf3a", "46a84a", "1b8a5f", "17858f", "1d62b4", "1c3d98", "43297c", "6a2f86", "2a2f6a")
+_LAND = (
+    "ffd23f",
+    "a8cf3a",
+    "46a84a",
+    "1b8a5f",
+    "17858f",
+    "1d62b4",
+    "1c3d98",
+    "43297c",
+    "6a2f86",
+    "2a2f6a",
+)
 _RINGS = (8, 9, 18, 18, 18, 18, 36, 36, 36, 36, 36, 36)  # panes in each ring round the sun
 _Owner = npt.NDArray[np.int32]
 
@@ -24,14 +35,18 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
     glass = _glass(rng, frame, long, tints, owner, border)
     half = 0.0050 * (1 + 0.10 * noise(rng, frame, long, 0.08))
     lead = smoothstep(0.0012, -0.0004, border - half)
-    glass = mix(glass, glass * 0.35, smoothstep(0.012, 0.0, border - half) * 0.6)  # grime along the lead
+    glass = mix(
+        glass, glass * 0.35, smoothstep(0.012, 0.0, border - half) * 0.6
+    )  # grime along the lead
     window = mix(glass, _came(rng, frame, long, border, half), lead)
     halo = blur(glass * (1 - lead)[..., None], 0.014)
     return np.clip(window + 0.22 * halo * (1 - 0.5 * window), 0, 1)
 
 
 def _panes(rng: np.random.Generator, frame: Frame, long: int) -> tuple[_Owner, Array, Array]:
-    """For every pixel its pane and the distance to the pane's border; and the colours (M, 3) of the panes."""
+    """For every pixel its pane and the distance to the pane's border; and the colours (M, 3) of the
+    panes.
+    """
     x, y = frame.mesh(long)
     w, h = frame.width, frame.height
     seeds, group, tints = _window(rng, frame)
@@ -72,7 +87,9 @@ def _window(rng: np.random.Generator, frame: Frame) -> tuple[Array, _Owner, Arra
         turn = 0.0 if k == 3 else 0.5 * (k % 2)
         first = len(tints)
         for s in range(count):
-            tints.append(skies[np.clip(k - (s % 2) * (k > 1) + rng.choice([0, 0, 0, 1]), 0, len(skies) - 1)])
+            tints.append(
+                skies[np.clip(k - (s % 2) * (k > 1) + rng.choice([0, 0, 0, 1]), 0, len(skies) - 1)]
+            )
         for j in range(count * fine):
             s = j // fine
             a = (s + (j % fine + 0.5) / fine + turn) * 2 * np.pi / count + 0.1
@@ -95,16 +112,24 @@ def _window(rng: np.random.Generator, frame: Frame) -> tuple[Array, _Owner, Arra
     return np.array(points, np.float32), np.array(group, np.int32), tint
 
 
-def _glass(rng: np.random.Generator, frame: Frame, long: int, tints: Array, owner: _Owner, border: Array) -> Array:
-    """The light through every pane: two tones across it, streaks in its own direction, a glow at its heart."""
+def _glass(
+    rng: np.random.Generator, frame: Frame, long: int, tints: Array, owner: _Owner, border: Array
+) -> Array:
+    """The light through every pane: two tones across it, streaks in its own direction, a glow at
+    its heart.
+    """
     x, y = frame.mesh(long)
     n = len(tints)
     turn = rng.uniform(0, 2 * np.pi, n).astype(np.float32)[owner]
     cos, sin = np.cos(turn), np.sin(turn)
     size = np.maximum(np.bincount(owner.ravel(), minlength=n), 1)
-    mx, my = ((np.bincount(owner.ravel(), d.ravel(), n) / size).astype(np.float32)[owner] for d in (x, y))
+    mx, my = (
+        (np.bincount(owner.ravel(), d.ravel(), n) / size).astype(np.float32)[owner] for d in (x, y)
+    )
     across = np.clip(((x - mx) * cos + (y - my) * sin) / 0.07, -1, 1)
-    turned = vectors(np.mod(x * cos + y * sin, frame.width), np.mod(y * cos - x * sin, frame.height))
+    turned = vectors(
+        np.mod(x * cos + y * sin, frame.width), np.mod(y * cos - x * sin, frame.height)
+    )
     streak = sample(noise(rng, frame, 512, (0.16, 0.012), 3), turned, frame)
     cloudy = noise(rng, frame, long, 0.03, 3)
     other = jitter(rng, tints, 0.07, 0.45, 0.1)

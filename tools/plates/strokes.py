@@ -1,14 +1,14 @@
 """The stroke painter: curved brush strokes, coarse to fine, with bristles and relief.
 
-After A. Hertzmann, "Painterly rendering with curved brush strokes of multiple sizes" (SIGGRAPH 1998): a study (a
-soft colour composition) is painted in passes from wide to narrow brushes; every stroke takes its colour from
-the study where it starts, follows a direction field and stops where the study's colour has left the stroke's.
-We differ in three ways: the direction field is given by the plate instead of taken from image gradients, a
-stroke carries two half-mixed colours that its bristles pull apart, and every stroke leaves a thickness of paint
-behind that is lit at the end.
+After A. Hertzmann, "Painterly rendering with curved brush strokes of multiple sizes" (SIGGRAPH
+1998): a study (a soft colour composition) is painted in passes from wide to narrow brushes; every
+stroke takes its colour from the study where it starts, follows a direction field and stops where
+the study's colour has left the stroke's. We differ in three ways: the direction field is given by
+the plate instead of taken from image gradients, a stroke carries two half-mixed colours that its
+bristles pull apart, and every stroke leaves a thickness of paint behind that is lit at the end.
 
-Strokes live in picture units and are drawn the same whatever the canvas; only their rasterisation is finer on
-a larger one.
+Strokes live in picture units and are drawn the same whatever the canvas; only their rasterisation
+is finer on a larger one.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,16 @@ from plates.palette import jitter
 __all__ = ["Brush", "Canvas", "Pass", "Strokes", "make_brush", "paint", "trace", "vary"]
 
 _CHUNK = 3_000_000  # samples rasterised at once: bounds the memory of a layer
-_DENSITY = 1.35  # samples per pixel along and across a stroke: enough that a curved one has no pinholes
+_DENSITY = (
+    1.35  # samples per pixel along and across a stroke: enough that a curved one has no pinholes
+)
 
 
 @dataclass(frozen=True)
 class Strokes:
-    """N ribbons: `path` (N, K, 2), full `width` (N,), and two colours (N, 3) that the bristles pull apart."""
+    """N ribbons: `path` (N, K, 2), full `width` (N,), and two colours (N, 3) that the bristles pull
+    apart.
+    """
 
     path: Array
     width: Array
@@ -37,7 +41,9 @@ class Strokes:
 
 @dataclass(frozen=True)
 class Brush:
-    """V prints of a brush, (V, along, across): paint `height`, `streak` about -1 to 1, `cover` > 0 inside."""
+    """V prints of a brush, (V, along, across): paint `height`, `streak` about -1 to 1, `cover` > 0
+    inside.
+    """
 
     height: Array
     streak: Array
@@ -60,9 +66,10 @@ def make_brush(
 ) -> Brush:
     """Prints of a brush whose strokes are about `aspect` times as long as wide.
 
-    `head` and `tail` are the lengths, in stroke widths, over which the ends close, as distance to the `power`
-    (0.5 round, 1 pointed); `dry` is how far the paint runs out towards the tail, `ragged` how far bristles stray
-    over the edge, `ridge` how much paint is pushed aside into a lip and `grain` how deep the bristles score it.
+    `head` and `tail` are the lengths, in stroke widths, over which the ends close, as distance to
+    the `power` (0.5 round, 1 pointed); `dry` is how far the paint runs out towards the tail,
+    `ragged` how far bristles stray over the edge, `ridge` how much paint is pushed aside into a lip
+    and `grain` how deep the bristles score it.
     """
     along, across = 96, 28
     u = np.linspace(0, 1, along, dtype=np.float32)[:, None]
@@ -70,7 +77,9 @@ def make_brush(
     opening = np.clip(u * aspect / max(head, 1e-3), 0, 1) ** power
     closing = np.clip((1 - u) * aspect / max(tail, 1e-3), 0, 1) ** power
     worn = np.clip((u - (1 - dry)) / max(dry, 1e-3), 0, 1) ** 2
-    lip = np.exp(-(((v - 0.82) / 0.13) ** 2)) + 0.8 * np.exp(-(((1 - u) * aspect / 0.35 - 0.6) ** 2))
+    lip = np.exp(-(((v - 0.82) / 0.13) ** 2)) + 0.8 * np.exp(
+        -(((1 - u) * aspect / 0.35 - 0.6) ** 2)
+    )
     prints = []
     for _ in range(variants):
         # Bristle marks: many across, nearly constant along.
@@ -87,10 +96,14 @@ def make_brush(
 
 
 class Canvas:
-    """Wet paint: `colour` (rows, columns, 3) in [0, 1] and `height` (rows, columns) in picture units."""
+    """Wet paint: `colour` (rows, columns, 3) in [0, 1] and `height` (rows, columns) in picture
+    units.
+    """
 
     def __init__(self, frame: Frame, long: int, ground: Array) -> None:
-        """`ground` is a field over the frame (h, w, 3); the canvas has `long` pixels along its longer side."""
+        """`ground` is a field over the frame (h, w, 3); the canvas has `long` pixels along its
+        longer side.
+        """
         self.frame = frame
         self.scale = long
         shape = frame.shape(long)
@@ -109,14 +122,15 @@ class Canvas:
     ) -> None:
         """Paint the strokes in order, later over earlier.
 
-        `opacity` lets what lies below show through, `streaks` is how far the bristles part the stroke's two
-        colours, `thickness` the paint's height in stroke widths. A stroke narrower than a pixel covers one, the
-        more faintly the narrower it is.
+        `opacity` lets what lies below show through, `streaks` is how far the bristles part the
+        stroke's two colours, `thickness` the paint's height in stroke widths. A stroke narrower
+        than a pixel covers one, the more faintly the narrower it is.
         """
         n = len(strokes.path)
         if n == 0:
             return
-        # Which print a stroke gets hangs on where it starts, so that it is the same on every canvas.
+        # Which print a stroke gets hangs on where it starts, so that it is the same on every
+        # canvas.
         lot = np.mod(strokes.path[:, 0].astype(np.float64) @ np.array([7919.1, 10472.9]), 1)
         print_of = (lot * len(brush.height)).astype(np.intp)
         lengths = np.linalg.norm(np.diff(strokes.path, axis=1), axis=-1).sum(axis=1)
@@ -129,7 +143,9 @@ class Canvas:
         step = max(1, _CHUNK // (ns * nt))
         for start in range(0, n, step):
             part = slice(start, start + step)
-            owned, code = self._rasterise(strokes.path[part], strokes.width[part], cover > 0, print_of[part], nt)
+            owned, code = self._rasterise(
+                strokes.path[part], strokes.width[part], cover > 0, print_of[part], nt
+            )
             which, inside = np.divmod(code, ns * nt)
             which += start
             texel = print_of[which] * (ns * nt) + inside
@@ -150,7 +166,9 @@ class Canvas:
         print_of: npt.NDArray[np.int64],
         nt: int,
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """The pixels that the strokes own and, for each, the sample (stroke, along, across) laid last."""
+        """The pixels that the strokes own and, for each, the sample (stroke, along, across) laid
+        last.
+        """
         ns = cover.shape[1]
         at = np.linspace(0, path.shape[1] - 1, ns, dtype=np.float32)
         low = np.minimum(at.astype(np.intp), path.shape[1] - 2)
@@ -159,7 +177,8 @@ class Canvas:
         tangent = np.gradient(path, axis=1)
         tangent = tangent[:, low] * (1 - t) + tangent[:, low + 1] * t
         tangent /= np.linalg.norm(tangent, axis=-1, keepdims=True) + np.float32(1e-9)
-        # A point marks the whole pixel it falls in, so a ribbon of points comes out one pixel too wide.
+        # A point marks the whole pixel it falls in, so a ribbon of points comes out one pixel too
+        # wide.
         inner = np.maximum(width - np.float32(1 / self.scale), 0)[:, None, None]
         side = np.linspace(-0.5, 0.5, nt, dtype=np.float32)[None, None, :] * inner
         rows, columns = self.height.shape
@@ -177,8 +196,8 @@ class Canvas:
     def lit(self, depth: float = 1.0, gloss: float = 0.10, soften: float = 0.0007) -> Array:
         """The picture (rows, columns, 3) with its paint lit from the upper left.
 
-        `depth` exaggerates the relief, `gloss` is the strength of the highlights, `soften` (picture units) the
-        size of the detail that casts no shadow.
+        `depth` exaggerates the relief, `gloss` is the strength of the highlights, `soften` (picture
+        units) the size of the detail that casts no shadow.
         """
         relief = blur(self.height, soften)
         dx, dy = (d * np.float32(depth) for d in gradient(relief))
@@ -197,7 +216,9 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Pass:
-    """One brush over the study, along `flow` (h, w, 2): sizes in picture units, jitters as in `palette.jitter`."""
+    """One brush over the study, along `flow` (h, w, 2): sizes in picture units, jitters as in
+    `palette.jitter`.
+    """
 
     brush: Brush
     flow: Array
@@ -208,7 +229,9 @@ class Pass:
     light: float = 0.03
     hue: float = 0.10
     chroma: float = 0.10
-    tolerance: float = 0.18  # a stroke stops where the study is this far (RGB distance) from its colour
+    tolerance: float = (
+        0.18  # a stroke stops where the study is this far (RGB distance) from its colour
+    )
     wander: float = 0.0  # turns the flow by this many radians (standard deviation) per stroke
     opacity: float = 0.96
     streaks: float = 0.5
@@ -217,7 +240,9 @@ class Pass:
 
 
 def vary(rng: np.random.Generator, n: int, amount: float) -> Array:
-    """(n,) factors around 1, log-normal with deviation `amount`, without the tails that would cost time."""
+    """(n,) factors around 1, log-normal with deviation `amount`, without the tails that would cost
+    time.
+    """
     return np.exp(np.clip(rng.standard_normal(n), -1.8, 1.8) * amount).astype(np.float32)
 
 
@@ -232,10 +257,11 @@ def trace(
     turn: Array | None = None,
     points: int = 12,
 ) -> Array:
-    """Paths (N, points, 2) through `starts` (N, 2), half of `length` (N,) along `flow` to either side.
+    """Paths (N, points, 2) through `starts` (N, 2), half of `length` (N,) along `flow` to either
+    side.
 
-    With a `study`, each half ends where that is further than `tolerance` from its value at the start; `turn` (N,)
-    radians sets each stroke at an angle to the flow.
+    With a `study`, each half ends where that is further than `tolerance` from its value at the
+    start; `turn` (N,) radians sets each stroke at an angle to the flow.
     """
     step = (length / (points - 1))[:, None]
     home = None if study is None else sample(study, starts, frame)
@@ -253,7 +279,10 @@ def trace(
             way = way / (np.linalg.norm(way, axis=-1, keepdims=True) + np.float32(1e-9))
             after = at + way * step * np.float32(sign)
             if study is not None and home is not None:
-                gone = np.linalg.norm(sample(study, after, frame) - home, axis=-1, keepdims=True) > tolerance
+                gone = (
+                    np.linalg.norm(sample(study, after, frame) - home, axis=-1, keepdims=True)
+                    > tolerance
+                )
                 alive &= ~gone
             at = np.where(alive, after, at)
             half.append(at)
@@ -265,12 +294,16 @@ def trace(
 def _respace(path: Array, points: int) -> Array:
     """The same curves with `points` vertices at equal distances along each."""
     pieces = np.linalg.norm(np.diff(path, axis=1), axis=-1)
-    run = np.concatenate([np.zeros((len(path), 1), dtype=np.float32), np.cumsum(pieces, axis=1)], axis=1)
+    run = np.concatenate(
+        [np.zeros((len(path), 1), dtype=np.float32), np.cumsum(pieces, axis=1)], axis=1
+    )
     want = run[:, -1:] * np.linspace(0, 1, points, dtype=np.float32)[None]
     # One search for all rows: rows are shifted apart so that a single sorted array holds them.
     gap = float(run.max()) + 1.0
     shift = (np.arange(len(path)) * gap)[:, None]
-    found = np.searchsorted((run + shift).ravel(), (want + shift).ravel(), side="right").reshape(want.shape)
+    found = np.searchsorted((run + shift).ravel(), (want + shift).ravel(), side="right").reshape(
+        want.shape
+    )
     high = np.clip(found - np.arange(len(path))[:, None] * run.shape[1], 1, run.shape[1] - 1)
     row = np.arange(len(path))[:, None]
     a, b = run[row, high - 1], run[row, high]
@@ -287,12 +320,25 @@ def paint(rng: np.random.Generator, canvas: Canvas, study: Array, *passes: Pass)
             there = resize(canvas.colour, (study.shape[0], study.shape[1]))
             wrong = np.linalg.norm(blur(there, stage.width / 2) - study, axis=-1)
             keep = sample(wrong, middle, canvas.frame) > stage.error
-            strokes = Strokes(*(part[keep] for part in (strokes.path, strokes.width, strokes.colour, strokes.second)))
-        canvas.lay(strokes, stage.brush, opacity=stage.opacity, streaks=stage.streaks, thickness=stage.thickness)
+            strokes = Strokes(
+                *(
+                    part[keep]
+                    for part in (strokes.path, strokes.width, strokes.colour, strokes.second)
+                )
+            )
+        canvas.lay(
+            strokes,
+            stage.brush,
+            opacity=stage.opacity,
+            streaks=stage.streaks,
+            thickness=stage.thickness,
+        )
 
 
 def _strokes(rng: np.random.Generator, frame: Frame, study: Array, stage: Pass) -> Strokes:
-    """Every stroke that a pass may lay. None of it hangs on the canvas, so every size draws the same lots."""
+    """Every stroke that a pass may lay. None of it hangs on the canvas, so every size draws the
+    same lots.
+    """
     spacing = float(np.sqrt(stage.width * stage.length / stage.cover))
     starts = scatter(rng, frame, spacing, margin=stage.length / 3)
     if stage.where is not None:
@@ -300,7 +346,11 @@ def _strokes(rng: np.random.Generator, frame: Frame, study: Array, stage: Pass) 
     n = len(starts)
     length = np.float32(stage.length) * vary(rng, n, 0.22)
     turn = (rng.standard_normal(n) * stage.wander).astype(np.float32) if stage.wander else None
-    path = trace(stage.flow, starts, length, frame, study=study, tolerance=stage.tolerance, turn=turn)
-    first = jitter(rng, np.clip(sample(study, starts, frame), 0, 1), stage.light, stage.hue, stage.chroma)
+    path = trace(
+        stage.flow, starts, length, frame, study=study, tolerance=stage.tolerance, turn=turn
+    )
+    first = jitter(
+        rng, np.clip(sample(study, starts, frame), 0, 1), stage.light, stage.hue, stage.chroma
+    )
     second = jitter(rng, first, stage.light, stage.hue, stage.chroma)
     return Strokes(path, np.float32(stage.width) * vary(rng, n, 0.15), first, second)

@@ -36,8 +36,30 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
         canvas,
         study,
         put(soft, upright, 0.036, 0.120, 2.0, tolerance=0.40, wander=0.25, opacity=0.90),
-        put(soft, upright, 0.020, 0.080, 1.6, free, tolerance=0.30, wander=0.20, opacity=0.75, light=0.04),
-        put(soft, level, 0.013, 0.070, 1.4, breeze, tolerance=0.30, wander=0.15, opacity=0.70, light=0.05),
+        put(
+            soft,
+            upright,
+            0.020,
+            0.080,
+            1.6,
+            free,
+            tolerance=0.30,
+            wander=0.20,
+            opacity=0.75,
+            light=0.04,
+        ),
+        put(
+            soft,
+            level,
+            0.013,
+            0.070,
+            1.4,
+            breeze,
+            tolerance=0.30,
+            wander=0.15,
+            opacity=0.70,
+            light=0.05,
+        ),
         put(touch, level, 0.013, 0.045, 2.4, floating, tolerance=0.20, wander=0.15, light=0.04),
         put(touch, level, 0.008, 0.030, 1.2, tolerance=0.16, wander=0.15, light=0.06, error=0.06),
     )
@@ -52,7 +74,12 @@ def _water(rng: np.random.Generator, frame: Frame) -> Array:
     deep = noise(rng, frame, _STUDY, (0.16, 0.5), 2)
     veil = noise(rng, frame, _STUDY, (0.05, 0.22), 2)
     tones = colours("17384a", "1f5a5a", "3d7f78", "6f93b8", "a18fc6", "d3a9cf", "f0c7cf")
-    t = 0.42 + 0.26 * deep + 0.09 * veil + 0.18 * np.sin(3.2 * x / frame.width + 1.2 * y / frame.height)
+    t = (
+        0.42
+        + 0.26 * deep
+        + 0.09 * veil
+        + 0.18 * np.sin(3.2 * x / frame.width + 1.2 * y / frame.height)
+    )
     sway = 0.03 * noise(rng, frame, _STUDY, (0.25, 0.09), 3)
     return ramp(tones, warp(t, sway, 0.5 * sway, frame))
 
@@ -74,10 +101,14 @@ def _pads(rng: np.random.Generator, frame: Frame) -> tuple[Array, Array, list[_F
             place = frame.window(_STUDY, cx, cy, 1.4 * r)
             dx, dy = (x[place] - cx) / r, (y[place] - cy) / r
             d = np.hypot(dx, dy / 0.36) * (1 + 0.05 * fine[place])
-            leaf = ramp(greens, 0.15 + 0.5 * d**2 - 0.35 * dy + 0.10 * fine[place] + rng.normal() * 0.1)
+            leaf = ramp(
+                greens, 0.15 + 0.5 * d**2 - 0.35 * dy + 0.10 * fine[place] + rng.normal() * 0.1
+            )
             inside = smoothstep(1.06, 0.94, d)
             shadow = smoothstep(1.25, 0.9, np.hypot(dx, (dy - 0.12) / 0.36))
-            study[place] = mix(mix(study[place], colour("163a48"), shadow * (1 - inside)), leaf, inside)
+            study[place] = mix(
+                mix(study[place], colour("163a48"), shadow * (1 - inside)), leaf, inside
+            )
             floating[place] = np.maximum(floating[place], np.maximum(0.7 * shadow, inside))
             if rng.random() < 0.34:
                 flowers.append((cx, cy - 0.2 * r, r * rng.uniform(0.5, 0.8)))
@@ -88,7 +119,9 @@ def _willow(rng: np.random.Generator, canvas: Canvas, brush: Brush) -> None:
     """Fronds hanging in from above, with their leaves."""
     frame, n = canvas.frame, 130
     t = np.linspace(0, 1, 12)[None]
-    root = (rng.choice([0.05, 0.12, 0.50, 0.93, 0.97], (n, 1)) + rng.normal(size=(n, 1)) * 0.05) * frame.width
+    root = (
+        rng.choice([0.05, 0.12, 0.50, 0.93, 0.97], (n, 1)) + rng.normal(size=(n, 1)) * 0.05
+    ) * frame.width
     fall = rng.uniform(0.08, 0.34, (n, 1)) * frame.height
     sway = 0.006 * np.sin(4 * t + rng.uniform(0, 6, (n, 1))) + 0.012 * rng.normal(size=(n, 1)) * t
     stem = vectors(root + sway, fall * t - 0.02)
@@ -112,7 +145,11 @@ def _blossoms(rng: np.random.Generator, canvas: Canvas, flowers: list[_Flower]) 
     shades = colours("d4568f", "f08fb0", "fbd3d6", "fff3dd", "c58fd8")
     for cx, cy, r in flowers:
         shade = shades[rng.integers(0, len(shades))]
-        for count, reach, lift, pale in ((7, 1.0, 0.30, -0.18), (6, 0.85, 0.62, 0.0), (4, 0.5, 0.75, 0.3)):
+        for count, reach, lift, pale in (
+            (7, 1.0, 0.30, -0.18),
+            (6, 0.85, 0.62, 0.0),
+            (4, 0.5, 0.75, 0.3),
+        ):
             for a in np.linspace(0.08, np.pi - 0.08, count) + rng.normal(size=count) * 0.12:
                 tip = np.array([np.cos(a) * reach, -np.sin(a) * lift - 0.06]) * r
                 bow = np.array([0.0, 0.16]) * r * np.sin(np.pi * t) * np.abs(np.cos(a))
@@ -126,7 +163,11 @@ def _blossoms(rng: np.random.Generator, canvas: Canvas, flowers: list[_Flower]) 
             widths.append(0.14 * r)
     if not paths:
         return
-    petal = make_brush(rng, 2.2, bristles=5, head=0.9, tail=0.9, dry=0.05, ragged=0.08, ridge=0.5, grain=0.15)
+    petal = make_brush(
+        rng, 2.2, bristles=5, head=0.9, tail=0.9, dry=0.05, ragged=0.08, ridge=0.5, grain=0.15
+    )
     tone = jitter(rng, np.array(tones), 0.03, 0.12, 0.1)
     second = jitter(rng, tone, 0.06, 0.2)
-    canvas.lay(Strokes(np.array(paths, np.float32), np.array(widths, np.float32), tone, second), petal)
+    canvas.lay(
+        Strokes(np.array(paths, np.float32), np.array(widths, np.float32), tone, second), petal
+    )

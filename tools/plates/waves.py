@@ -1,4 +1,6 @@
-"""`waves`: a great wave about to break, as a woodblock print: outlines, flat inks with their grain, claws of foam."""
+"""`waves`: a great wave about to break, as a woodblock print: outlines, flat inks with their grain,
+claws of foam.
+"""
 
 from collections.abc import Sequence
 
@@ -17,13 +19,37 @@ _CLOUDS = (  # height, from, to, ink
     (0.15, -0.10, 0.22, "e3d3ac"), (0.30, 0.66, 0.95, "dfcda6"), (0.38, -0.10, 0.20, "dccaa6"),
     (0.40, 0.86, 1.10, "dccaa6"),
 )  # fmt: skip
-_PEAK = ((0.60, 0.62), (0.68, 0.52), (0.745, 0.455), (0.765, 0.452), (0.785, 0.457), (0.86, 0.53), (0.96, 0.62))
+_PEAK = (
+    (0.60, 0.62),
+    (0.68, 0.52),
+    (0.745, 0.455),
+    (0.765, 0.452),
+    (0.785, 0.457),
+    (0.86, 0.53),
+    (0.96, 0.62),
+)
 _SNOW = (
     (0.703, 0.497), (0.745, 0.455), (0.765, 0.452), (0.785, 0.457), (0.828, 0.498), (0.810, 0.493),
     (0.800, 0.512), (0.785, 0.490), (0.768, 0.515), (0.752, 0.490), (0.735, 0.512), (0.722, 0.490),
 )  # fmt: skip
-_BACK = ((-0.12, 0.80), (-0.02, 0.55), (0.10, 0.33), (0.24, 0.17), (0.40, 0.10), (0.54, 0.13), (0.63, 0.25))
-_FACE = ((0.66, 0.95), (0.50, 0.80), (0.41, 0.62), (0.38, 0.45), (0.42, 0.33), (0.51, 0.27), (0.62, 0.265))
+_BACK = (
+    (-0.12, 0.80),
+    (-0.02, 0.55),
+    (0.10, 0.33),
+    (0.24, 0.17),
+    (0.40, 0.10),
+    (0.54, 0.13),
+    (0.63, 0.25),
+)
+_FACE = (
+    (0.66, 0.95),
+    (0.50, 0.80),
+    (0.41, 0.62),
+    (0.38, 0.45),
+    (0.42, 0.33),
+    (0.51, 0.27),
+    (0.62, 0.265),
+)
 _STRIPES = (  # of the breaker: from, to, ink; 0 at its back, 1 at its face
     (0.03, 0.085, _DEEP), (0.12, 0.20, _PALE), (0.225, 0.30, _DEEP), (0.325, 0.36, _FOAM), (0.40, 0.49, _DEEP),
     (0.52, 0.545, _MID), (0.58, 0.66, _DEEP), (0.685, 0.72, _PALE), (0.75, 0.83, _DEEP), (0.85, 0.88, _MID),
@@ -39,7 +65,9 @@ class _Sheet:
     def __init__(self, frame: Frame, long: int) -> None:
         rows, columns = frame.shape(long)
         self.long, self.unit = long, frame.unit
-        self.place = np.array([frame.width, frame.height])  # takes shares of the picture to picture units
+        self.place = np.array(
+            [frame.width, frame.height]
+        )  # takes shares of the picture to picture units
         self.image = Image.new("RGB", (columns, rows), f"#{_PAPER}")
         self.pen = ImageDraw.Draw(self.image)
 
@@ -86,7 +114,9 @@ def _spline(knots: Sequence[tuple[float, float]], count: int = 80) -> Array:
     at = np.linspace(0, len(knots) - 1 - 1e-6, count)
     i, t = at.astype(int), (at % 1)[:, None]
     a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
-    curve = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    curve = (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
     return np.asarray(curve / 2)
 
 
@@ -106,7 +136,9 @@ def _spiral(centre: Array, radius: float, start: float, wound: float = 1.0) -> A
 
 
 def _claw(foot: Array, aim: float, size: float, hook: float) -> Array:
-    """One finger of foam: leaves `foot` towards `aim` (radians), bends by `hook` and thins to a point."""
+    """One finger of foam: leaves `foot` towards `aim` (radians), bends by `hook` and thins to a
+    point.
+    """
     t = np.linspace(0, 1, 14)
     angle = aim + hook * t**1.3
     step = _round(angle) * size / 13
@@ -116,17 +148,28 @@ def _claw(foot: Array, aim: float, size: float, hook: float) -> Array:
 
 
 def _foam(
-    rng: np.random.Generator, sheet: _Sheet, lip: Array, size: float, aim: float, hook: float, every: float
+    rng: np.random.Generator,
+    sheet: _Sheet,
+    lip: Array,
+    size: float,
+    aim: float,
+    hook: float,
+    every: float,
 ) -> None:
     """Hands of claws along `lip`, one over the other, each with its own outline."""
     run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(lip, axis=0), axis=1))])
     for at in np.arange(0, run[-1], every):
-        foot = np.array([np.interp(at, run, lip[:, k]) for k in (0, 1)]) + rng.normal(size=2) * 0.1 * size
+        foot = (
+            np.array([np.interp(at, run, lip[:, k]) for k in (0, 1)])
+            + rng.normal(size=2) * 0.1 * size
+        )
         grow = size * (0.75 + 0.5 * rng.random())
         hand = [_disc(foot, 0.27 * grow)]
         for lean in (-0.8, -0.1, 0.55):
             reach = grow * rng.uniform(0.8, 1.35)
-            hand.append(_claw(foot, aim + lean + rng.normal() * 0.15, reach, hook * rng.uniform(0.7, 1.4)))
+            hand.append(
+                _claw(foot, aim + lean + rng.normal() * 0.15, reach, hook * rng.uniform(0.7, 1.4))
+            )
             if rng.random() < 0.7:  # a smaller finger off the first
                 branch = foot + 0.45 * reach * _round(np.array(aim + lean))
                 hand.append(_claw(branch, aim + lean + rng.choice([-0.7, 0.7]), 0.55 * reach, hook))
@@ -139,9 +182,13 @@ def _clouds(rng: np.random.Generator, sheet: _Sheet) -> None:
     """Banks of round cloud, each lump with its arcs."""
     for height, left, right, ink in _CLOUDS:
         across = np.arange(left, right, 0.045)
-        centres = np.stack([across, height + rng.normal(size=len(across)) * 0.010], axis=-1) * sheet.place
+        centres = (
+            np.stack([across, height + rng.normal(size=len(across)) * 0.010], axis=-1) * sheet.place
+        )
         radii = 0.034 * sheet.unit * rng.uniform(0.6, 1.3, len(across))
-        sheet.union([_disc(c, r) for c, r in zip(centres, radii, strict=True)], ink, 0.0014, "8a7c66")
+        sheet.union(
+            [_disc(c, r) for c, r in zip(centres, radii, strict=True)], ink, 0.0014, "8a7c66"
+        )
         for centre, radius in zip(centres, radii, strict=True):
             for part in (0.72, 0.46, 0.22):
                 arc = _spiral(centre, part * radius, np.pi + rng.uniform(-0.4, 0.4), wound=0.0)
@@ -160,13 +207,20 @@ def _swell(
     """A long wave across the picture: contour stripes below its crest, a fringe of claws on it."""
     unit, x = sheet.unit, np.linspace(-0.05, 1.05, 160)
     wave = np.abs(np.sin(np.pi * (often * x + shift)))  # cusped crests, round troughs
-    crest = np.stack([x, level + rise * (wave - 0.6) + 0.008 * np.sin(17 * x + shift)], axis=-1) * sheet.place
+    crest = (
+        np.stack([x, level + rise * (wave - 0.6) + 0.008 * np.sin(17 * x + shift)], axis=-1)
+        * sheet.place
+    )
     floor = np.array([[1.05, 1.1], [-0.05, 1.1]]) * sheet.place
     sheet.shape(np.concatenate([crest, floor]), inks[0], 0.0030)
     depth = 0.0
     for k in range(9):
         depth += (0.010 + 0.004 * k) * unit * rng.uniform(0.8, 1.2)
-        thick = (0.0065 + 0.002 * k) * unit * (0.35 + 0.65 * np.clip(wave + 0.3 * np.sin(9 * x + k), 0, 1))
+        thick = (
+            (0.0065 + 0.002 * k)
+            * unit
+            * (0.35 + 0.65 * np.clip(wave + 0.3 * np.sin(9 * x + k), 0, 1))
+        )
         roll = 0.0375 * rise * k * unit * np.cos(2 * np.pi * often * x + shift)
         upper = crest + np.stack([0.006 * np.sin(5 * x + k), depth + roll], axis=-1)
         lower = upper + np.stack([np.zeros_like(x), thick], axis=-1)
@@ -197,7 +251,9 @@ def _breaker(rng: np.random.Generator, sheet: _Sheet, at: Array, size: float) ->
     _foam(rng, sheet, back[24:64], 0.048 * width, -1.0, 1.7, 0.021 * width)
     _foam(rng, sheet, (crown[14:] + back[48:]) / 2, 0.050 * width, 0.6, 1.5, 0.024 * width)
     _foam(rng, sheet, lip, 0.082 * width, 0.85, 1.5, 0.020 * width)
-    for k, share in zip(rng.integers(20, 62, 70), rng.beta(1.5, 2.5, 70), strict=True):  # flecks on the face
+    for k, share in zip(
+        rng.integers(20, 62, 70), rng.beta(1.5, 2.5, 70), strict=True
+    ):  # flecks on the face
         fleck = back[k] + (face[k] - back[k]) * share
         sheet.shape(_disc(fleck, width * rng.uniform(0.0016, 0.0045)), _FOAM)
 
@@ -217,6 +273,8 @@ def _press(rng: np.random.Generator, frame: Frame, long: int, flat: Array) -> Ar
     fibre = noise(rng, frame, long, (0.10, 0.0035), 2)
     grain = 0.5 * rings + 0.45 * fibre + 0.4 * noise(rng, frame, long, 0.09, 3)
     inked = paper + (flat - paper) * np.clip(0.93 + 0.085 * grain, 0.6, 1.08)[..., None]
-    laid = 0.012 * noise(rng, frame, long, 0.004, 2) + 0.010 * noise(rng, frame, long, (0.05, 0.003))
+    laid = 0.012 * noise(rng, frame, long, 0.004, 2) + 0.010 * noise(
+        rng, frame, long, (0.05, 0.003)
+    )
     veil = 1 + sky * (0.050 * rings + 0.034 * fibre) + laid
     return np.clip(blur(np.clip(inked, 0, 1), 0.0005) * veil[..., None], 0, 1)

@@ -1,4 +1,6 @@
-"""`woodcut`: sun, mountains, furrows and a bare tree in two blocks; what the gouge leaves standing prints black."""
+"""`woodcut`: sun, mountains, furrows and a bare tree in two blocks; what the gouge leaves standing
+prints black.
+"""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -25,7 +27,12 @@ __all__ = ["picture"]
 _STUDY = 384
 _BLACK, _CREAM = "1a1613", "f3e6c8"
 _SUN = (0.64, 0.27)
-_CLOUDS = ((0.12, 0.18, 0.20), (0.22, 0.30, 0.14), (0.40, 0.80, 0.22), (0.08, 0.88, 0.15))  # y, x, half length
+_CLOUDS = (
+    (0.12, 0.18, 0.20),
+    (0.22, 0.30, 0.14),
+    (0.40, 0.80, 0.22),
+    (0.08, 0.88, 0.15),
+)  # y, x, half length
 _RANGES = (  # peaks: x, y, steepness
     ((0.10, 0.44, 0.9), (0.34, 0.36, 1.1), (0.56, 0.47, 0.9), (0.86, 0.40, 1.0), (1.1, 0.46, 1.0)),
     ((-0.05, 0.50, 0.9), (0.20, 0.53, 0.8), (0.46, 0.56, 0.7), (0.72, 0.49, 0.9), (1.0, 0.55, 0.8)),
@@ -49,10 +56,18 @@ def picture(rng: np.random.Generator, frame: Frame, long: int) -> Array:
 
 
 def _cut(
-    rng: np.random.Generator, block: Canvas, light: Array, flow: Array, width: float, length: float, cover: float
+    rng: np.random.Generator,
+    block: Canvas,
+    light: Array,
+    flow: Array,
+    width: float,
+    length: float,
+    cover: float,
 ) -> None:
     """Gouge along the flow: each cut is the wider and longer the lighter the place."""
-    gouge = make_brush(rng, length / width, bristles=4, head=2.6, tail=4.2, power=0.75, dry=0.02, ragged=0.10)
+    gouge = make_brush(
+        rng, length / width, bristles=4, head=2.6, tail=4.2, power=0.75, dry=0.02, ragged=0.10
+    )
     at = scatter(rng, block.frame, float(np.sqrt(width * length / cover)), margin=length / 2)
     tone = sample(light, at, block.frame)
     keep = tone > 0.10 + 0.25 * rng.random(len(at))
@@ -65,7 +80,9 @@ def _cut(
     block.lay(Strokes(path, wide, white, white), gouge, streaks=0.0, thickness=0.0)
 
 
-def _put(design: _Design, inside: Array, light: Array | float, flow: Array, red: Array | float) -> _Design:
+def _put(
+    design: _Design, inside: Array, light: Array | float, flow: Array, red: Array | float
+) -> _Design:
     """A form in front of what was designed before, with its own light, cuts and red."""
     return (
         np.where(inside, light, design[0]).astype(np.float32),
@@ -142,16 +159,36 @@ def _tree(rng: np.random.Generator, frame: Frame) -> tuple[Array, Array, Array]:
         for k in range(7):
             nx, ny = x + size / 7 * np.cos(angle), y + size / 7 * np.sin(angle)
             r = thick * (1 - 0.05 * k) / 2
-            pen.line([x * scale, y * scale, nx * scale, ny * scale], fill=255, width=max(1, round(2 * r * scale)))
-            pen.ellipse([(nx - r) * scale, (ny - r) * scale, (nx + r) * scale, (ny + r) * scale], fill=255)
+            pen.line(
+                [x * scale, y * scale, nx * scale, ny * scale],
+                fill=255,
+                width=max(1, round(2 * r * scale)),
+            )
+            pen.ellipse(
+                [(nx - r) * scale, (ny - r) * scale, (nx + r) * scale, (ny + r) * scale], fill=255
+            )
             x, y = nx, ny
-            angle += bend + rng.normal() * 0.09 - 0.07 * (angle + np.pi / 2)  # and always a little upwards
+            angle += (
+                bend + rng.normal() * 0.09 - 0.07 * (angle + np.pi / 2)
+            )  # and always a little upwards
         if thick > 0.0065:
             spread = rng.uniform(0.35, 0.6)
             grow(x, y, angle - spread, size * rng.uniform(0.70, 0.84), thick * 0.62)
-            grow(x, y, angle + spread * rng.uniform(0.7, 1.2), size * rng.uniform(0.68, 0.84), thick * 0.62)
+            grow(
+                x,
+                y,
+                angle + spread * rng.uniform(0.7, 1.2),
+                size * rng.uniform(0.68, 0.84),
+                thick * 0.62,
+            )
 
-    grow(0.20 * frame.width, 1.02 * frame.height, -np.pi / 2 + 0.12, 0.34 * frame.height, 0.080 * frame.unit)
+    grow(
+        0.20 * frame.width,
+        1.02 * frame.height,
+        -np.pi / 2 + 0.12,
+        0.34 * frame.height,
+        0.080 * frame.unit,
+    )
     stands = np.asarray(image, dtype=np.float32) / 255
     small = resize(stands, frame.shape(_STUDY))
     dx, dy = gradient(blur(small, 0.010))
@@ -160,11 +197,15 @@ def _tree(rng: np.random.Generator, frame: Frame) -> tuple[Array, Array, Array]:
 
 
 def _press(rng: np.random.Generator, frame: Frame, long: int, carved: Array, red: Array) -> Array:
-    """Cream paper, the red block in a rainbow roll a hair out of register, then the black; each with its ink."""
+    """Cream paper, the red block in a rainbow roll a hair out of register, then the black; each
+    with its ink.
+    """
     x, y = frame.mesh(long)
     grain = np.sin(2 * np.pi * (30 * x + 1.4 * noise(rng, frame, long, (0.08, 0.6), 2)))
     speck, patch = noise(rng, frame, long, 0.0045, 2), noise(rng, frame, long, 0.07, 3)
-    fibre = 0.018 * noise(rng, frame, long, (0.02, 0.004), 2) + 0.012 * noise(rng, frame, long, 0.005, 2)
+    fibre = 0.018 * noise(rng, frame, long, (0.02, 0.004), 2) + 0.012 * noise(
+        rng, frame, long, 0.005, 2
+    )
     paper = colour(_CREAM) * (1 + fibre)[..., None]
     reds = colours("b51f24", "d93a22", "ee7a2a", "f4a83c", "dd5a2a", "c22f26")
     roll = ramp(reds, y / frame.height, (0, 0.2, 0.42, 0.55, 0.72, 1))
@@ -175,4 +216,8 @@ def _press(rng: np.random.Generator, frame: Frame, long: int, carved: Array, red
     # The black lies thin along the grain, and a few specks of its block do not print.
     black = 1 - smoothstep(0.42, 0.58, blur(carved, 0.0006) + 0.05 * speck)
     bare = 0.5 * smoothstep(1.75, 2.3, speck + 0.35 * grain)
-    return np.clip(mix(sheet, colour(_BLACK), black * np.clip(0.955 + 0.03 * (grain + patch) - bare, 0, 1)), 0, 1)
+    return np.clip(
+        mix(sheet, colour(_BLACK), black * np.clip(0.955 + 0.03 * (grain + patch) - bare, 0, 1)),
+        0,
+        1,
+    )

@@ -1,7 +1,8 @@
-"""Many pictures of one pair, side by side: style layers against the content/style ratio, or one dial turned.
+"""Many pictures of one pair, side by side: style layers against the content/style ratio, or one
+dial turned.
 
-The grid of Gatys et al. 2015 (arXiv:1508.06576), figure 3: rows match ever more style layers, columns weigh the
-photo's content ever more, from texture to photo.
+The grid of Gatys et al. 2015 (arXiv:1508.06576), figure 3: rows match ever more style layers,
+columns weigh the photo's content ever more, from texture to photo.
 """
 
 import math
@@ -49,7 +50,9 @@ _AROUND = (0.01, 0.1, 1.0, 10.0)
 
 
 def dial(over: str) -> str:
-    """`style-scale` -> `style_scale`; `ImpastoError`, with those there are, for what cannot be turned."""
+    """`style-scale` -> `style_scale`; `ImpastoError`, with those there are, for what cannot be
+    turned.
+    """
     name = over.replace("-", "_")
     if name not in DIALS:
         known = ", ".join(each.replace("_", "-") for each in DIALS)
@@ -64,13 +67,19 @@ def read_values(over: str, text: str) -> tuple[Value, ...]:
         found = tuple(kind(word.strip()) for word in text.split(","))
     except ValueError:
         found = ("",)
-    if any(value == "" or (isinstance(value, float) and not math.isfinite(value)) for value in found):
-        raise OptionError(f"`values` of {over} takes {kind.__name__} values with commas between them, not {text!r}")
+    if any(
+        value == "" or (isinstance(value, float) and not math.isfinite(value)) for value in found
+    ):
+        raise OptionError(
+            f"`values` of {over} takes {kind.__name__} values with commas between them, not {text!r}"
+        )
     return found
 
 
 def ratios(settings: Settings) -> tuple[float, ...]:
-    """Four content/style ratios around the preset's own, powers of ten: figure 3's 1e-5 to 1e-2 for `gatys2015`."""
+    """Four content/style ratios around the preset's own, powers of ten: figure 3's 1e-5 to 1e-2 for
+    `gatys2015`.
+    """
     middle: float = 10.0 ** round(math.log10(_own_ratio(settings)))
     return tuple(float(f"{middle * each:.6g}") for each in _AROUND)
 
@@ -92,25 +101,34 @@ def ratio_grid(
     size: int = GRID_SIZE,
     settings: Settings | None = None,
 ) -> Work:
-    """Rows: growing sets of style `layers`. Columns: content/style ratios `values` (alpha/beta), by default `ratios`.
+    """Rows: growing sets of style `layers`. Columns: content/style ratios `values` (alpha/beta), by
+    default `ratios`.
 
-    Gatys et al. 2015, figure 3. `settings` holds for every cell but for its style layers and content weight. The
-    numbers of a cell: `content`, the mean of `||F - P||^2 / ||P||^2` over the content layers, and `style`, the mean
-    of `||G - A||^2 / ||A||^2` over all of `layers`, whichever of them the cell was made with. Raises `ImpastoError`,
-    long work not yet begun, for whatever does not fit.
+    Gatys et al. 2015, figure 3. `settings` holds for every cell but for its style layers and
+    content weight. The numbers of a cell: `content`, the mean of `||F - P||^2 / ||P||^2` over the
+    content layers, and `style`, the mean of `||G - A||^2 / ||A||^2` over all of `layers`, whichever
+    of them the cell was made with. Raises `ImpastoError`, long work not yet begun, for whatever
+    does not fit.
     """
     settings = settings or Settings(init="content")
     values = tuple(values) or ratios(settings)
     if any(not 0 <= value < float("inf") for value in values):
-        raise OptionError(f"ratios must be 0 or more, not {', '.join(f'{value:g}' for value in values)}")
+        raise OptionError(
+            f"ratios must be 0 or more, not {', '.join(f'{value:g}' for value in values)}"
+        )
     own, names = _own_ratio(settings), tuple(dict.fromkeys(encoder.canonical(layers)))
     if not names:
         raise OptionError("name at least one style layer (impasto layers lists them)")
     sets = growing(names)
-    cells = [[settings.but(style_layers=used, content_weight=value / own) for value in values] for _, used in sets]
+    cells = [
+        [settings.but(style_layers=used, content_weight=value / own) for value in values]
+        for _, used in sets
+    ]
     labels = tuple(f"content / style\n{value:g}" for value in values)
     base = settings.but(style_layers=names)
-    return _work(photo, painting, tuple(label for label, _ in sets), labels, cells, base, encoder, size)
+    return _work(
+        photo, painting, tuple(label for label, _ in sets), labels, cells, base, encoder, size
+    )
 
 
 def sweep(
@@ -123,7 +141,8 @@ def sweep(
     size: int = GRID_SIZE,
     settings: Settings | None = None,
 ) -> Work:
-    """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in `ratio_grid`.
+    """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in
+    `ratio_grid`.
 
     Raises `ImpastoError`, long work not yet begun, for whatever does not fit.
     """
@@ -132,7 +151,10 @@ def sweep(
     if not values:
         raise OptionError(f"say which `values` of {over}: A,B,C")
     cells = [[settings.but(**{name: value}) for value in values]]
-    labels = tuple(f"{name.replace('_', ' ')}\n{value if isinstance(value, str) else f'{value:g}'}" for value in values)
+    labels = tuple(
+        f"{name.replace('_', ' ')}\n{value if isinstance(value, str) else f'{value:g}'}"
+        for value in values
+    )
     base = settings.but(style_layers=settings.style_layers or STYLE_LAYERS)
     return _work(photo, painting, ("",), labels, cells, base, encoder, size)
 
@@ -156,13 +178,27 @@ def _work(
     def task(row: int, column: int, settings: Settings) -> Task:
         optimizer = PixelOptimizer(encoder, settings)
         style = optimizer.prepare(paintings[settings.style_scale].image)
-        return Task(row, column, "", optimizer.recipe.steps, lambda: optimizer.render(content.image, style), measure)
+        return Task(
+            row,
+            column,
+            "",
+            optimizer.recipe.steps,
+            lambda: optimizer.render(content.image, style),
+            measure,
+        )
 
-    tasks = tuple(task(r, c, settings) for r, row in enumerate(cells) for c, settings in enumerate(row))
+    tasks = tuple(
+        task(r, c, settings) for r, row in enumerate(cells) for c, settings in enumerate(row)
+    )
     below = len(rows) > 1
     given = (
         Cell(0, len(columns), content.image, "photo"),
-        Cell(int(below), len(columns) + int(not below), _beside(paintings[1.0].image, content.image), "painting"),
+        Cell(
+            int(below),
+            len(columns) + int(not below),
+            _beside(paintings[1.0].image, content.image),
+            "painting",
+        ),
     )
     return Work(
         f"{title_of(photo)} in the style of {title_of(painting)}, by {encoder.name}",
@@ -171,8 +207,15 @@ def _work(
         given,
         tasks,
         settings_of("grid", encoder, content.image, *(paintings[scale].image for scale in scales))
-        | {"cells": [[settings.dump() for settings in row] for row in cells], "measured": base.dump()},
-        tuple(dict.fromkeys(note for picture in (content, *paintings.values()) for note in picture.notes)),
+        | {
+            "cells": [[settings.dump() for settings in row] for row in cells],
+            "measured": base.dump(),
+        },
+        tuple(
+            dict.fromkeys(
+                note for picture in (content, *paintings.values()) for note in picture.notes
+            )
+        ),
     )
 
 
@@ -183,7 +226,9 @@ def _beside(picture: Tensor, other: Tensor) -> Tensor:
     return resize(picture, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def _measure(photo: Tensor, painting: Tensor, base: PixelOptimizer) -> Callable[[Tensor], Mapping[str, float]]:
+def _measure(
+    photo: Tensor, painting: Tensor, base: PixelOptimizer
+) -> Callable[[Tensor], Mapping[str, float]]:
     """Distances to photo and painting that are the same for all cells, so that they compare."""
     encoder, held, layers = base.encoder, base.recipe.content_layers, base.recipe.style_layers
     # The painting as an optimiser sees it at style scale 1.
@@ -194,8 +239,16 @@ def _measure(photo: Tensor, painting: Tensor, base: PixelOptimizer) -> Callable[
     @torch.no_grad()
     def measure(found: Tensor) -> Mapping[str, float]:
         there = found.to(encoder.device)
-        ours, theirs = encoder.features(there, held), encoder.features(photo.to(encoder.device), held)
-        content = torch.stack([relative_content_loss(ours[layer], theirs[layer]) for layer in held]).mean()
-        return {"content": content.item(), "style": style_distance(encoder, there, aim.to(encoder.device), layers)}
+        ours, theirs = (
+            encoder.features(there, held),
+            encoder.features(photo.to(encoder.device), held),
+        )
+        content = torch.stack(
+            [relative_content_loss(ours[layer], theirs[layer]) for layer in held]
+        ).mean()
+        return {
+            "content": content.item(),
+            "style": style_distance(encoder, there, aim.to(encoder.device), layers),
+        }
 
     return measure

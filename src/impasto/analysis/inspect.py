@@ -1,13 +1,15 @@
-"""What an encoder sees: the feature maps a picture excites most, what in it excites them, and its Gram matrices.
+"""What an encoder sees: the feature maps a picture excites most, what in it excites them, and its
+Gram matrices.
 
     for found in strongest(encoder, photo, "relu3_1"):
         found.map, found.units[0].patch, found.units[0].projection
 
-The projections are those of the *deconvnet* of Zeiler and Fergus 2013 (arXiv:1311.2901, section 2.1): one activation
-is sent down through every layer of the encoder. Pooling is undone by the switches it left on the way up; the signal is
-rectified by a ReLU of its own; then it is filtered with the transposed filters. This is the gradient but for the ReLU:
-a gradient passes where the *input* was positive, a deconvnet where the *signal* is (Simonyan et al. 2013,
-arXiv:1312.6034, section 4). It is not guided backpropagation (Springenberg et al. 2014), which asks for both.
+The projections are those of the *deconvnet* of Zeiler and Fergus 2013 (arXiv:1311.2901, section
+2.1): one activation is sent down through every layer of the encoder. Pooling is undone by the
+switches it left on the way up; the signal is rectified by a ReLU of its own; then it is filtered
+with the transposed filters. This is the gradient but for the ReLU: a gradient passes where the
+*input* was positive, a deconvnet where the *signal* is (Simonyan et al. 2013, arXiv:1312.6034,
+section 4). It is not guided backpropagation (Springenberg et al. 2014), which asks for both.
 """
 
 from collections.abc import Mapping
@@ -44,9 +46,9 @@ __all__ = [
 class Ascent:
     """A picture's way up to a layer, as far as the way down needs it.
 
-    `maps`: (1, C, H', W') after ReLU, as `Encoder.features` has them. `sizes`: name of a layer on the way -> (height,
-    width) of what it reads; `switches`: of a layer that pools this first -> where in each 2x2 the maximum was, as
-    `max_pool2d` gives it.
+    `maps`: (1, C, H', W') after ReLU, as `Encoder.features` has them. `sizes`: name of a layer on
+    the way -> (height, width) of what it reads; `switches`: of a layer that pools this first ->
+    where in each 2x2 the maximum was, as `max_pool2d` gives it.
     """
 
     encoder: Encoder
@@ -59,21 +61,28 @@ class Ascent:
 def climb(encoder: Encoder, image: Tensor, layer: str) -> Ascent:
     """Forward to `layer`, in float32 at least, keeping the switches of max pooling.
 
-    `image`: (1, 3, H, W) in [0, 1], at least 32 px a side. `ImpastoError` for an unknown layer, a smaller picture, and
-    an encoder that pools by averages, which leaves no switches.
+    `image`: (1, 3, H, W) in [0, 1], at least 32 px a side. `ImpastoError` for an unknown layer, a
+    smaller picture, and an encoder that pools by averages, which leaves no switches.
     """
     (layer,) = encoder.canonical([layer])
     if encoder.pooling != "max":
-        raise OptionError("a deconvnet needs the switches of max pooling; load the encoder with pooling max")
+        raise OptionError(
+            "a deconvnet needs the switches of max pooling; load the encoder with pooling max"
+        )
     if image.ndim != 4 or image.shape[0] != 1 or min(image.shape[-2:]) < SMALLEST:
-        raise InputError(f"one picture of {SMALLEST} px or more a side is needed, not {tuple(image.shape)}")
+        raise InputError(
+            f"one picture of {SMALLEST} px or more a side is needed, not {tuple(image.shape)}"
+        )
     with torch.no_grad():
         return _climb(encoder, image, layer)
 
 
 def _climb(encoder: Encoder, image: Tensor, layer: str) -> Ascent:
     wide = torch.promote_types(encoder.dtype, torch.float32)
-    mean, std = (_per_channel(values, image) for values in (encoder.architecture.mean, encoder.architecture.std))
+    mean, std = (
+        _per_channel(values, image)
+        for values in (encoder.architecture.mean, encoder.architecture.std)
+    )
     x = ((image - mean) / std).to(encoder.device, wide)
     switches: dict[str, Tensor] = {}
     sizes: dict[str, tuple[int, int]] = {}
@@ -92,12 +101,15 @@ def _climb(encoder: Encoder, image: Tensor, layer: str) -> Ascent:
 def project(ascent: Ascent, signal: Tensor) -> Tensor:
     """Send `signal`, (1, C, H', W') at the layer of `ascent`, down to pixels: (1, 3, H, W), signed.
 
-    Give one unit's activation in a map of zeros for what that unit saw. The answer is a part of the picture without
-    its mean colour, in the units of the picture (the encoder's scaling undone): zero for zero, twice as large for
-    twice the activation, and zero outside the unit's receptive field.
+    Give one unit's activation in a map of zeros for what that unit saw. The answer is a part of the
+    picture without its mean colour, in the units of the picture (the encoder's scaling undone):
+    zero for zero, twice as large for twice the activation, and zero outside the unit's receptive
+    field.
     """
     if signal.shape != ascent.maps.shape:
-        raise OptionError(f"a signal of shape {tuple(signal.shape)} is not one of {tuple(ascent.maps.shape)}")
+        raise OptionError(
+            f"a signal of shape {tuple(signal.shape)} is not one of {tuple(ascent.maps.shape)}"
+        )
     encoder, layer = ascent.encoder, ascent.layer
     x = signal.to(ascent.maps)
     with torch.no_grad():
@@ -124,7 +136,9 @@ def _per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
 
 
 def _fold(x: Tensor, *, reflected: bool) -> Tensor:
-    """The transpose of padding by one: what came to the border goes back to where it was read, or is lost."""
+    """The transpose of padding by one: what came to the border goes back to where it was read, or
+    is lost.
+    """
     if reflected:
         for axis in (2, 3):
             for border, inside in ((0, 2), (-1, -3)):
@@ -133,7 +147,8 @@ def _fold(x: Tensor, *, reflected: bool) -> Tensor:
 
 
 def receptive_field(layer: str, encoder: Encoder, place: int, length: int) -> tuple[int, int]:
-    """The pixels, from (included) and to (excluded), that a unit at `place` of `layer` sees along an axis of `length`.
+    """The pixels, from (included) and to (excluded), that a unit at `place` of `layer` sees along
+    an axis of `length`.
 
     The picture's borders cut it off; a reflected border shows no pixel that is not in it already.
     """
@@ -158,8 +173,9 @@ def receptive_field(layer: str, encoder: Encoder, place: int, length: int) -> tu
 class Unit:
     """One place of a feature map, strongly excited.
 
-    `box`: (top, left, bottom, right) of its receptive field, in pixels; `patch`: the picture there, (1, 3, h, w);
-    `projection`: of its activation alone, back to those pixels, signed, the same shape (see `project`).
+    `box`: (top, left, bottom, right) of its receptive field, in pixels; `patch`: the picture there,
+    (1, 3, h, w); `projection`: of its activation alone, back to those pixels, signed, the same
+    shape (see `project`).
     """
 
     row: int
@@ -180,12 +196,16 @@ class FeatureMap:
     units: tuple[Unit, ...]
 
 
-def strongest(encoder: Encoder, image: Tensor, layer: str, *, top: int = 9, patches: int = 3) -> tuple[FeatureMap, ...]:
-    """The `top` feature maps of `layer` by their highest activation, with up to `patches` units each.
+def strongest(
+    encoder: Encoder, image: Tensor, layer: str, *, top: int = 9, patches: int = 3
+) -> tuple[FeatureMap, ...]:
+    """The `top` feature maps of `layer` by their highest activation, with up to `patches` units
+    each.
 
-    `image`: (1, 3, H, W) in [0, 1], at least 32 px a side. After Zeiler and Fergus 2013, figure 2, with the places of
-    one picture in place of a data set; a map's units lie at least half a receptive field apart. Maps without any
-    activation are left out. `ImpastoError` for an unknown layer, a small picture and numbers below 1.
+    `image`: (1, 3, H, W) in [0, 1], at least 32 px a side. After Zeiler and Fergus 2013, figure 2,
+    with the places of one picture in place of a data set; a map's units lie at least half a
+    receptive field apart. Maps without any activation are left out. `ImpastoError` for an unknown
+    layer, a small picture and numbers below 1.
     """
     if top < 1 or patches < 1:
         raise OptionError(f"top {top} and patches {patches} count from 1")
@@ -193,14 +213,21 @@ def strongest(encoder: Encoder, image: Tensor, layer: str, *, top: int = 9, patc
     ascent = climb(encoder, image, layer)
     maps = ascent.maps[0]
     heights = maps.amax(dim=(1, 2))
-    order = [int(channel) for channel in heights.argsort(descending=True, stable=True)[:top] if heights[channel] > 0]
+    order = [
+        int(channel)
+        for channel in heights.argsort(descending=True, stable=True)[:top]
+        if heights[channel] > 0
+    ]
     unit = partial(_unit, encoder, image, ascent.layer)
     return tuple(
         FeatureMap(
             ascent.layer,
             channel,
             maps[channel].cpu(),
-            tuple(unit(channel, row, column) for row, column in _peaks(maps[channel], _apart(ascent), patches)),
+            tuple(
+                unit(channel, row, column)
+                for row, column in _peaks(maps[channel], _apart(ascent), patches)
+            ),
         )
         for channel in order
     )
@@ -225,13 +252,16 @@ def _peaks(plane: Tensor, apart: int, count: int) -> list[tuple[int, int]]:
 
 
 def _unit(encoder: Encoder, image: Tensor, layer: str, channel: int, row: int, column: int) -> Unit:
-    """A unit sees nothing outside its receptive field, and so the part of the picture around that is enough."""
+    """A unit sees nothing outside its receptive field, and so the part of the picture around that
+    is enough.
+    """
     stride = 1 << (int(layer[4]) - 1)
     spans = [
         receptive_field(layer, encoder, place, length)
         for place, length in zip((row, column), image.shape[-2:], strict=True)
     ]
-    # From one 2x2 to another, so that the poolings of the part are those of the whole; borders stay borders.
+    # From one 2x2 to another, so that the poolings of the part are those of the whole; borders stay
+    # borders.
     parts = [
         (low // stride * stride, min(-(-high // stride) * stride, length))
         for (low, high), length in zip(spans, image.shape[-2:], strict=True)
@@ -244,11 +274,14 @@ def _unit(encoder: Encoder, image: Tensor, layer: str, channel: int, row: int, c
     signal[here] = ascent.maps[here]
     (y0, y1), (x0, x1) = spans
     down = project(ascent, signal)[:, :, y0 - top : y1 - top, x0 - left : x1 - left]
-    return Unit(row, column, signal[here].item(), (y0, x0, y1, x1), image[:, :, y0:y1, x0:x1], down.cpu())
+    return Unit(
+        row, column, signal[here].item(), (y0, x0, y1, x1), image[:, :, y0:y1, x0:x1], down.cpu()
+    )
 
 
 def gram_maps(encoder: Encoder, image: Tensor) -> dict[str, Tensor]:
-    """The five style layers' Gram matrices, (C, C) each, divided by the number of positions (Gatys et al. 2015, eq. 3).
+    """The five style layers' Gram matrices, (C, C) each, divided by the number of positions (Gatys
+    et al. 2015, eq. 3).
 
     `image`: (1, 3, H, W) in [0, 1], at least 32 px a side.
     """
@@ -266,9 +299,13 @@ _STOPS = ((0, 0, 0), (0.45, 0.05, 0.2), (0.85, 0.25, 0.1), (0.99, 0.7, 0.2), (1,
 
 
 def feature_sheet(maps: tuple[FeatureMap, ...]) -> Sheet:
-    """A row for each map: the map itself, then each unit's patch and projection (grey is zero; scaled to its peak)."""
+    """A row for each map: the map itself, then each unit's patch and projection (grey is zero;
+    scaled to its peak).
+    """
     if not maps:
-        raise OptionError("no feature map of this layer is excited by the picture; take another layer")
+        raise OptionError(
+            "no feature map of this layer is excited by the picture; take another layer"
+        )
     cells = []
     for row, found in enumerate(maps):
         cells.append(Cell(row, 0, _sized(_heat(found.map / found.units[0].activation), _SIDE)))
@@ -284,14 +321,18 @@ def feature_sheet(maps: tuple[FeatureMap, ...]) -> Sheet:
 
 
 def gram_sheet(grams: Mapping[str, Tensor]) -> Sheet:
-    """A heat map for each matrix, channel by channel: white is the highest entry, black 10^-4 of it and less."""
+    """A heat map for each matrix, channel by channel: white is the highest entry, black 10^-4 of it
+    and less.
+    """
     cells = []
     for column, matrix in enumerate(grams.values()):
         # Of ReLU features, no entry is negative.
         relative = matrix / matrix.max().clamp_min(1e-12)
         shown = _heat(1 + relative.clamp_min(10.0**-_DECADES).log10() / _DECADES)
         name = f"{len(matrix)} x {len(matrix)}"
-        cells.append(Cell(0, column, _sized(shown, _GRAM_SIDE), name, {"highest": matrix.max().item()}))
+        cells.append(
+            Cell(0, column, _sized(shown, _GRAM_SIDE), name, {"highest": matrix.max().item()})
+        )
     return Sheet(f"Gram matrices, over {_DECADES} decades", ("",), tuple(grams), tuple(cells))
 
 
@@ -300,7 +341,9 @@ def _heat(values: Tensor) -> Tensor:
     stops = torch.tensor(_STOPS)
     place = values.float().clamp(0, 1) * (len(stops) - 1)
     below = place.long().clamp(max=len(stops) - 2)
-    return torch.lerp(stops[below], stops[below + 1], (place - below)[..., None]).permute(2, 0, 1)[None]
+    return torch.lerp(stops[below], stops[below + 1], (place - below)[..., None]).permute(2, 0, 1)[
+        None
+    ]
 
 
 def _sized(picture: Tensor, side: int) -> Tensor:

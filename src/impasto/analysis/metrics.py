@@ -3,8 +3,9 @@
     known = reference(photo, painting, (height, width), encoder)
     values = score(output, known)          # {"style": 0.31, "style/relu1_1": …, "content": …, …}
 
-Each number has one meaning, one direction and one source; `METRICS` is the table of them. None is the verdict: a
-transfer trades style against the photo, which is why `rank` asks two of them, and eyes come last.
+Each number has one meaning, one direction and one source; `METRICS` is the table of them. None is
+the verdict: a transfer trades style against the photo, which is why `rank` asks two of them, and
+eyes come last.
 """
 
 import math
@@ -47,7 +48,9 @@ __all__ = [
 
 _CONTENT_LAYER = "relu4_1"
 LEGIBLE = 0.4
-"""Legibility below which a photo is lost; 0.5 and more reads well (by eye, over some dozens of pairs)."""
+"""Legibility below which a photo is lost; 0.5 and more reads well (by eye, over some dozens of
+pairs).
+"""
 
 _FRAMES, _QUANTILES, _PIXELS = 8, 4096, 2**18
 # Far below one 8-bit level in any unit used here: what is flat divides by this.
@@ -56,7 +59,9 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of a score: its name there, which way is better, its values, its meaning and where it is from."""
+    """One column of a score: its name there, which way is better, its values, its meaning and where
+    it is from.
+    """
 
     name: str
     better: Literal["lower", "higher"]
@@ -68,12 +73,30 @@ class Metric:
 _GATYS = "Gatys et al. 2015, arXiv:1508.06576"
 
 METRICS = (
-    Metric("style", "lower", "0…", "mean of the five layers below; 0: the painting itself", f"{_GATYS}, eq. 3-5"),
+    Metric(
+        "style",
+        "lower",
+        "0…",
+        "mean of the five layers below; 0: the painting itself",
+        f"{_GATYS}, eq. 3-5",
+    ),
     *(
-        Metric(f"style/{layer}", "lower", "0…", "|G(output) - G(painting)| / |G(painting)|, Frobenius", _GATYS)
+        Metric(
+            f"style/{layer}",
+            "lower",
+            "0…",
+            "|G(output) - G(painting)| / |G(painting)|, Frobenius",
+            _GATYS,
+        )
         for layer in STYLE_LAYERS
     ),
-    Metric("content", "lower", "0…", f"|F(output) - F(photo)| / |F(photo)| at {_CONTENT_LAYER}", f"{_GATYS}, eq. 1"),
+    Metric(
+        "content",
+        "lower",
+        "0…",
+        f"|F(output) - F(photo)| / |F(photo)| at {_CONTENT_LAYER}",
+        f"{_GATYS}, eq. 1",
+    ),
     Metric(
         "legibility",
         "higher",
@@ -81,8 +104,20 @@ METRICS = (
         f"cosine of {_CONTENT_LAYER} with the photo's, each channel centred; below {LEGIBLE} the photo is lost",
         "Pearson's correlation of features",
     ),
-    Metric("ssim", "higher", "-1…1", "structural similarity of lightness with the photo's", "Wang et al. 2004"),
-    Metric("edges", "higher", "-1…1", "correlation of Sobel magnitudes with the photo's", "Sobel and Feldman 1968"),
+    Metric(
+        "ssim",
+        "higher",
+        "-1…1",
+        "structural similarity of lightness with the photo's",
+        "Wang et al. 2004",
+    ),
+    Metric(
+        "edges",
+        "higher",
+        "-1…1",
+        "correlation of Sobel magnitudes with the photo's",
+        "Sobel and Feldman 1968",
+    ),
     Metric(
         "colour",
         "lower",
@@ -97,15 +132,29 @@ METRICS = (
         "variance of the Laplacian over the photo's; 1: as sharp",
         "Pech-Pacheco et al. 2000",
     ),
-    Metric("noise", "lower", "0…", "deviation of white noise in L*, by db2 wavelets", "Donoho and Johnstone 1994"),
-    Metric("seams", "lower", "0…", "mean jump across tile borders over that elsewhere; 1: none", "by definition"),
+    Metric(
+        "noise",
+        "lower",
+        "0…",
+        "deviation of white noise in L*, by db2 wavelets",
+        "Donoho and Johnstone 1994",
+    ),
+    Metric(
+        "seams",
+        "lower",
+        "0…",
+        "mean jump across tile borders over that elsewhere; 1: none",
+        "by definition",
+    ),
 )
 """Every number of `score`, in its order. `seams` is there for pictures made of tiles only."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What outputs of one size are measured against: both pictures, and their features under `encoder`."""
+    """What outputs of one size are measured against: both pictures, and their features under
+    `encoder`.
+    """
 
     photo: Tensor
     painting: Tensor
@@ -114,22 +163,29 @@ class Reference:
     encoder: Encoder
 
 
-def reference(photo: Tensor, painting: Tensor, size: tuple[int, int], encoder: Encoder) -> Reference:
+def reference(
+    photo: Tensor, painting: Tensor, size: tuple[int, int], encoder: Encoder
+) -> Reference:
     """Prepare for outputs of `size` = (H, W), at least 32 px a side.
 
-    `photo`, `painting`: (1, 3, h, w) in [0, 1]. The photo is resized to `size`. The painting is taken as it is: its
-    strokes have a size too, so give it with the output's long side. `ImpastoError` for an encoder without the layers.
+    `photo`, `painting`: (1, 3, h, w) in [0, 1]. The photo is resized to `size`. The painting is
+    taken as it is: its strokes have a size too, so give it with the output's long side.
+    `ImpastoError` for an encoder without the layers.
     """
     photo = resize(photo, size)
     content = _features(encoder, photo, (_CONTENT_LAYER,))[_CONTENT_LAYER]
-    grams = {layer: gram(found) for layer, found in _features(encoder, painting, STYLE_LAYERS).items()}
+    grams = {
+        layer: gram(found) for layer, found in _features(encoder, painting, STYLE_LAYERS).items()
+    }
     return Reference(photo, painting, content, grams, encoder)
 
 
 def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dict[str, float]:
-    """Name -> value for all of `METRICS`, in that order; `seams` where `tile`, a side in pixels, is given.
+    """Name -> value for all of `METRICS`, in that order; `seams` where `tile`, a side in pixels, is
+    given.
 
-    `output`: (1, 3, H, W) in [0, 1], of the size the reference was made for; `ImpastoError` otherwise.
+    `output`: (1, 3, H, W) in [0, 1], of the size the reference was made for; `ImpastoError`
+    otherwise.
     """
     if output.shape != against.photo.shape:
         raise OptionError(
@@ -138,7 +194,9 @@ def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dic
         )
     features = _features(against.encoder, output, {*STYLE_LAYERS, _CONTENT_LAYER})
     styles = {
-        f"style/{layer}": relative_style_loss(gram(features[layer]), against.grams[layer]).sqrt().item()
+        f"style/{layer}": relative_style_loss(gram(features[layer]), against.grams[layer])
+        .sqrt()
+        .item()
         for layer in STYLE_LAYERS
     }
     content = features[_CONTENT_LAYER]
@@ -155,16 +213,20 @@ def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dic
     } | ({} if tile is None else {"seams": seam_energy(output, tile)})
 
 
-def _features(encoder: Encoder, image: Tensor, layers: Sequence[str] | set[str]) -> dict[str, Tensor]:
+def _features(
+    encoder: Encoder, image: Tensor, layers: Sequence[str] | set[str]
+) -> dict[str, Tensor]:
     with torch.no_grad():
         return encoder.features(image.to(encoder.device), layers)
 
 
 def rank(scores: Sequence[Mapping[str, float]], by: str | None = None) -> list[int]:
-    """Indices of `scores`, best first: by one metric, or by the sum of the ranks in style and in legibility.
+    """Indices of `scores`, best first: by one metric, or by the sum of the ranks in style and in
+    legibility.
 
-    Style alone is won by a picture that forgot its photo, legibility alone by the photo itself; ranks add where units
-    do not (Borda's count). Ties go to the better style, then to who came first. `ImpastoError` for an unknown metric.
+    Style alone is won by a picture that forgot its photo, legibility alone by the photo itself;
+    ranks add where units do not (Borda's count). Ties go to the better style, then to who came
+    first. `ImpastoError` for an unknown metric.
     """
     directions = {metric.name: 1 if metric.better == "lower" else -1 for metric in METRICS}
     names = ("style", "legibility") if by is None else (by,)
@@ -185,23 +247,34 @@ def rank(scores: Sequence[Mapping[str, float]], by: str | None = None) -> list[i
 
 
 def legibility(features: Tensor, target: Tensor) -> float:
-    """Cosine of two feature maps (1, C, H, W) with each channel's mean over positions taken off: -1 to 1.
+    """Cosine of two feature maps (1, C, H, W) with each channel's mean over positions taken off: -1
+    to 1.
 
-    1: all forms are there, in their places; unlike a content distance it does not ask for the photo's contrast or
-    colours. Of two flat maps it is 1, of one flat map 0.
+    1: all forms are there, in their places; unlike a content distance it does not ask for the
+    photo's contrast or colours. Of two flat maps it is 1, of one flat map 0.
     """
-    centred = [each.double() - each.double().mean(dim=(2, 3), keepdim=True) for each in (features, target)]
+    centred = [
+        each.double() - each.double().mean(dim=(2, 3), keepdim=True) for each in (features, target)
+    ]
     return _cosine(centred[0].flatten(), centred[1].flatten())
 
 
 def structure(output: Tensor, photo: Tensor) -> float:
-    """SSIM of lightness L* of two (1, 3, H, W), at least 11 px a side, with the Gaussian window of Wang et al. 2004."""
-    options = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    """SSIM of lightness L* of two (1, 3, H, W), at least 11 px a side, with the Gaussian window of
+    Wang et al. 2004.
+    """
+    options = {
+        "data_range": 1.0,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+    }
     return float(structural_similarity(_light(output), _light(photo), **options))  # type: ignore[no-untyped-call]
 
 
 def edge_agreement(output: Tensor, photo: Tensor) -> float:
-    """Pearson's correlation of the Sobel magnitudes of lightness of two (1, 3, H, W): where there are edges at all.
+    """Pearson's correlation of the Sobel magnitudes of lightness of two (1, 3, H, W): where there
+    are edges at all.
 
     Of two pictures without any edge it is 1, of one such picture 0.
     """
@@ -227,17 +300,23 @@ def _light(image: Tensor) -> NDArray[np.float64]:
 
 
 def color_distance(output: Tensor, painting: Tensor, *, seed: int = 0) -> float:
-    """Sliced 2-Wasserstein distance between the pixel colours of two pictures (1, 3, H, W) in CIELAB.
+    """Sliced 2-Wasserstein distance between the pixel colours of two pictures (1, 3, H, W) in
+    CIELAB.
 
-    The directions come in orthonormal triples, at random from `seed`; the squared distances along three are added
-    and the sums averaged over the triples. So a palette shifted by d measures |d| (in Delta E*ab, CIE 1976), and any
-    other change at most the full Wasserstein distance. The sizes of the pictures have no say. Rabin et al. 2011; with
-    rotations instead of single directions as in Pitie et al. 2007.
+    The directions come in orthonormal triples, at random from `seed`; the squared distances along
+    three are added and the sums averaged over the triples. So a palette shifted by d measures |d|
+    (in Delta E*ab, CIE 1976), and any other change at most the full Wasserstein distance. The sizes
+    of the pictures have no say. Rabin et al. 2011; with rotations instead of single directions as
+    in Pitie et al. 2007.
     """
     generator = torch.Generator().manual_seed(seed)
     frames = torch.linalg.qr(torch.randn(_FRAMES, 3, 3, generator=generator, dtype=torch.float64)).Q
     directions = frames.mT.reshape(-1, 3)
-    squares = (_quantiles(output, directions, seed) - _quantiles(painting, directions, seed)).square().mean(dim=1)
+    squares = (
+        (_quantiles(output, directions, seed) - _quantiles(painting, directions, seed))
+        .square()
+        .mean(dim=1)
+    )
     return math.sqrt(squares.sum().item() / _FRAMES)
 
 
@@ -248,7 +327,9 @@ def _quantiles(image: Tensor, directions: Tensor, seed: int) -> Tensor:
     if len(colors) > _PIXELS:
         generator = torch.Generator().manual_seed(seed)
         colors = colors[torch.randint(len(colors), (_PIXELS,), generator=generator)]
-    places = ((torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES * len(colors)).long()
+    places = (
+        (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES * len(colors)
+    ).long()
     return (directions @ colors.T).sort(dim=1).values[:, places]
 
 
@@ -256,7 +337,9 @@ def _quantiles(image: Tensor, directions: Tensor, seed: int) -> Tensor:
 
 
 def sharpness(output: Tensor, photo: Tensor) -> float:
-    """Variance of the Laplacian of lightness over the photo's (Pech-Pacheco et al. 2000); noise counts as sharp."""
+    """Variance of the Laplacian of lightness over the photo's (Pech-Pacheco et al. 2000); noise
+    counts as sharp.
+    """
     sharp, basis = (float(np.var(laplace(_light(image)))) for image in (output, photo))  # type: ignore[no-untyped-call]
     return (sharp + _TINY) / (basis + _TINY)
 
@@ -264,11 +347,14 @@ def sharpness(output: Tensor, photo: Tensor) -> float:
 def noise(image: Tensor) -> float:
     """Standard deviation, in L* (0 to 100), of the white noise in (1, 3, H, W).
 
-    The median of the finest diagonal wavelet coefficients over that of a unit Gaussian (Donoho and Johnstone 1994),
-    with Daubechies' db2, as `skimage.restoration.estimate_sigma`, which would need PyWavelets.
+    The median of the finest diagonal wavelet coefficients over that of a unit Gaussian (Donoho and
+    Johnstone 1994), with Daubechies' db2, as `skimage.restoration.estimate_sigma`, which would need
+    PyWavelets.
     """
     root = math.sqrt(3)
-    low = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (4 * math.sqrt(2))
+    low = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (
+        4 * math.sqrt(2)
+    )
     high = low.flip(0) * torch.tensor([1, -1, 1, -1])
     light = 100 * torch.from_numpy(_light(image))
     details = F.conv2d(light[None, None], torch.outer(high, high)[None, None], stride=2).abs()
@@ -278,10 +364,11 @@ def noise(image: Tensor) -> float:
 
 
 def seam_energy(image: Tensor, tile: int) -> float:
-    """Mean absolute jump across the borders of tiles over that between all other neighbours, of (1, 3, H, W).
+    """Mean absolute jump across the borders of tiles over that between all other neighbours, of (1,
+    3, H, W).
 
-    The borders lie every `tile` pixels from the top left corner. 1: nothing is seen of them (also in a flat picture).
-    `ImpastoError` where no border lies inside the picture.
+    The borders lie every `tile` pixels from the top left corner. 1: nothing is seen of them (also
+    in a flat picture). `ImpastoError` where no border lies inside the picture.
     """
     if tile < 2 or tile >= max(image.shape[-2:]):
         raise OptionError(

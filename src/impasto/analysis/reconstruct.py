@@ -1,8 +1,10 @@
-"""What a layer knows of a picture: noise, descended until the layer sees in it what it sees in the picture.
+"""What a layer knows of a picture: noise, descended until the layer sees in it what it sees in the
+picture.
 
-Content reconstructions match a layer's features (Mahendran and Vedaldi 2014, arXiv:1412.0035, eq. 1-2; Gatys et al.
-2015, arXiv:1508.06576, figure 1): low layers give the very pixels back, high layers the forms. Style reconstructions
-match the Gram matrices of a growing set of layers: the hand without the scene, in ever larger strokes.
+Content reconstructions match a layer's features (Mahendran and Vedaldi 2014, arXiv:1412.0035, eq.
+1-2; Gatys et al. 2015, arXiv:1508.06576, figure 1): low layers give the very pixels back, high
+layers the forms. Style reconstructions match the Gram matrices of a growing set of layers: the hand
+without the scene, in ever larger strokes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +34,8 @@ __all__ = [
     "style_terms",
 ]
 
-# White noise would stay wherever a layer sees nothing, louder than what it sees; pale noise stays nearly grey there.
+# White noise would stay wherever a layer sees nothing, louder than what it sees; pale noise stays
+# nearly grey there.
 PALE = 0.2
 ABREAST = 6
 
@@ -42,11 +45,13 @@ def reconstruct(
 ) -> Iterator[Progress]:
     """Descend from noise to what `terms` ask for: a `Progress` each, the last of `picture`'s size.
 
-    `picture` `(1, 3, H, W)` in [0, 1]; `terms` are asked again at every size, coarse to fine, for the picture of that
-    size on the encoder's device: features of one size say nothing of another.
+    `picture` `(1, 3, H, W)` in [0, 1]; `terms` are asked again at every size, coarse to fine, for
+    the picture of that size on the encoder's device: features of one size say nothing of another.
     """
     levels = pyramid(picture.shape[-2], picture.shape[-1], descent.steps, sizes=8)
-    noise = torch.rand((1, 3, *levels[0][:2]), generator=torch.Generator().manual_seed(descent.seed))
+    noise = torch.rand(
+        (1, 3, *levels[0][:2]), generator=torch.Generator().manual_seed(descent.seed)
+    )
     image = 0.5 + PALE * (noise - 0.5)
     done = 0
     for height, width, steps in levels:
@@ -55,7 +60,9 @@ def reconstruct(
         if descent.tv_weight > 0:
             asked.append(variation_term(descent.tv_weight, "mean"))
         start = resize(image, (height, width)).to(encoder.device)
-        for image, losses, note in descend(encoder, Objective(asked), start, steps, "adam", descent.rate):
+        for image, losses, note in descend(
+            encoder, Objective(asked), start, steps, "adam", descent.rate
+        ):
             done += 1
             yield Progress(image.cpu(), done, descent.steps, losses, note)
 
@@ -68,11 +75,13 @@ def content_reconstructions(
     size: int = RECONSTRUCTION_SIZE,
     descent: Descent | None = None,
 ) -> Work:
-    """The photo, and one reconstruction for each layer from its features alone: first row of figure 1 of Gatys et al.
+    """The photo, and one reconstruction for each layer from its features alone: first row of figure
+    1 of Gatys et al.
 
-    The numbers of a cell: `loss`, `||F - P||^2 / ||P||^2` of the layer's features (0 for the photo), and `pixel
-    error`, the root mean square of the difference from the photo in [0, 1]. `size`: the long side in px. Raises
-    `ImpastoError` for layers the encoder lacks and pictures it cannot see.
+    The numbers of a cell: `loss`, `||F - P||^2 / ||P||^2` of the layer's features (0 for the
+    photo), and `pixel error`, the root mean square of the difference from the photo in [0, 1].
+    `size`: the long side in px. Raises `ImpastoError` for layers the encoder lacks and pictures it
+    cannot see.
     """
     names = _distinct(encoder, layers)
 
@@ -99,10 +108,12 @@ def style_reconstructions(
     size: int = RECONSTRUCTION_SIZE,
     descent: Descent | None = None,
 ) -> Work:
-    """The painting, and a texture for each growing set of layers: second row of figure 1 of Gatys et al.
+    """The painting, and a texture for each growing set of layers: second row of figure 1 of Gatys
+    et al.
 
-    The number of a cell: `loss`, the mean over its layers of `||G - A||^2 / ||A||^2` (0 for the painting). `size`:
-    the long side in px. Raises `ImpastoError` for layers the encoder lacks and pictures it cannot see.
+    The number of a cell: `loss`, the mean over its layers of `||G - A||^2 / ||A||^2` (0 for the
+    painting). `size`: the long side in px. Raises `ImpastoError` for layers the encoder lacks and
+    pictures it cannot see.
     """
     names = _distinct(encoder, layers)
 
@@ -117,12 +128,19 @@ def style_reconstructions(
 
 
 def growing(layers: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Each set of the first layers with its label, which tells the layer that joined: `relu1_1`, `+ relu2_1`, …"""
-    return [(("+ " if count else "") + layer, tuple(layers[: count + 1])) for count, layer in enumerate(layers)]
+    """Each set of the first layers with its label, which tells the layer that joined: `relu1_1`, `+
+    relu2_1`, …
+    """
+    return [
+        (("+ " if count else "") + layer, tuple(layers[: count + 1]))
+        for count, layer in enumerate(layers)
+    ]
 
 
 def style_terms(encoder: Encoder, picture: Tensor, layers: Sequence[str]) -> list[Term]:
-    """Terms that ask for the Gram matrices of `picture`, each layer with an equal share of a weight of 1."""
+    """Terms that ask for the Gram matrices of `picture`, each layer with an equal share of a weight
+    of 1.
+    """
     features = encoder.features(picture, layers)
     return [style_term(layer, GRAM.target(features[layer]), 1 / len(layers)) for layer in layers]
 
@@ -173,7 +191,9 @@ def _work(
         ("",) * min(ABREAST, len(tasks) + 1),
         (Cell(0, 0, picture, "original"),),
         tasks,
-        settings_of(f"{sort} reconstructions", encoder, picture) | {"layers": list(layers)} | vars(descent),
+        settings_of(f"{sort} reconstructions", encoder, picture)
+        | {"layers": list(layers)}
+        | vars(descent),
         opened.notes,
     )
 

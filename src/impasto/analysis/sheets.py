@@ -1,7 +1,7 @@
 """A sheet of pictures with labels: made cell by cell, laid out, and saved as PNG or PDF.
 
-work = content_reconstructions("photo.jpg", encoder=load_encoder())
-for progress in work.make(folder):      # progress, previews, stopping; with a folder, resumed where it stopped
+work = content_reconstructions("photo.jpg", encoder=load_encoder()) for progress in
+work.make(folder):      # progress, previews, stopping; with a folder, resumed where it stopped
     ...
 save_sheet("sheet.png", work.sheet(cells))
 """
@@ -59,9 +59,11 @@ __all__ = [
     "title_of",
 ]
 
-# Smaller pictures are enlarged, by whole pixels so that nothing is invented, towards this long side.
+# Smaller pictures are enlarged, by whole pixels so that nothing is invented, towards this long
+# side.
 READABLE = 256
-# A label's height to the sheet's longer side: 18 pt on a slide of 10 inches, the least that a back row reads.
+# A label's height to the sheet's longer side: 18 pt on a slide of 10 inches, the least that a back
+# row reads.
 LABEL = 1 / 40
 RECIPE = "recipe.json"
 
@@ -73,7 +75,8 @@ Box = tuple[int, int, int, int]
 class Cell:
     """One picture of a sheet, `(1, 3, H, W)` in [0, 1], at its row and column, counted from 0.
 
-    `name`, for what its row and column do not say, and `numbers`, measured on it, are printed below.
+    `name`, for what its row and column do not say, and `numbers`, measured on it, are printed
+    below.
     """
 
     row: int
@@ -86,12 +89,16 @@ class Cell:
     def caption(self) -> str:
         """The lines below the picture."""
         lines = [self.name] if self.name else []
-        return "\n".join(lines + [f"{name} {_short(value)}" for name, value in self.numbers.items()])
+        return "\n".join(
+            lines + [f"{name} {_short(value)}" for name, value in self.numbers.items()]
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Cells under their labels, one for each row and column; labels may be empty. A place may be free."""
+    """Cells under their labels, one for each row and column; labels may be empty. A place may be
+    free.
+    """
 
     title: str
     rows: tuple[str, ...]
@@ -102,8 +109,12 @@ class Sheet:
         places = [(cell.row, cell.column) for cell in self.cells]
         if not places or len(set(places)) < len(places):
             raise ValueError(f"a sheet needs cells at different places, not {places}")
-        if not all(0 <= row < len(self.rows) and 0 <= column < len(self.columns) for row, column in places):
-            raise ValueError(f"a cell lies outside {len(self.rows)} rows and {len(self.columns)} columns: {places}")
+        if not all(
+            0 <= row < len(self.rows) and 0 <= column < len(self.columns) for row, column in places
+        ):
+            raise ValueError(
+                f"a cell lies outside {len(self.rows)} rows and {len(self.columns)} columns: {places}"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything goes: `pictures[row, column]`, enlarged `scale` times, and the texts. `size`: width, height."""
+    """Where everything goes: `pictures[row, column]`, enlarged `scale` times, and the texts.
+    `size`: width, height.
+    """
 
     size: tuple[int, int]
     scale: int
@@ -126,7 +139,9 @@ class Layout:
 
 
 def layout(sheet: Sheet) -> Layout:
-    """Columns as wide as their widest picture or text, rows likewise; no two boxes of the result overlap."""
+    """Columns as wide as their widest picture or text, rows likewise; no two boxes of the result
+    overlap.
+    """
     sizes = {(cell.row, cell.column): cell.picture.shape[-2:] for cell in sheet.cells}
     scale = max(1, round(READABLE / max(max(size) for size in sizes.values())))
     tall, wide = (scale * max(size[axis] for size in sizes.values()) for axis in (0, 1))
@@ -145,13 +160,17 @@ def layout(sheet: Sheet) -> Layout:
     lefts, widths, right = [], [], label + max(_extent(text, label)[0] for text in sheet.rows)
     right += gap if any(sheet.rows) else 0
     for column, text in enumerate(sheet.columns):
-        captions = [_extent(cell.caption, small)[0] for cell in sheet.cells if cell.column == column]
+        captions = [
+            _extent(cell.caption, small)[0] for cell in sheet.cells if cell.column == column
+        ]
         widths.append(max(wide, _extent(text, label)[0], *captions))
         lefts.append(right)
         right += widths[-1] + gap
     across = max(right - gap, label + _extent(sheet.title, large)[0]) + label
     bottom = put(sheet.title, large, 0, label, across) + gap
-    bottom = max(put(text, label, *place) for text, place in _heads(sheet.columns, lefts, widths, bottom))
+    bottom = max(
+        put(text, label, *place) for text, place in _heads(sheet.columns, lefts, widths, bottom)
+    )
     pictures: dict[tuple[int, int], Box] = {}
     for row, text in enumerate(sheet.rows):
         top = bottom + gap
@@ -161,7 +180,13 @@ def layout(sheet: Sheet) -> Layout:
             height, width = (scale * side for side in cell.picture.shape[-2:])
             left = lefts[cell.column] + (widths[cell.column] - width) // 2
             pictures[row, cell.column] = (left, top, left + width, top + height)
-            end = put(cell.caption, small, lefts[cell.column], top + height + gap // 2, widths[cell.column])
+            end = put(
+                cell.caption,
+                small,
+                lefts[cell.column],
+                top + height + gap // 2,
+                widths[cell.column],
+            )
             bottom = max(bottom, end)
     return Layout((across, bottom + label), scale, MappingProxyType(pictures), tuple(texts))
 
@@ -169,7 +194,9 @@ def layout(sheet: Sheet) -> Layout:
 def _heads(
     columns: tuple[str, ...], lefts: list[int], widths: list[int], top: int
 ) -> list[tuple[str, tuple[int, int, int]]]:
-    return [(text, (left, top, room)) for text, left, room in zip(columns, lefts, widths, strict=True)]
+    return [
+        (text, (left, top, room)) for text, left, room in zip(columns, lefts, widths, strict=True)
+    ]
 
 
 def _extent(text: str, size: int) -> tuple[int, int]:
@@ -179,7 +206,9 @@ def _extent(text: str, size: int) -> tuple[int, int]:
     font = ImageFont.load_default(size)
     lines = text.split("\n")
     # Room for a letter that leans out of its own width.
-    return max(int(font.getlength(line)) + 1 for line in lines) + size // 5, _line(size) * len(lines)
+    return max(int(font.getlength(line)) + 1 for line in lines) + size // 5, _line(size) * len(
+        lines
+    )
 
 
 def _line(size: int) -> int:
@@ -196,7 +225,9 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     paper = Image.new("RGB", plan.size, "white")
     for cell in sheet.cells:
         left, top, right, bottom = plan.pictures[cell.row, cell.column]
-        picture = to_pil(cell.picture).resize((right - left, bottom - top), Image.Resampling.NEAREST)
+        picture = to_pil(cell.picture).resize(
+            (right - left, bottom - top), Image.Resampling.NEAREST
+        )
         paper.paste(picture, (left, top))
     pen = ImageDraw.Draw(paper)
     for text in plan.texts:
@@ -209,20 +240,27 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
 
 
 def check_sheet(path: str | os.PathLike[str]) -> Path:
-    """`path` as a Path that `save_sheet` can write, .png or .pdf; `ImpastoError` otherwise, before long work."""
+    """`path` as a Path that `save_sheet` can write, .png or .pdf; `ImpastoError` otherwise, before
+    long work.
+    """
     path = Path(path)
     if path.suffix.lower() == ".png":
         return check_output(path)
     if path.suffix.lower() != ".pdf":
         raise InputError(f"a sheet is saved as .png or .pdf, not {path.name}; choose another name")
-    check_output(path.with_name(f".impasto-{secrets.token_hex(8)}.png"))  # what is said of the folder holds here too
+    check_output(
+        path.with_name(f".impasto-{secrets.token_hex(8)}.png")
+    )  # what is said of the folder holds here too
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
         raise InputError(f"{path} is a folder or write-protected; choose another name")
     return path
 
 
-def save_sheet(path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[str, object] | None = None) -> Path:
-    """Write the sheet with its recipe, whole or not at all: PNG exactly; PDF for print, as a JPEG at 95.
+def save_sheet(
+    path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[str, object] | None = None
+) -> Path:
+    """Write the sheet with its recipe, whole or not at all: PNG exactly; PDF for print, as a JPEG
+    at 95.
 
     `ImpastoError` where it cannot be written.
     """
@@ -233,7 +271,15 @@ def save_sheet(path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[st
     said: dict[str, Any] = {} if recipe is None else {"subject": recipe_text(recipe)}
     try:
         with atomic_write(path) as partial, partial.open("xb") as file:
-            paper.save(file, format="PDF", resolution=150, quality=95, subsampling=0, title=sheet.title, **said)
+            paper.save(
+                file,
+                format="PDF",
+                resolution=150,
+                quality=95,
+                subsampling=0,
+                title=sheet.title,
+                **said,
+            )
     except (OSError, ValueError) as error:
         raise InputError(f"cannot save {path} ({error}); check the disk or try .png") from error
     return path
@@ -241,7 +287,9 @@ def save_sheet(path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[st
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A cell to be made: the picture of the last of `steps()`, at most `of` of them, and what `measure` finds on it."""
+    """A cell to be made: the picture of the last of `steps()`, at most `of` of them, and what
+    `measure` finds on it.
+    """
 
     row: int
     column: int
@@ -270,7 +318,8 @@ class CellProgress(Progress):
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A sheet to be made: cells that are there already, tasks for the others, and the settings all of them share.
+    """A sheet to be made: cells that are there already, tasks for the others, and the settings all
+    of them share.
 
     `settings` are JSON-able and hold whatever changes a pixel; `notes` are worth telling.
     """
@@ -287,13 +336,15 @@ class Work:
         height, width = self.given[0].picture.shape[-2:]
         cells = len(self.given) + len(self.tasks)
         if cells * height * width > MAX_PIXELS // 4:
-            raise OptionError(f"{cells} pictures of {width} x {height} px make too large a sheet; lower `size`")
+            raise OptionError(
+                f"{cells} pictures of {width} x {height} px make too large a sheet; lower `size`"
+            )
 
     def make(self, folder: Path | None = None) -> Iterator[CellProgress]:
         """One cell after the other, a `CellProgress` at each step and at each finished cell.
 
-        With a `folder`, finished cells are kept there and those of an earlier run are taken from it; `ImpastoError`
-        where they were made with other settings.
+        With a `folder`, finished cells are kept there and those of an earlier run are taken from
+        it; `ImpastoError` where they were made with other settings.
         """
         if folder is not None:
             _enter(folder, self.settings)
@@ -308,7 +359,9 @@ class Work:
                     picture = step.image
                 cell = Cell(task.row, task.column, picture, task.name, task.measure(picture))
                 if folder is not None:
-                    save_picture(folder / task.file, picture, recipe={"numbers": dict(cell.numbers)})
+                    save_picture(
+                        folder / task.file, picture, recipe={"numbers": dict(cell.numbers)}
+                    )
             done += task.of
             yield CellProgress(cell.picture, done, of, name=task.name, cell=cell, kept=kept)
 
@@ -337,7 +390,9 @@ def _enter(folder: Path, settings: Mapping[str, object]) -> None:
             recipe.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
         found = json.loads(recipe.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is in the way and holds no cells of this sheet; choose another name") from error
+        raise InputError(
+            f"{folder} is in the way and holds no cells of this sheet; choose another name"
+        ) from error
     if found != wanted:
         names = wanted.keys() | found.keys() if isinstance(found, dict) else set()
         other = [name for name in sorted(names) if found.get(name) != wanted.get(name)]
@@ -358,7 +413,8 @@ def _kept(folder: Path, task: Task) -> Cell | None:
 
 
 def open_cell(source: Source, size: int) -> Picture:
-    """A picture, or a sample's name, reduced to a long side of `size` px; `ImpastoError` where no encoder could see it.
+    """A picture, or a sample's name, reduced to a long side of `size` px; `ImpastoError` where no
+    encoder could see it.
 
     Transparency is left out, and said so in the notes.
     """
@@ -370,7 +426,9 @@ def open_cell(source: Source, size: int) -> Picture:
         )
     if picture.alpha is None:
         return picture
-    return Picture(picture.image, None, (*picture.notes, f"the transparency of {title_of(source)} is left out"))
+    return Picture(
+        picture.image, None, (*picture.notes, f"the transparency of {title_of(source)} is left out")
+    )
 
 
 def title_of(source: Source) -> str:
@@ -378,12 +436,16 @@ def title_of(source: Source) -> str:
     if not isinstance(source, str | os.PathLike):
         return "the picture"
     # Pillow's own font knows few letters beyond ASCII.
-    letters = (c for c in unicodedata.normalize("NFKD", Path(source).name) if not unicodedata.combining(c))
+    letters = (
+        c for c in unicodedata.normalize("NFKD", Path(source).name) if not unicodedata.combining(c)
+    )
     return "".join(c if c.isascii() else "?" for c in letters)[:40]
 
 
 def settings_of(sheet: str, encoder: Encoder | None, *pictures: Tensor) -> dict[str, object]:
-    """What every sheet's settings hold: its kind, the version, the encoder if there is one, and the pictures."""
+    """What every sheet's settings hold: its kind, the version, the encoder if there is one, and the
+    pictures.
+    """
     seen: dict[str, object] = {}
     if encoder is not None:
         seen = {

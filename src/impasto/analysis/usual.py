@@ -1,4 +1,6 @@
-"""What sheets are like when nothing else is said, for their functions and the command line, without PyTorch."""
+"""What sheets are like when nothing else is said, for their functions and the command line, without
+PyTorch.
+"""
 
 from dataclasses import dataclass
 
@@ -18,10 +20,11 @@ SMOOTHING_STEPS = 40
 
 @dataclass(frozen=True)
 class Descent:
-    """How far to descend: `steps` over all sizes, from the noise of `seed`; `tv_weight`: see `variation_term`.
+    """How far to descend: `steps` over all sizes, from the noise of `seed`; `tv_weight`: see
+    `variation_term`.
 
-    No total variation by default, so that what a layer does not see is left as it was: noise. Mahendran and Vedaldi
-    regularise with it (their section 2.1).
+    No total variation by default, so that what a layer does not see is left as it was: noise.
+    Mahendran and Vedaldi regularise with it (their section 2.1).
     """
 
     steps: int = 150
@@ -35,4 +38,6 @@ class Descent:
         if not 0 <= self.seed < 2**63:
             raise OptionError(f"`seed` must be a whole number from 0 to 2^63 - 1, not {self.seed}")
         if not (0 < self.rate < float("inf") and 0 <= self.tv_weight < float("inf")):
-            raise OptionError(f"`rate` must be above 0 and `tv_weight` 0 or more, not {self.rate} and {self.tv_weight}")
+            raise OptionError(
+                f"`rate` must be above 0 and `tv_weight` 0 or more, not {self.rate} and {self.tv_weight}"
+            )

@@ -1,4 +1,6 @@
-"""Being interrupted once: Ctrl-C, or a polite request to end, and then nothing more until what was made is saved."""
+"""Being interrupted once: Ctrl-C, or a polite request to end, and then nothing more until what was
+made is saved.
+"""
 
 import signal
 import threading
@@ -18,8 +20,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class OneInterrupt:
     """Lets the first SIGINT or SIGTERM through, as `KeyboardInterrupt`, and holds off the rest.
 
-    `came`: whether there was one. Where there was, signals stay held off: there is only the way out left. For the main
-    thread.
+    `came`: whether there was one. Where there was, signals stay held off: there is only the way out
+    left. For the main thread.
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,9 @@ class OneInterrupt:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM is what Ctrl-C is: what was made is kept. For the main thread; elsewhere it changes nothing."""
+    """SIGTERM is what Ctrl-C is: what was made is kept. For the main thread; elsewhere it changes
+    nothing.
+    """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -39,7 +39,9 @@ def display(quiet: bool) -> Display:
 
 
 def summary(losses: Mapping[str, float]) -> str:
-    """`total 1.23  content 0.31  style 0.92`: the weighted losses, summed over the layers of each kind."""
+    """`total 1.23  content 0.31  style 0.92`: the weighted losses, summed over the layers of each
+    kind.
+    """
     sums: dict[str, float] = {}
     for name, value in losses.items():
         kind = name.partition("/")[0]
@@ -59,9 +61,10 @@ class Clock:
     def left(self, step: Progress, full: int) -> float | None:
         """Seconds left after this step, towards a picture of `full` pixels; call it at every step.
 
-        The first step, which also prepares, tells nothing yet. A coarse-to-fine method makes its first steps at
-        small sizes, where they cost less: from the size now, pixels are taken to grow by a constant factor a step,
-        so that a step still to come has `(full - now) / ln(full / now)` of them on average.
+        The first step, which also prepares, tells nothing yet. A coarse-to-fine method makes its
+        first steps at small sizes, where they cost less: from the size now, pixels are taken to
+        grow by a constant factor a step, so that a step still to come has `(full - now) / ln(full /
+        now)` of them on average.
         """
         now, last = self._now(), self._last
         self._last = now
@@ -143,7 +146,12 @@ class Bar:
     def update(self, done: int, of: int, text: str, left: float | None) -> None:
         """Moves the bar."""
         self._progress.update(
-            self._task, description=f"{done}/{of}", completed=done, total=of, text=text, left=_left(left)
+            self._task,
+            description=f"{done}/{of}",
+            completed=done,
+            total=of,
+            text=text,
+            left=_left(left),
         )
 
     def note(self, text: str) -> None:

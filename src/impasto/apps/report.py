@@ -17,7 +17,9 @@ from impasto.errors import ImpastoError
 __all__ = ["emit", "one_line", "printable", "reporting", "say"]
 
 # What torch's allocators and drivers say; only some of them have an exception of their own.
-_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|not enough memory", re.I)
+_NO_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|cannot allocate memory|not enough memory", re.I
+)
 
 
 def say(text: str) -> None:
@@ -42,9 +44,11 @@ def printable(text: str) -> str:
 
 @contextmanager
 def reporting(debug: bool) -> Iterator[None]:
-    """What goes wrong inside becomes one line on stderr and an exit code: 2 for what the user can mend, else 1.
+    """What goes wrong inside becomes one line on stderr and an exit code: 2 for what the user can
+    mend, else 1.
 
-    The traceback is shown with `debug` only. Ctrl-C and SIGTERM exit with `INTERRUPTED`. Raises `typer.Exit`.
+    The traceback is shown with `debug` only. Ctrl-C and SIGTERM exit with `INTERRUPTED`. Raises
+    `typer.Exit`.
     """
     try:
         with sigterm_interrupts():
@@ -56,7 +60,8 @@ def reporting(debug: bool) -> Iterator[None]:
         say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # The reader (`| head`) has gone. Python would complain once more when it flushes at the end.
+        # The reader (`| head`) has gone. Python would complain once more when it flushes at the
+        # end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except Exception as error:
@@ -70,7 +75,9 @@ def reporting(debug: bool) -> Iterator[None]:
 def _verdict(error: Exception) -> tuple[str, int]:
     if isinstance(error, ImpastoError):
         return str(error), 2
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))
+    ):
         return "not enough memory for a picture of this size; lower --size", 2
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'while reading or writing'}", 2

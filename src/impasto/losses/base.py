@@ -1,7 +1,9 @@
-"""What a style loss is: a statistic of features that says what a style is, and the distance of a picture's from it.
+"""What a style loss is: a statistic of features that says what a style is, and the distance of a
+picture's from it.
 
-Another package adds one by an entry point of the group `impasto.style_losses` that names an instance of a subclass of
-`StyleLoss`; `STYLE_LOSSES.add` does the same for a running program. PyTorch is imported by the losses, not here.
+Another package adds one by an entry point of the group `impasto.style_losses` that names an
+instance of a subclass of `StyleLoss`; `STYLE_LOSSES.add` does the same for a running program.
+PyTorch is imported by the losses, not here.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ __all__ = ["STYLE_LOSSES", "StyleLoss"]
 class StyleLoss(ABC):
     """How far a layer's features are from a style, registered by its `name`.
 
-    A target is whatever `target` gives, and means something to this loss alone. Masks are soft: `(1, 1, H, W)` in
-    [0, 1] at the size of the features, None for all of them.
+    A target is whatever `target` gives, and means something to this loss alone. Masks are soft:
+    `(1, 1, H, W)` in [0, 1] at the size of the features, None for all of them.
     """
 
     name: ClassVar[str]
@@ -43,11 +45,19 @@ class StyleLoss(ABC):
         """A differentiable number, 0 for the style itself, that is about 1 for features gone dark."""
 
     def scaled(self, scale: str) -> Self:
-        """The same loss in a source's convention; `relative` is the one described above, and all that most have."""
+        """The same loss in a source's convention; `relative` is the one described above, and all
+        that most have.
+        """
         if scale != "relative":
-            raise OptionError(f"`style_loss={self.name}` has no scale {scale!r}; choose another `preset`")
+            raise OptionError(
+                f"`style_loss={self.name}` has no scale {scale!r}; choose another `preset`"
+            )
         return self
 
 
-STYLE_LOSSES: Registry[StyleLoss] = Registry("impasto.style_losses", {"gram": "impasto.losses.gram:GRAM"}, "style_loss")
-"""The style losses there are: `STYLE_LOSSES.get("gram")` is one, `STYLE_LOSSES.add(name, loss)` adds one."""
+STYLE_LOSSES: Registry[StyleLoss] = Registry(
+    "impasto.style_losses", {"gram": "impasto.losses.gram:GRAM"}, "style_loss"
+)
+"""The style losses there are: `STYLE_LOSSES.get("gram")` is one, `STYLE_LOSSES.add(name, loss)`
+adds one.
+"""

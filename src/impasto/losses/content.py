@@ -1,7 +1,8 @@
 """Content: squared distances between features of one layer, in the scale of whoever's loss it is.
 
-Every source's content loss is a squared distance times a factor that depends only on the layer's filters N and
-positions M; the factors have names here, so that a published weight means the same thing here as it did there.
+Every source's content loss is a squared distance times a factor that depends only on the layer's
+filters N and positions M; the factors have names here, so that a published weight means the same
+thing here as it did there.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,22 +25,32 @@ CONTENT_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
 )
 
 
-def content_loss(features: Tensor, target: Tensor, scale: str = "half-sum", mask: Tensor | None = None) -> Tensor:
-    """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015, eq. 1.
+def content_loss(
+    features: Tensor, target: Tensor, scale: str = "half-sum", mask: Tensor | None = None
+) -> Tensor:
+    """`scale(N, M) * sum (F - P)^2` over `(B, C, H, W)`; see `CONTENT_SCALES`. Gatys et al. 2015,
+    eq. 1.
 
     `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts; M counts them all.
     """
     _, n, height, width = features.shape
-    return CONTENT_SCALES[scale](n, height * width) * _counted((wide(features) - wide(target)).square(), mask).sum()
+    return (
+        CONTENT_SCALES[scale](n, height * width)
+        * _counted((wide(features) - wide(target)).square(), mask).sum()
+    )
 
 
 def relative_content_loss(features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the layer's scale.
+    """`||F - P||^2 / ||P||^2`: 0 for the photo itself, 1 for a layer gone dark, whatever the
+    layer's scale.
 
     `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts, above and below the line.
     """
     target = wide(target)
-    apart, whole = _counted((wide(features) - target).square(), mask), _counted(target.square(), mask)
+    apart, whole = (
+        _counted((wide(features) - target).square(), mask),
+        _counted(target.square(), mask),
+    )
     return apart.sum() / whole.sum().clamp_min(1e-12)
 
 

@@ -1,9 +1,11 @@
-"""Style as second moments of features: Gram matrices, their distances, and the style loss made of them.
+"""Style as second moments of features: Gram matrices, their distances, and the style loss made of
+them.
 
-One statistic carries a style here: the raw second moments of a layer's features, divided by the number of positions.
-They are averages over pixels, so pictures, regions and tiles combine by adding. Every source's Gram matrix and loss is
-that statistic, or a squared distance, times a factor that depends only on the layer's filters N and positions M; the
-factors have names here, so that a published weight means the same thing here as it did there.
+One statistic carries a style here: the raw second moments of a layer's features, divided by the
+number of positions. They are averages over pixels, so pictures, regions and tiles combine by
+adding. Every source's Gram matrix and loss is that statistic, or a squared distance, times a factor
+that depends only on the layer's filters N and positions M; the factors have names here, so that a
+published weight means the same thing here as it did there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +20,22 @@ from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.precision import wide
 
-__all__ = ["GRAM", "STYLE_SCALES", "GramLoss", "cooccurrence", "gram", "relative_style_loss", "style_loss"]
+__all__ = [
+    "GRAM",
+    "STYLE_SCALES",
+    "GramLoss",
+    "cooccurrence",
+    "gram",
+    "relative_style_loss",
+    "style_loss",
+]
 
-# G, A: second moments *divided by M*, as `gram` gives them. The loss is scale(N, M) * sum (G - A)^2.
+# G, A: second moments *divided by M*, as `gram` gives them. The loss is scale(N, M) * sum (G -
+# A)^2.
 STYLE_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
     {
-        # 1/(4 N^2 M^2) on sums over positions (Gatys et al. 2015, eq. 4): with the division by M inside G, M cancels.
+        # 1/(4 N^2 M^2) on sums over positions (Gatys et al. 2015, eq. 4): with the division by M
+        # inside G, M cancels.
         "gatys": lambda n, _: 1 / (4 * n**2),
         "mean": lambda n, _: 1 / n**2,
         "mean-of-sums": lambda n, m: m**2 / n**2,  # G as M M^T, undivided
@@ -34,9 +46,9 @@ STYLE_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
 class _BandedProducts(torch.autograd.Function):
     """F F'^T / M of large bfloat16 features, F' those `shift` positions on, to a few parts in 10^4.
 
-    There is no float32 copy of the features: a bfloat16 product keeps 8 bits of its sum; summed by bands of positions
-    and the bands added in float32, the roundings average out (but for a flat picture, whose bands all round alike:
-    2^-8).
+    There is no float32 copy of the features: a bfloat16 product keeps 8 bits of its sum; summed by
+    bands of positions and the bands added in float32, the roundings average out (but for a flat
+    picture, whose bands all round alike: 2^-8).
     """
 
     BANDS = 32
@@ -52,7 +64,9 @@ class _BandedProducts(torch.autograd.Function):
         bands = max(1, min(_BandedProducts.BANDS, here.shape[1] // channels))
         rows = here.shape[1] // bands
         total = features.new_zeros(batch, channels, channels, dtype=torch.float32)
-        for one in range(batch):  # rows of a picture are evenly spaced in memory, those of a batch are not
+        for one in range(
+            batch
+        ):  # rows of a picture are evenly spaced in memory, those of a batch are not
             a, b = (x[one, : bands * rows].reshape(bands, rows, channels) for x in (here, there))
             total[one] = torch.bmm(a.mT, b).float().sum(0)
         rest = bands * rows
@@ -72,16 +86,20 @@ class _BandedProducts(torch.autograd.Function):
             of_features[:, : height * width - shift] = torch.bmm(flat[:, shift:], slope.mT)
             of_features[:, shift:] += torch.bmm(flat[:, : height * width - shift], slope)
         else:
-            of_features = torch.bmm(flat, (grads[0] + grads[0].mT).div(height * width).to(features.dtype))
+            of_features = torch.bmm(
+                flat, (grads[0] + grads[0].mT).div(height * width).to(features.dtype)
+            )
         return of_features.view(batch, height, width, channels).permute(0, 3, 1, 2), None
 
 
 def gram(features: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Raw second moments `G_ij = 1/M sum_k F_ik F_jk`: `(B, C, H, W)` -> `(B, C, C)`, float32 (or float64).
+    """Raw second moments `G_ij = 1/M sum_k F_ik F_jk`: `(B, C, H, W)` -> `(B, C, C)`, float32 (or
+    float64).
 
-    Gatys et al. 2015, eq. 3, divided by the M = H W positions so that pictures of different sizes compare.
-    Multiply by M for the sums of the paper. With a soft `mask` T, `(1, 1, H, W)`, it is guided (Gatys et al. 2017,
-    arXiv:1611.07865): `sum_k T_k^2 F_ik F_jk / sum_k T_k^2`; 0 for a mask that lets nothing through.
+    Gatys et al. 2015, eq. 3, divided by the M = H W positions so that pictures of different sizes
+    compare. Multiply by M for the sums of the paper. With a soft `mask` T, `(1, 1, H, W)`, it is
+    guided (Gatys et al. 2017, arXiv:1611.07865): `sum_k T_k^2 F_ik F_jk / sum_k T_k^2`; 0 for a
+    mask that lets nothing through.
     """
     if mask is not None:
         share = wide(mask).square().mean().clamp_min(1e-12)
@@ -90,10 +108,12 @@ def gram(features: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def cooccurrence(features: Tensor, down: int, right: int) -> Tensor:
-    """`1/M sum_k F_ik F_jk'`, `k'` lying `down` rows and `right` columns on: `(B, C, H, W)` -> `(B, C, C)`.
+    """`1/M sum_k F_ik F_jk'`, `k'` lying `down` rows and `right` columns on: `(B, C, H, W)` -> `(B,
+    C, C)`.
 
-    Berger and Memisevic 2017 (arXiv:1606.01286). Positions are counted line by line, as if each line went on in the
-    next: at the right border `k'` is of the line below. float32 (or float64); `down`, `right`: 0 or more.
+    Berger and Memisevic 2017 (arXiv:1606.01286). Positions are counted line by line, as if each
+    line went on in the next: at the right border `k'` is of the line below. float32 (or float64);
+    `down`, `right`: 0 or more.
     """
     shift = down * features.shape[3] + right
     positions = features.shape[2] * features.shape[3] - shift
@@ -105,9 +125,11 @@ def cooccurrence(features: Tensor, down: int, right: int) -> Tensor:
 
 
 def style_loss(second: Tensor, target: Tensor, positions: int, scale: str = "gatys") -> Tensor:
-    """`scale(N, M) * sum (G - A)^2` of two `gram` matrices `(B, N, N)`; see `STYLE_SCALES`. Gatys et al. 2015, eq. 4.
+    """`scale(N, M) * sum (G - A)^2` of two `gram` matrices `(B, N, N)`; see `STYLE_SCALES`. Gatys
+    et al. 2015, eq. 4.
 
-    `positions` is the M of the generated picture: where a source sums over positions, the target is brought to it.
+    `positions` is the M of the generated picture: where a source sums over positions, the target is
+    brought to it.
     """
     return STYLE_SCALES[scale](second.shape[-1], positions) * (second - target).square().sum()
 
@@ -121,7 +143,8 @@ def relative_style_loss(second: Tensor, target: Tensor) -> Tensor:
 class GramLoss(StyleLoss):
     """A style as Gram matrices (Gatys et al. 2015), compared by their squared differences.
 
-    `scale`: `relative`, the differences divided by the target's squared norm, or one of `STYLE_SCALES`.
+    `scale`: `relative`, the differences divided by the target's squared norm, or one of
+    `STYLE_SCALES`.
     """
 
     scale: str = "relative"
@@ -134,10 +157,14 @@ class GramLoss(StyleLoss):
     def mix(self, targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """The weighted mean: `sum_i w_i G_i`."""
         total = sum(weights)
-        return torch.stack([w / total * each for each, w in zip(targets, weights, strict=True)]).sum(0)
+        return torch.stack(
+            [w / total * each for each, w in zip(targets, weights, strict=True)]
+        ).sum(0)
 
     def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`relative_style_loss`, or `style_loss` with the scale; its M counts what a mask lets through."""
+        """`relative_style_loss`, or `style_loss` with the scale; its M counts what a mask lets
+        through.
+        """
         second = gram(features, mask)
         if self.scale == "relative":
             return relative_style_loss(second, target)
@@ -148,7 +175,9 @@ class GramLoss(StyleLoss):
     def scaled(self, scale: str) -> "GramLoss":
         """In a source's convention; `OptionError` for one there is not."""
         if scale not in ("relative", *STYLE_SCALES):
-            raise OptionError(f"unknown scale {scale!r}; choose one of {', '.join(('relative', *STYLE_SCALES))}")
+            raise OptionError(
+                f"unknown scale {scale!r}; choose one of {', '.join(('relative', *STYLE_SCALES))}"
+            )
         return GramLoss(scale)
 
 

@@ -66,7 +66,9 @@ class Objective:
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
 
     def __call__(self, features: Mapping[str, Tensor], image: Tensor) -> Losses:
-        """`features`: layer -> `(B, C, H, W)` of `image`, `(B, 3, H, W)`; all of `self.layers` must be there."""
+        """`features`: layer -> `(B, C, H, W)` of `image`, `(B, 3, H, W)`; all of `self.layers` must
+        be there.
+        """
         raw = {term.name: term.loss(features, image) for term in self.terms}
         weighted = {term.name: term.weight * raw[term.name] for term in self.terms}
         total = next(iter(weighted.values())).new_zeros(())
@@ -82,7 +84,8 @@ class Objective:
 def content_term(
     layer: str, target: Tensor, weight: float, scale: str = "relative", mask: Tensor | None = None
 ) -> Term:
-    """Keep `layer` near `target` `(B, C, H, W)`; `scale` is `relative` or one of `losses.CONTENT_SCALES`.
+    """Keep `layer` near `target` `(B, C, H, W)`; `scale` is `relative` or one of
+    `losses.CONTENT_SCALES`.
 
     `mask`: a soft one of any size, `(1, 1, H, W)` in [0, 1]; what it leaves out counts nothing.
     """
@@ -97,8 +100,11 @@ def content_term(
     return Term(f"content/{layer}", weight, (layer,), loss)
 
 
-def style_term(layer: str, target: Any, weight: float, loss: StyleLoss = GRAM, mask: Tensor | None = None) -> Term:
-    """Bring `layer` to a style: `target` is what `loss.target` gave for it, or `loss.mix` of several.
+def style_term(
+    layer: str, target: Any, weight: float, loss: StyleLoss = GRAM, mask: Tensor | None = None
+) -> Term:
+    """Bring `layer` to a style: `target` is what `loss.target` gave for it, or `loss.mix` of
+    several.
 
     `mask`: the region that is to have this style, soft, of any size, `(1, 1, H, W)` in [0, 1].
     """
@@ -111,13 +117,17 @@ def style_term(layer: str, target: Any, weight: float, loss: StyleLoss = GRAM, m
 
 
 def mask_at(mask: Tensor, features: Tensor) -> Tensor:
-    """A soft mask, `(1, 1, H, W)`, as those features see it: averaged down to their size, on their device."""
+    """A soft mask, `(1, 1, H, W)`, as those features see it: averaged down to their size, on their
+    device.
+    """
     kind = torch.float64 if features.dtype == torch.float64 else torch.float32
     return interpolate(mask.to(features.device, kind), size=features.shape[-2:], mode="area")
 
 
 def variation_term(weight: float, scale: str = "sum") -> Term:
-    """Total variation of the image: the sum of absolute differences, or their `mean` per pixel (summed / H W)."""
+    """Total variation of the image: the sum of absolute differences, or their `mean` per pixel
+    (summed / H W).
+    """
     _check_scale(scale, ("sum", "mean"))
 
     def loss(_: Mapping[str, Tensor], image: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
-"""The conventions in use, by name: layers, scales, weights, start and optimiser, as their sources state them.
+"""The conventions in use, by name: layers, scales, weights, start and optimiser, as their sources
+state them.
 
-`impasto` is this package's own and the default: relative terms, so that one setting suits every pair and encoder.
-The others reproduce their sources. Where a source works on pixels of 0...255 and this package on [0, 1],
-`feature_scale` says by how much its features are larger, so that its weights keep their meaning: content terms grow
-with its square and style terms with its fourth power.
+`impasto` is this package's own and the default: relative terms, so that one setting suits every
+pair and encoder. The others reproduce their sources. Where a source works on pixels of 0...255 and
+this package on [0, 1], `feature_scale` says by how much its features are larger, so that its
+weights keep their meaning: content terms grow with its square and style terms with its fourth
+power.
 """
 
 from dataclasses import dataclass, replace
@@ -18,25 +20,30 @@ __all__ = ["PRESETS", "Init", "OptimizerName", "Preset", "Start", "VariationScal
 Init = Literal["content", "noise"]
 """What an optimiser may be told to start from."""
 Start = Literal["content", "noise", "pass"]
-"""What a preset starts from: the photo, noise, or what the embedded network paints of the photo in one pass."""
+"""What a preset starts from: the photo, noise, or what the embedded network paints of the photo in
+one pass.
+"""
 OptimizerName = Literal["adam", "lbfgs"]
 VariationScale = Literal["sum", "mean"]
 
-# Caffe's and Keras' VGG-19 take pixels of 0...255 less the mean; weights trained on images divided by their standard
-# deviation see 255 x 0.226 (the mean of ImageNet's three) less. Layers are positively homogeneous but for their
-# biases, so features scale alike, to the accuracy of comparing two trainings of one architecture.
+# Caffe's and Keras' VGG-19 take pixels of 0...255 less the mean; weights trained on images divided
+# by their standard deviation see 255 x 0.226 (the mean of ImageNet's three) less. Layers are
+# positively homogeneous but for their biases, so features scale alike, to the accuracy of comparing
+# two trainings of one architecture.
 CAFFE = 255 * 0.226
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its share.
+    """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its
+    share.
 
-    `steps_afresh`: how many steps where `init` is `pass` and there is no such picture to start from (0: as many).
-    `grids`: see `impasto.methods.descent`. `settled`: style layers whose forms the coarser sizes of a pyramid have
-    settled, and that count little at the last. `frame`: px of mirror image around the picture while it is optimised.
-    Layers continue a picture beyond its border by mirroring, so its outermost pixels count several times there, and
-    would be given whatever the style lacks elsewhere: saturated colour, mostly.
+    `steps_afresh`: how many steps where `init` is `pass` and there is no such picture to start from
+    (0: as many). `grids`: see `impasto.methods.descent`. `settled`: style layers whose forms the
+    coarser sizes of a pyramid have settled, and that count little at the last. `frame`: px of
+    mirror image around the picture while it is optimised. Layers continue a picture beyond its
+    border by mirroring, so its outermost pixels count several times there, and would be given
+    whatever the style lacks elsewhere: saturated colour, mostly.
     """
 
     source: str

@@ -1,4 +1,6 @@
-"""Of the picture itself: how much neighbours differ, and how far areas that were alike have come apart."""
+"""Of the picture itself: how much neighbours differ, and how far areas that were alike have come
+apart.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,8 @@ __all__ = ["total_variation", "unevenness"]
 def total_variation(image: Tensor) -> Tensor:
     """Sum of absolute differences between neighbours, right and below, of `(B, C, H, W)`.
 
-    As TensorFlow's `image.total_variation`: not divided by the number of pixels, summed over the batch here.
+    As TensorFlow's `image.total_variation`: not divided by the number of pixels, summed over the
+    batch here.
     """
     across = (image[..., :, 1:] - image[..., :, :-1]).abs().sum()
     down = (image[..., 1:, :] - image[..., :-1, :]).abs().sum()
@@ -20,12 +23,14 @@ def total_variation(image: Tensor) -> Tensor:
 
 
 def unevenness(photo: Tensor, picture: Tensor, cell: int = 16, sigma: float = 0.03) -> Tensor:
-    """How far apart a picture's large areas are in colour where the photo's are alike; `(B,)`, 0 is even.
+    """How far apart a picture's large areas are in colour where the photo's are alike; `(B,)`, 0 is
+    even.
 
-    Both `(B, 3, H, W)` in [0, 1] and averaged over cells of `cell` x `cell` px, `c_i` and `o_i`. With
-    `w_ij = exp(-|c_i - c_j|^2 / (2 sigma^2))` it is `sum w_ij |o_i - o_j| / sum w_ij`: halos, vignettes and bars are
-    above the scale of a stroke and follow a contour or the frame, not the photo's colours. Differentiable in `picture`.
-    (Self-similarity as in Kolkin et al. 2019, arXiv:1904.12785, of low-pass colour.)
+    Both `(B, 3, H, W)` in [0, 1] and averaged over cells of `cell` x `cell` px, `c_i` and `o_i`.
+    With `w_ij = exp(-|c_i - c_j|^2 / (2 sigma^2))` it is `sum w_ij |o_i - o_j| / sum w_ij`: halos,
+    vignettes and bars are above the scale of a stroke and follow a contour or the frame, not the
+    photo's colours. Differentiable in `picture`. (Self-similarity as in Kolkin et al. 2019,
+    arXiv:1904.12785, of low-pass colour.)
     """
     cells, painted = (F.avg_pool2d(wide(image), cell).flatten(2).mT for image in (photo, picture))
     weights = torch.exp(-_distances(cells).square() / (2 * sigma**2))
@@ -33,5 +38,7 @@ def unevenness(photo: Tensor, picture: Tensor, cell: int = 16, sigma: float = 0.
 
 
 def _distances(points: Tensor) -> Tensor:
-    """`(B, N, D)` -> `(B, N, N)`, with a slope where they are 0; by differences, since products would cancel."""
+    """`(B, N, D)` -> `(B, N, N)`, with a slope where they are 0; by differences, since products
+    would cancel.
+    """
     return ((points[:, :, None] - points[:, None]).square().sum(3) + 1e-12).sqrt()

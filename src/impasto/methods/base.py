@@ -3,8 +3,9 @@
     renderer = METHODS.get(settings.method).prepare(styles, settings, networks)
     for progress in renderer.render(Frame(photo)): ...
 
-Another package adds a method by an entry point of the group `impasto.methods` that names an instance of a subclass of
-`Method`; `METHODS.add` does the same for a running program. PyTorch is imported by the methods, not here.
+Another package adds a method by an entry point of the group `impasto.methods` that names an
+instance of a subclass of `Method`; `METHODS.add` does the same for a running program. PyTorch is
+imported by the methods, not here.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ __all__ = [
 
 S = TypeVar("S")
 
-# What the pipeline does for every method: it reads the photo at its size, gives the styles their weights, keeps the
-# photo's colours, and says where to compute.
+# What the pipeline does for every method: it reads the photo at its size, gives the styles their
+# weights, keeps the photo's colours, and says where to compute.
 _ALWAYS = frozenset({"method", "size", "blend", "keep_color", "device"})
 
 
@@ -62,8 +63,8 @@ class Frame:
 class Renderer(Protocol):
     """Paints frames in a style that is prepared.
 
-    `steps`: how many there will be for a frame, at most. `recipe`: what it computes with, as JSON has it, for the
-    recipe of a picture.
+    `steps`: how many there will be for a frame, at most. `recipe`: what it computes with, as JSON
+    has it, for the recipe of a picture.
     """
 
     @property
@@ -72,7 +73,9 @@ class Renderer(Protocol):
     def recipe(self) -> Mapping[str, object]: ...
 
     def render(self, frame: Frame) -> Iterator[Progress]:
-        """The frame, step by step: take the last for the picture, look at the others, stop taking them to cancel."""
+        """The frame, step by step: take the last for the picture, look at the others, stop taking
+        them to cancel.
+        """
         ...
 
 
@@ -80,8 +83,8 @@ class Renderer(Protocol):
 class StyleInput:
     """One style as it was given: `source`, and its `weight` beside the others'.
 
-    `open(long_side)` is its picture, `(1, 3, H, W)` in [0, 1], enlarged if need be, with the photo's palette where
-    that was asked for. Raises `InputError` where there is no such picture.
+    `open(long_side)` is its picture, `(1, 3, H, W)` in [0, 1], enlarged if need be, with the
+    photo's palette where that was asked for. Raises `InputError` where there is no such picture.
     """
 
     source: Source
@@ -90,14 +93,18 @@ class StyleInput:
 
     @property
     def name(self) -> str | None:
-        """The text that was given, if it can be the name of a style: it names no file. Without a digest after `@`."""
+        """The text that was given, if it can be the name of a style: it names no file. Without a
+        digest after `@`.
+        """
         if not isinstance(self.source, str) or os.path.isfile(self.source):
             return None
         return self.source.partition("@")[0]
 
     @property
     def pictured(self) -> bool:
-        """Whether there is a picture to look at: it was given, as itself or by its file, or is a sample's."""
+        """Whether there is a picture to look at: it was given, as itself or by its file, or is a
+        sample's.
+        """
         source = self.source
         if not isinstance(source, str) or os.path.exists(source) or Path(source).suffix:
             return True
@@ -107,7 +114,9 @@ class StyleInput:
     def called(self) -> str:
         """What to call it in a message."""
         source = self.source
-        return str(source) if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"
+        return (
+            str(source) if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"
+        )
 
     def showing(self, picture: Tensor) -> StyleInput:
         """The same style, whose picture is this one at whatever size."""
@@ -126,9 +135,10 @@ def _closed(_: int) -> Tensor:
 class Method(ABC):
     """A way to paint, registered by its `name`.
 
-    `help`: what it does, in one line. `honours`: the settings that make a difference to it, and `start` if a picture to
-    start from does; whatever else is asked for is refused. The pipeline itself honours `size`, `blend`, `keep_color`
-    and `device` for every method. `instant`: whether it paints in one pass, at once.
+    `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
+    `start` if a picture to start from does; whatever else is asked for is refused. The pipeline
+    itself honours `size`, `blend`, `keep_color` and `device` for every method. `instant`: whether
+    it paints in one pass, at once.
     """
 
     name: str
@@ -137,10 +147,14 @@ class Method(ABC):
     instant: bool = False
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:  # noqa: B027
-        """`OptionError` for settings and styles that do not go together here; nothing has been opened yet."""
+        """`OptionError` for settings and styles that do not go together here; nothing has been
+        opened yet.
+        """
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:  # noqa: ARG002
-        """Whether it paints in that style; `learned`: the names of the styles that the network has learned."""
+        """Whether it paints in that style; `learned`: the names of the styles that the network has
+        learned.
+        """
         return style.pictured
 
     @property
@@ -149,7 +163,9 @@ class Method(ABC):
         return f"`method={self.name}`"
 
     @abstractmethod
-    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+    def prepare(
+        self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
+    ) -> Renderer:
         """Open the styles, load what is needed, and return what paints in them."""
 
 
@@ -162,11 +178,15 @@ METHODS: Registry[Method] = Registry(
     },
     "method",
 )
-"""The methods there are: `METHODS.get("fast")` is one, `METHODS.add(name, method)` adds one to this process."""
+"""The methods there are: `METHODS.get("fast")` is one, `METHODS.add(name, method)` adds one to this
+process.
+"""
 
 
 def refuse_unhonoured(method: Method, settings: Settings, start: bool) -> None:
-    """`OptionError` naming the first setting that makes no difference to `method`, and where it would make one."""
+    """`OptionError` naming the first setting that makes no difference to `method`, and where it
+    would make one.
+    """
     honoured = method.honours | _ALWAYS
     asked = [name for name in settings.changed if name not in honoured]
     asked += ["init"] * (start and "start" not in honoured)
@@ -181,12 +201,18 @@ def refuse_unhonoured(method: Method, settings: Settings, start: bool) -> None:
 
 
 def instant_method(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:
-    """The first method that paints in one pass, in all these styles; `learned`: the styles known by their names.
+    """The first method that paints in one pass, in all these styles; `learned`: the styles known by
+    their names.
 
     `OptionError`, in the words of the last one asked, if there is none.
     """
-    inputs = [named_style(style) if isinstance(style, str) else StyleInput(style, 1.0, _closed) for style in styles]
-    refusal = OptionError("there is no method that paints in one pass in these styles; choose others")
+    inputs = [
+        named_style(style) if isinstance(style, str) else StyleInput(style, 1.0, _closed)
+        for style in styles
+    ]
+    refusal = OptionError(
+        "there is no method that paints in one pass in these styles; choose others"
+    )
     for name, method in METHODS.all().items():
         if not method.instant or not all(method.takes(style, learned) for style in inputs):
             continue

@@ -30,22 +30,32 @@ class _Optimize(Method):
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:  # noqa: ARG002
         """A seed is of noise alone."""
         if settings.seed and settings.resolved().init != "noise":
-            raise OptionError("`seed` has no say here: there is no noise to draw without `init=noise`")
+            raise OptionError(
+                "`seed` has no say here: there is no noise to draw without `init=noise`"
+            )
 
-    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+    def prepare(
+        self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
+    ) -> Renderer:
         """See `Method`."""
         preset = settings.resolved()
         if preset.init == "pass":
             first, second = stages(ARBITRARY, styles, settings.but(steps=preset.steps), networks)
             made = {"network": {"name": settings.network}, "steps": preset.steps}
             return TwoStage(first, second, shown=False, made=made)
-        optimizer = PixelOptimizer(networks.encoder(settings.encoder, settings.pooling, settings.device), settings)
-        pictures = [style.open(round(settings.size * max(1.0, settings.style_scale))) for style in styles]
+        optimizer = PixelOptimizer(
+            networks.encoder(settings.encoder, settings.pooling, settings.device), settings
+        )
+        pictures = [
+            style.open(round(settings.size * max(1.0, settings.style_scale))) for style in styles
+        ]
         return descent(optimizer, pictures, styles)
 
 
 class _Arbitrary(Method):
-    """Ghiasi et al. 2017: any picture is a style; so is the name of one that the network has learned."""
+    """Ghiasi et al. 2017: any picture is a style; so is the name of one that the network has
+    learned.
+    """
 
     name = "arbitrary"
     help = "one pass of a network, in any style"
@@ -55,19 +65,25 @@ class _Arbitrary(Method):
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """A style known by its name only has no colours to change."""
         if settings.keep_color == "statistics" and not all(style.pictured for style in styles):
-            raise OptionError("`keep_color=statistics` has no say where a style is only named: no picture is looked at")
+            raise OptionError(
+                "`keep_color=statistics` has no say where a style is only named: no picture is looked at"
+            )
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
         """See `Method`."""
         return style.pictured or style.name in learned
 
-    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+    def prepare(
+        self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
+    ) -> Renderer:
         """See `Method`."""
         # Read at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
         pictures = [style.open(settings.size) if style.pictured else None for style in styles]
         painter = _painter(styles, pictures, settings, networks)
         if painter.predictor is None:
-            raise OptionError(f"{Path(settings.network).name} only knows styles by name; use `method=fast`")
+            raise OptionError(
+                f"{Path(settings.network).name} only knows styles by name; use `method=fast`"
+            )
         return _pass(painter, styles, pictures, settings, networks)
 
 
@@ -82,7 +98,9 @@ class _Fast(Method):
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """It takes names and no pictures."""
         if settings.keep_color == "statistics" and not settings.refine:
-            raise OptionError("`keep_color=statistics` has no say in `method=fast`: no picture of a style is looked at")
+            raise OptionError(
+                "`keep_color=statistics` has no say in `method=fast`: no picture of a style is looked at"
+            )
         for style in styles:
             if style.name is None:
                 raise OptionError(
@@ -94,7 +112,9 @@ class _Fast(Method):
         """See `Method`."""
         return style.name in learned
 
-    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+    def prepare(
+        self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
+    ) -> Renderer:
         """See `Method`."""
         named = [None] * len(styles)
         painter = _painter(styles, named, settings, networks)
@@ -114,19 +134,29 @@ def _pass(
     networks: Networks,
 ) -> Renderer:
     """One pass, in styles that are pictures or, where those are None, names."""
-    reads = any(picture is not None for picture in pictures) or (settings.strength < 1 and painter.identity is None)
+    reads = any(picture is not None for picture in pictures) or (
+        settings.strength < 1 and painter.identity is None
+    )
     encoder = None
     if reads and painter.predictor is not None:
         encoder = networks.encoder(painter.encoder, "max", settings.device)
-    quick = FeedForward(painter, encoder, strength=settings.strength, style_scale=settings.style_scale)
+    quick = FeedForward(
+        painter, encoder, strength=settings.strength, style_scale=settings.style_scale
+    )
     vectors = [
         quick.named(str(style.source)) if picture is None else quick.prepare(picture)
         for style, picture in zip(styles, pictures, strict=True)
     ]
     own = networks.painter(settings.network, settings.device).bank.vectors
-    named = [str(style.name) for style, picture in zip(styles, pictures, strict=True) if picture is None]
+    named = [
+        str(style.name) for style, picture in zip(styles, pictures, strict=True) if picture is None
+    ]
     # Of the user's own styles: what a name means changes when it is learned anew.
-    digests = {name: painter.bank.digest(name) for name in named if painter.bank.vectors[name] is not own.get(name)}
+    digests = {
+        name: painter.bank.digest(name)
+        for name in named
+        if painter.bank.vectors[name] is not own.get(name)
+    }
     recipe: dict[str, object] = {
         "network_fingerprint": painter.bank.network,
         **computed(painter.device, painter.transformer.dtype),
@@ -136,14 +166,25 @@ def _pass(
 
 
 def _painter(
-    styles: Sequence[StyleInput], pictures: Sequence[Tensor | None], settings: Settings, networks: Networks
+    styles: Sequence[StyleInput],
+    pictures: Sequence[Tensor | None],
+    settings: Settings,
+    networks: Networks,
 ) -> Painter:
-    """The network with its own styles and, where one is named and they are for this network, the user's."""
+    """The network with its own styles and, where one is named and they are for this network, the
+    user's.
+    """
     painter = networks.painter(settings.network, settings.device)
     if all(picture is not None for picture in pictures):
         return painter
     painter, foreign = painter.knowing_own()
-    missing = [style.name for style in styles if style.name in foreign and style.name not in painter.bank.vectors]
+    missing = [
+        style.name
+        for style in styles
+        if style.name in foreign and style.name not in painter.bank.vectors
+    ]
     if missing:
-        raise WeightsError(f"the style {missing[0]!r} in {own_bank()} was learned for another network; learn it again")
+        raise WeightsError(
+            f"the style {missing[0]!r} in {own_bank()} was learned for another network; learn it again"
+        )
     return painter

@@ -1,8 +1,9 @@
 """Gradient descent on a picture: what moves, how far, and what is kept of the way.
 
-Adam moves every number by about its rate, however small its gradient. Moved pixel by pixel, a flat area therefore
-fills with noise long before a form in it has changed. So a picture can also be moved on coarser grids: it is what it
-began as plus corrections on grids of 1, 2, 4, … pixels, added up, and a form moves as one number.
+Adam moves every number by about its rate, however small its gradient. Moved pixel by pixel, a flat
+area therefore fills with noise long before a form in it has changed. So a picture can also be moved
+on coarser grids: it is what it began as plus corrections on grids of 1, 2, 4, … pixels, added up,
+and a form moves as one number.
 """
 
 from collections.abc import Iterator
@@ -18,18 +19,23 @@ from impasto.networks.encoder import SMALLEST, Encoder
 
 __all__ = ["descend", "pyramid"]
 
-# A step at half the size costs a quarter: each coarser size takes this many times the steps of the next.
+# A step at half the size costs a quarter: each coarser size takes this many times the steps of the
+# next.
 COARSER = 1.4
-# What the running mean of the late iterates keeps at each step: five steps of memory calm the grain; twenty would lag.
+# What the running mean of the late iterates keeps at each step: five steps of memory calm the
+# grain; twenty would lag.
 KEEP = 0.8
-# With grids, the share of the rate that the pixels move by, and each coarser grid: their moves add up.
+# With grids, the share of the rate that the pixels move by, and each coarser grid: their moves add
+# up.
 PIXEL_SHARE, GRID_SHARE = 0.5, 0.25
 
 
 def pyramid(height: int, width: int, steps: int, sizes: int) -> list[tuple[int, int, int]]:
-    """Up to `sizes` sizes from coarse to fine with their share of the steps: `[(height, width, steps), …]`.
+    """Up to `sizes` sizes from coarse to fine with their share of the steps: `[(height, width,
+    steps), …]`.
 
-    Each size is half of the next, the coarsest with a long side of 96 px or more; the last is the picture's own.
+    Each size is half of the next, the coarsest with a long side of 96 px or more; the last is the
+    picture's own.
     """
     found = [(height, width)]
     while len(found) < min(sizes, steps) and max(found[0]) >= 192 and min(found[0]) >= 4 * SMALLEST:
@@ -51,12 +57,13 @@ def descend(
     early_stop: float = 0.0,
     grids: int = 0,
 ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
-    """Minimise `objective` over the picture: yields `(picture so far, losses, note)` after each step.
+    """Minimise `objective` over the picture: yields `(picture so far, losses, note)` after each
+    step.
 
-    `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the running mean of the
-    late iterates, in [0, 1]. `grids`: on how many coarser grids the picture moves beside its pixels. A step whose
-    loss or gradient is not finite is undone and the rate halved, said in the note; `DivergedError` when that does not
-    help five times in a row.
+    `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the
+    running mean of the late iterates, in [0, 1]. `grids`: on how many coarser grids the picture
+    moves beside its pixels. A step whose loss or gradient is not finite is undone and the rate
+    halved, said in the note; `DivergedError` when that does not help five times in a row.
     """
     canvas = _Canvas(start, grids)
     mean, history, failures, scale = start.clone(), [], 0, 1.0
@@ -69,33 +76,48 @@ def descend(
         if losses is None or not canvas.finite():
             failures, scale = failures + 1, scale / 2
             if failures == 5:
-                raise DivergedError("the loss overflows again and again; lower `style_weight` or use another `preset`")
+                raise DivergedError(
+                    "the loss overflows again and again; lower `style_weight` or use another `preset`"
+                )
             canvas = _Canvas(mean, grids)
             descent = _optimizer(canvas, optimizer, rate)
-            yield mean.clone(), {}, "a loss that was not finite was undone, and the steps made smaller"
+            yield (
+                mean.clone(),
+                {},
+                "a loss that was not finite was undone, and the steps made smaller",
+            )
             continue
         failures = 0
         with torch.no_grad():
             if optimizer == "adam":
                 canvas.clamp_()
-            # Before a third of the way the picture still travels; a mean over that would only lag behind.
+            # Before a third of the way the picture still travels; a mean over that would only lag
+            # behind.
             keep = KEEP if step > 0.3 * steps else 0.0
             mean = keep * mean + (1 - keep) * canvas.picture().clamp(0, 1)
         numbers = losses.numbers()
         history.append(numbers["total"])
         yield mean.clone(), numbers, ""
-        if early_stop and len(history) > 20 and history[-21] - history[-1] < early_stop * abs(history[-21]):
+        if (
+            early_stop
+            and len(history) > 20
+            and history[-21] - history[-1] < early_stop * abs(history[-21])
+        ):
             return
 
 
 class _Canvas:
-    """A picture as what it began as and corrections to it, on the pixels and on `grids` coarser grids."""
+    """A picture as what it began as and corrections to it, on the pixels and on `grids` coarser
+    grids.
+    """
 
     def __init__(self, start: Tensor, grids: int) -> None:
         self.start = start.clone()
         height, width = start.shape[-2:]
         sizes = [(-(-height // 2**grid), -(-width // 2**grid)) for grid in range(grids + 1)]
-        self.corrections = [torch.zeros((*start.shape[:2], h, w), device=start.device) for h, w in sizes]
+        self.corrections = [
+            torch.zeros((*start.shape[:2], h, w), device=start.device) for h, w in sizes
+        ]
         self.shares = [PIXEL_SHARE] + [GRID_SHARE] * grids if grids else [1.0]
         for correction in self.corrections:
             correction.requires_grad_(True)
@@ -103,7 +125,9 @@ class _Canvas:
     def picture(self) -> Tensor:
         total = self.corrections[-1]
         for finer in reversed(self.corrections[:-1]):
-            total = interpolate(total, finer.shape[-2:], mode="bilinear", align_corners=False) + finer
+            total = (
+                interpolate(total, finer.shape[-2:], mode="bilinear", align_corners=False) + finer
+            )
         return self.start + total
 
     @torch.no_grad()
@@ -125,13 +149,22 @@ def _optimizer(canvas: _Canvas, name: OptimizerName, rate: float) -> torch.optim
     if name == "lbfgs":
         # It scales its steps itself, and takes one group only.
         groups = [{"params": canvas.corrections, "share": 1.0}]
-        return torch.optim.LBFGS(groups, lr=rate, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
-    groups = [{"params": [x], "share": share} for x, share in zip(canvas.corrections, canvas.shares, strict=True)]
+        return torch.optim.LBFGS(
+            groups, lr=rate, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0
+        )
+    groups = [
+        {"params": [x], "share": share}
+        for x, share in zip(canvas.corrections, canvas.shares, strict=True)
+    ]
     return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99))
 
 
-def _step(encoder: Encoder, objective: Objective, canvas: _Canvas, descent: torch.optim.Optimizer) -> Losses | None:
-    """One step of the optimiser in place; the losses before it, or None where they or a gradient overflow."""
+def _step(
+    encoder: Encoder, objective: Objective, canvas: _Canvas, descent: torch.optim.Optimizer
+) -> Losses | None:
+    """One step of the optimiser in place; the losses before it, or None where they or a gradient
+    overflow.
+    """
     found: list[Losses] = []
 
     def closure() -> Tensor:
@@ -140,7 +173,9 @@ def _step(encoder: Encoder, objective: Objective, canvas: _Canvas, descent: torc
         losses = objective(encoder.features(picture, objective.layers), picture)
         losses.total.backward()  # type: ignore[no-untyped-call]
         gradients = [correction.grad for correction in canvas.corrections]
-        if not torch.isfinite(losses.total) or any(g is None or not bool(torch.isfinite(g).all()) for g in gradients):
+        if not torch.isfinite(losses.total) or any(
+            g is None or not bool(torch.isfinite(g).all()) for g in gradients
+        ):
             raise _NotFiniteError
         found.append(losses)
         return losses.total

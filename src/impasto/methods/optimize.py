@@ -1,11 +1,16 @@
 """Pixel optimisation (Gatys et al. 2015): gradient descent on the picture itself, coarse to fine.
 
 Where this leaves the paper, by default and why:
-- terms are relative (squared distances divided by the target's squared norm), so one balance suits every pair;
-- a pyramid of sizes, each starting from the one before: large forms settle where a step costs a sixteenth;
-- steps on several grids at once (`impasto.methods.descent`), so that forms move before flats fill with noise;
-- the answer is the running mean of the late iterates, which cancels the jitter that shows as grain in flat areas;
-- features are bfloat16 on processors built for it; the picture, Gram matrices and losses stay float32.
+- terms are relative (squared distances divided by the target's squared norm), so one balance suits
+  every pair;
+- a pyramid of sizes, each starting from the one before: large forms settle where a step costs a
+  sixteenth;
+- steps on several grids at once (`impasto.methods.descent`), so that forms move before flats fill
+  with noise;
+- the answer is the running mean of the late iterates, which cancels the jitter that shows as grain
+  in flat areas;
+- features are bfloat16 on processors built for it; the picture, Gram matrices and losses stay
+  float32.
 Any of the sources' own conventions is a preset (`impasto.losses.presets`).
 """
 
@@ -29,11 +34,11 @@ from impasto.settings import Settings
 
 __all__ = ["MakeTerms", "PixelOptimizer", "Style"]
 
-# The most sizes of a pyramid. A picture to start from has its large forms already: they are looked at again at half
-# its size, no coarser.
+# The most sizes of a pyramid. A picture to start from has its large forms already: they are looked
+# at again at half its size, no coarser.
 SIZES, RESTART = 8, 2
-# What a settled layer counts for at the last size. Its cells see half the picture there, and asked for in full they
-# are had most cheaply by a few spots of glaring noise.
+# What a settled layer counts for at the last size. Its cells see half the picture there, and asked
+# for in full they are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
 
 
@@ -53,12 +58,14 @@ class Style:
 class PixelOptimizer:
     """A `Stylizer` that optimises pixels under `encoder`'s features, on the encoder's device.
 
-    Of `settings` it honours what is about balance, layers and descent. `terms`: more of them, asked for at every size
-    of the pyramid with the photo of that size in its frame, `(1, 3, H, W)`, and the encoder. Raises `ImpastoError` at
-    once for a layer the encoder lacks.
+    Of `settings` it honours what is about balance, layers and descent. `terms`: more of them, asked
+    for at every size of the pyramid with the photo of that size in its frame, `(1, 3, H, W)`, and
+    the encoder. Raises `ImpastoError` at once for a layer the encoder lacks.
     """
 
-    def __init__(self, encoder: Encoder, settings: Settings | None = None, *, terms: Sequence[MakeTerms] = ()) -> None:
+    def __init__(
+        self, encoder: Encoder, settings: Settings | None = None, *, terms: Sequence[MakeTerms] = ()
+    ) -> None:
         self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
@@ -92,11 +99,13 @@ class PixelOptimizer:
         kept = [(p, w) for p, w in pairs if w > 0]
         return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
 
-    def render(self, content: Tensor, style: Style, *, start: Tensor | None = None) -> Iterator[Progress]:
+    def render(
+        self, content: Tensor, style: Style, *, start: Tensor | None = None
+    ) -> Iterator[Progress]:
         """Descend from the coarsest size to the photo's own; one `Progress` an iteration.
 
-        `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as needed. Its strokes
-        are kept: what is done at half its size is added to it as a correction.
+        `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as
+        needed. Its strokes are kept: what is done at half its size is added to it as a correction.
         """
         recipe = self.recipe
         if self.settings.strength == 0:
@@ -108,15 +117,20 @@ class PixelOptimizer:
         # Strokes are measured by the picture, not by its frame.
         scale = max(content.shape[-2:]) / max(full) * self.settings.style_scale
         levels = pyramid(*full, recipe.steps, self._sizes(start))
-        # What every size works on is this picture made small, and what comes of it goes back as a correction: so the
-        # fine detail of a start, its strokes or a photo's contours, is there when the size comes that can see it.
+        # What every size works on is this picture made small, and what comes of it goes back as a
+        # correction: so the fine detail of a start, its strokes or a photo's contours, is there
+        # when the size comes that can see it.
         kept = self._first(framed, levels[0][:2], start)
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
             objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
-            detail = kept - resize(begun, (kept.shape[-2], kept.shape[-1])) if begun.shape != kept.shape else None
+            detail = (
+                kept - resize(begun, (kept.shape[-2], kept.shape[-1]))
+                if begun.shape != kept.shape
+                else None
+            )
             picture, planned = begun, done + steps
             for found, losses, note in descend(
                 self.encoder,
@@ -148,19 +162,25 @@ class PixelOptimizer:
             return _framed(resize(start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
-            noise = torch.rand((1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed))
+            noise = torch.rand(
+                (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
+            )
             return resize(noise, size)
         return framed
 
     @torch.no_grad()
     def _objective(self, photo: Tensor, style: Style, scale: float, last: bool) -> Objective:
-        """What one size of the pyramid aims at; `scale`: of the style to `photo`; `last`: after coarser ones."""
+        """What one size of the pyramid aims at; `scale`: of the style to `photo`; `last`: after
+        coarser ones.
+        """
         recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
         seen = [self._seen(picture, long_side) for picture in style.pictures]
         terms = self._content_terms(photo, seen, style.weights)
         if recipe.style_weight > 0:
-            for layer, aim in self._aims(photo, seen, style.weights, recipe.style_layers, self.loss).items():
+            for layer, aim in self._aims(
+                photo, seen, style.weights, recipe.style_layers, self.loss
+            ).items():
                 share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
                 terms.append(style_term(layer, aim, share, self.loss))
         if recipe.tv_weight > 0:
@@ -168,8 +188,12 @@ class PixelOptimizer:
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
         return Objective(terms)
 
-    def _content_terms(self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float]) -> list[Term]:
-        """What holds the photo's forms, made to suit a pale or a strong style where terms are relative."""
+    def _content_terms(
+        self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float]
+    ) -> list[Term]:
+        """What holds the photo's forms, made to suit a pale or a strong style where terms are
+        relative.
+        """
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
@@ -187,36 +211,51 @@ class PixelOptimizer:
     def _seen(self, picture: Tensor, long_side: int) -> Features:
         """The features of a style picture at that size."""
         layers = dict.fromkeys((*self.recipe.style_layers, *self.recipe.content_layers))
-        return self.encoder.features(resize(picture, _scaled(picture, long_side)).to(self.encoder.device), layers)
+        return self.encoder.features(
+            resize(picture, _scaled(picture, long_side)).to(self.encoder.device), layers
+        )
 
     def _aims(
-        self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float], layers: Iterable[str], loss: StyleLoss
+        self,
+        photo: Tensor,
+        seen: Sequence[Features],
+        weights: Sequence[float],
+        layers: Iterable[str],
+        loss: StyleLoss,
     ) -> dict[str, Any]:
-        """The target of each layer: of the styles by their weights, and of the photo by what strength leaves to it."""
+        """The target of each layer: of the styles by their weights, and of the photo by what
+        strength leaves to it.
+        """
         strength = self.settings.strength
         plain = self.encoder.features(photo, layers) if strength < 1 else {}
         aims = {}
         for layer in layers:
             aims[layer] = loss.mix([loss.target(each[layer]) for each in seen], weights)
             if plain:
-                aims[layer] = loss.mix([loss.target(plain[layer]), aims[layer]], [1 - strength, strength])
+                aims[layer] = loss.mix(
+                    [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
+                )
         return aims
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:
-    """The root mean square of a layer, by its Gram matrix `style`, in units of the photo's: it balances the terms.
+    """The root mean square of a layer, by its Gram matrix `style`, in units of the photo's: it
+    balances the terms.
 
-    A pale style (below 1) leaves room for that share of the photo's contrast: asked for all of it, a picture that
-    must also have the style's moments answers with the loudest of the photo's forms and loses the others. Under a
-    strong style (above 1) the photo's features are small beside the picture's own; their distance, relative to
-    themselves, would outweigh the style, and counts for less in that measure.
+    A pale style (below 1) leaves room for that share of the photo's contrast: asked for all of it,
+    a picture that must also have the style's moments answers with the loudest of the photo's forms
+    and loses the others. Under a strong style (above 1) the photo's features are small beside the
+    picture's own; their distance, relative to themselves, would outweigh the style, and counts for
+    less in that measure.
     """
     energy = style.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
     return energy.clamp(1e-4, 1e4).sqrt().item()
 
 
 def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
-    """The size with that long side, enlarged if need be; the short side stays large enough to encode."""
+    """The size with that long side, enlarged if need be; the short side stays large enough to
+    encode.
+    """
     height, width = picture.shape[-2:]
     factor = long_side / max(height, width)
     return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
@@ -230,5 +269,7 @@ def _framed(image: Tensor, frame: int) -> Tensor:
 def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:
     """Without the frame, at whatever size the picture with it, at full size `framed`, has become."""
     height, width = image.shape[-2:]
-    down, right = (round(frame * size / whole) for size, whole in zip((height, width), framed, strict=True))
+    down, right = (
+        round(frame * size / whole) for size, whole in zip((height, width), framed, strict=True)
+    )
     return image[..., down : height - down, right : width - right]

@@ -18,11 +18,11 @@ S = TypeVar("S")
 class Progress:
     """Where a rendering stands.
 
-    `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine methods begin smaller
-    than the end. `detail`, `(B, 3, H, W)`: what the picture has at full size beyond `image` enlarged, where the
-    contours or strokes of a start are kept; None for nothing. `step` counts from 1 to `of`. `losses`: named values,
-    weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`: something the user should know,
-    such as a recovery.
+    `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine
+    methods begin smaller than the end. `detail`, `(B, 3, H, W)`: what the picture has at full size
+    beyond `image` enlarged, where the contours or strokes of a start are kept; None for nothing.
+    `step` counts from 1 to `of`. `losses`: named values, weighted, `total` and `raw/NAME` among
+    them; empty for one-pass methods. `note`: something the user should know, such as a recovery.
     """
 
     image: Tensor
@@ -35,14 +35,18 @@ class Progress:
     def whole(self, height: int, width: int) -> Tensor:
         """The picture so far at that size, `(B, 3, height, width)` in [0, 1], with its detail."""
         picture = resize(self.image, (height, width))
-        return picture if self.detail is None else (picture + resample(self.detail, (height, width))).clamp(0, 1)
+        return (
+            picture
+            if self.detail is None
+            else (picture + resample(self.detail, (height, width))).clamp(0, 1)
+        )
 
 
 class Stylizer(Protocol[S]):
     """A style is prepared once and applied many times.
 
-    `render` is a generator: take its last step for the picture, look at the others for previews, stop taking them
-    to cancel. An optimiser yields many steps, a network exactly one.
+    `render` is a generator: take its last step for the picture, look at the others for previews,
+    stop taking them to cancel. An optimiser yields many steps, a network exactly one.
     """
 
     def prepare(self, style: Tensor) -> S:
@@ -54,10 +58,13 @@ class Stylizer(Protocol[S]):
         """How many steps a rendering has, at most."""
         ...
 
-    def render(self, content: Tensor, style: S, *, start: Tensor | None = None) -> Iterator[Progress]:
+    def render(
+        self, content: Tensor, style: S, *, start: Tensor | None = None
+    ) -> Iterator[Progress]:
         """The photo, `(1, 3, H, W)` in [0, 1], in that style, at the photo's size.
 
-        `start`: a picture to start from, for those that start somewhere; `OptionError` from the others.
+        `start`: a picture to start from, for those that start somewhere; `OptionError` from the
+        others.
         """
         ...
 
@@ -69,7 +76,8 @@ class Stylizer(Protocol[S]):
 def normalise_weights(styles: Sequence[object], weights: Sequence[float]) -> list[float]:
     """What each style has in a blend: its weight, 0 or more, divided by the sum of all.
 
-    Raises `OptionError` unless every style has a weight, none is negative or infinite, and one is above 0.
+    Raises `OptionError` unless every style has a weight, none is negative or infinite, and one is
+    above 0.
     """
     if len(styles) != len(weights) or not styles:
         raise OptionError(f"{len(styles)} styles need {len(styles)} weights, not {len(weights)}")

@@ -16,7 +16,10 @@ from impasto.settings import GROUPS, OPTIONS, Settings
 
 __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
 
-DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {"strength", "start"}
+DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {
+    "strength",
+    "start",
+}
 """What the optimiser honours: all that is not said of the picture itself."""
 
 
@@ -24,8 +27,8 @@ DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != 
 class TwoStage:
     """A `Renderer`: `first`, then `second` with the first's last picture as its start.
 
-    `shown`: whether the first's picture is a step of its own, or only where the second begins. A frame with a start
-    of its own needs no first stage, and goes to the second as it is.
+    `shown`: whether the first's picture is a step of its own, or only where the second begins. A
+    frame with a start of its own needs no first stage, and goes to the second as it is.
     """
 
     first: Renderer
@@ -57,7 +60,9 @@ class TwoStage:
 
 
 class Refined(Method):
-    """A method that paints in one pass, and the optimiser from there: what `refine` makes of any that honours it."""
+    """A method that paints in one pass, and the optimiser from there: what `refine` makes of any
+    that honours it.
+    """
 
     def __init__(self, method: Method) -> None:
         self.method, self.name, self.help = method, method.name, method.help
@@ -65,7 +70,9 @@ class Refined(Method):
 
     @property
     def called(self) -> str:
-        """The method and `refine`, which says how many steps, draws no noise, and starts from the one-pass picture."""
+        """The method and `refine`, which says how many steps, draws no noise, and starts from the
+        one-pass picture.
+        """
         return f"{self.method.called} with `refine`"
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
@@ -78,7 +85,9 @@ class Refined(Method):
                     "use `method=arbitrary` with the picture"
                 )
 
-    def prepare(self, styles: Sequence[StyleInput], settings: Settings, networks: Networks) -> Renderer:
+    def prepare(
+        self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
+    ) -> Renderer:
         """See `Method`."""
         first, second = stages(self.method, styles, settings.but(steps=settings.refine), networks)
         return TwoStage(first, second)
@@ -90,7 +99,8 @@ def stages(
     """One pass by `method`, and the optimiser: both read each style from one opened picture."""
     encoder = networks.encoder(settings.encoder, settings.pooling, settings.device)
     optimizer = PixelOptimizer(encoder, settings)
-    # For large strokes the optimiser has larger paintings; a network reads them at the size it paints at.
+    # For large strokes the optimiser has larger paintings; a network reads them at the size it
+    # paints at.
     scale = max(1.0, settings.style_scale)
     pictures = [style.open(round(settings.size * scale)) for style in styles]
     read = [resize(x, (round(x.shape[-2] / scale), round(x.shape[-1] / scale))) for x in pictures]
@@ -98,7 +108,9 @@ def stages(
     return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
 
 
-def descent(optimizer: PixelOptimizer, pictures: Sequence[Tensor], styles: Sequence[StyleInput]) -> Renderer:
+def descent(
+    optimizer: PixelOptimizer, pictures: Sequence[Tensor], styles: Sequence[StyleInput]
+) -> Renderer:
     """The optimiser with these pictures, blended by the styles' weights."""
     prepared = [optimizer.prepare(picture) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])

@@ -1,4 +1,6 @@
-"""A network that paints in one pass, with the styles it knows: one safetensors file, embedded or the user's own."""
+"""A network that paints in one pass, with the styles it knows: one safetensors file, embedded or
+the user's own.
+"""
 
 import hashlib
 import json
@@ -31,11 +33,12 @@ _Net = TypeVar("_Net", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Painter:
-    """A `TransformNet` and where its style vectors come from: a `bank` of named ones, a `predictor` for any picture.
+    """A `TransformNet` and where its style vectors come from: a `bank` of named ones, a `predictor`
+    for any picture.
 
-    `identity`, `(V,)`, is the vector that gives a photo itself back, for a network without a predictor to ask.
-    `encoder` names the one whose features the predictor reads. `recipe` says how it was trained, `licence` what may
-    be done with it.
+    `identity`, `(V,)`, is the vector that gives a photo itself back, for a network without a
+    predictor to ask. `encoder` names the one whose features the predictor reads. `recipe` says how
+    it was trained, `licence` what may be done with it.
     """
 
     transformer: TransformNet
@@ -52,11 +55,14 @@ class Painter:
         return self.transformer.entry.weight.device
 
     def knowing(self, bank: StyleBank) -> "Painter":
-        """The same network, which also knows the styles of `bank`; `ImpastoError` if they are another network's."""
+        """The same network, which also knows the styles of `bank`; `ImpastoError` if they are
+        another network's.
+        """
         return replace(self, bank=self.bank.joined(bank))
 
     def knowing_own(self) -> tuple["Painter", tuple[str, ...]]:
-        """The same network with the user's own styles; where they are another's, as it is, and the names left out.
+        """The same network with the user's own styles; where they are another's, as it is, and the
+        names left out.
 
         Raises `ImpastoError` for a bank that cannot be read.
         """
@@ -68,9 +74,16 @@ class Painter:
 
 
 def fingerprint(transformer: TransformNet) -> str:
-    """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style vector belongs to."""
-    # Without noise it is a network of version 0.1, and has the fingerprint that its styles were learned for.
-    config = {name: value for name, value in asdict(transformer.config).items() if name != "noise" or value}
+    """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style
+    vector belongs to.
+    """
+    # Without noise it is a network of version 0.1, and has the fingerprint that its styles were
+    # learned for.
+    config = {
+        name: value
+        for name, value in asdict(transformer.config).items()
+        if name != "noise" or value
+    }
     digest = hashlib.sha256(json.dumps(config).encode())
     for name, value in sorted(transformer.state_dict().items()):
         digest.update(name.encode())
@@ -78,11 +91,14 @@ def fingerprint(transformer: TransformNet) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_painter(source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None) -> Painter:
-    """The embedded painter, or one from a safetensors file, frozen, its transform net computing in `dtype` on `device`.
+def load_painter(
+    source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None
+) -> Painter:
+    """The embedded painter, or one from a safetensors file, frozen, its transform net computing in
+    `dtype` on `device`.
 
-    `dtype` defaults to the fastest the device computes natively; the predictor stays float32. Raises `ImpastoError`
-    for a file that cannot be read or is no painter.
+    `dtype` defaults to the fastest the device computes natively; the predictor stays float32.
+    Raises `ImpastoError` for a file that cannot be read or is no painter.
     """
     where = pick_device(device)
     path = _locate(str(source))
@@ -90,12 +106,22 @@ def load_painter(source: str | Path = PAINTER, *, device: str = "auto", dtype: t
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
             if header.get("kind") != _KIND:
-                raise WeightsError(f"{path.name} holds no painter; give a file that impasto train made")
+                raise WeightsError(
+                    f"{path.name} holds no painter; give a file that impasto train made"
+                )
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         painter = _assemble(header, tensors)
     except ImpastoError:
         raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path.name} is not a painter that can be read ({reason})") from None
     painter.transformer.to(device=where, dtype=dtype or best_dtype(where))
@@ -112,21 +138,29 @@ def _locate(source: str) -> Path:
         return Path(str(resources.files("impasto") / "assets" / f"{PAINTER}.safetensors"))
     path = Path(source)
     if not path.is_file():
-        raise WeightsError(f"no network {source!r}: leave `network` out for the embedded one, or name a file")
+        raise WeightsError(
+            f"no network {source!r}: leave `network` out for the embedded one, or name a file"
+        )
     return path
 
 
 def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Painter:
     config = json.loads(header["config"])
-    shape: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()}
+    shape: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()
+    }
     shape.setdefault("noise", 0)  # what files of version 0.1 do not say, here and of the predictor
     transformer = _loaded(TransformNet(TransformNetConfig(**shape)), "transformer.", tensors)
     predictor = None
     if config.get("predictor"):
         predictor = _loaded(
-            StylePredictor(StylePredictorConfig(**{"layers": 1, **config["predictor"]})), "predictor.", tensors
+            StylePredictor(StylePredictorConfig(**{"layers": 1, **config["predictor"]})),
+            "predictor.",
+            tensors,
         )
-    vectors = {key.removeprefix(_STYLE): value for key, value in tensors.items() if key.startswith(_STYLE)}
+    vectors = {
+        key.removeprefix(_STYLE): value for key, value in tensors.items() if key.startswith(_STYLE)
+    }
     identity = tensors.get(_IDENTITY)
     spoken = {len(vector) for vector in vectors.values()}
     spoken |= {len(identity)} if identity is not None else set()
@@ -146,16 +180,28 @@ def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Paint
 
 def _loaded(net: _Net, prefix: str, tensors: Mapping[str, Tensor]) -> _Net:
     """`net` with the tensors under `prefix`."""
-    net.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
+    net.load_state_dict(
+        {
+            key.removeprefix(prefix): value
+            for key, value in tensors.items()
+            if key.startswith(prefix)
+        }
+    )
     return net
 
 
 def save_painter(path: Path, painter: Painter) -> None:
-    """Write a painter as float16 safetensors, atomically; configurations, recipe and licence go into the header."""
+    """Write a painter as float16 safetensors, atomically; configurations, recipe and licence go
+    into the header.
+    """
     parts: dict[str, nn.Module] = {"transformer": painter.transformer}
     if painter.predictor is not None:
         parts["predictor"] = painter.predictor
-    tensors = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
+    tensors = {
+        f"{part}.{key}": value
+        for part, net in parts.items()
+        for key, value in net.state_dict().items()
+    }
     tensors |= {_STYLE + name: vector for name, vector in painter.bank.vectors.items()}
     if painter.identity is not None:
         tensors[_IDENTITY] = painter.identity
@@ -164,7 +210,9 @@ def save_painter(path: Path, painter: Painter) -> None:
         "config": json.dumps(
             {
                 "transformer": asdict(painter.transformer.config),
-                "predictor": asdict(painter.predictor.config) if painter.predictor is not None else None,
+                "predictor": asdict(painter.predictor.config)
+                if painter.predictor is not None
+                else None,
             }
         ),
         "encoder": painter.encoder,

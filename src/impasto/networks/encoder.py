@@ -1,11 +1,13 @@
 """An image goes in, named feature maps come out.
 
-Every encoder here is a VGG (Simonyan and Zisserman 2014, arXiv:1409.1556) or a network that gives a VGG's features:
-convolutions with ReLU, in blocks of which each sees half the resolution of the one before. One table of layers,
-`Architecture`, describes VGG-19, which pools between blocks, and `compact`, which has strided convolutions there.
+Every encoder here is a VGG (Simonyan and Zisserman 2014, arXiv:1409.1556) or a network that gives a
+VGG's features: convolutions with ReLU, in blocks of which each sees half the resolution of the one
+before. One table of layers, `Architecture`, describes VGG-19, which pools between blocks, and
+`compact`, which has strided convolutions there.
 
-Layers are named after the field's habit, `relu4_1`: the fourth block's first convolution, after its ReLU. The
-names of Keras (`block4_conv1`) and Caffe (`conv4_1`) mean the same layer and are accepted wherever a layer is named.
+Layers are named after the field's habit, `relu4_1`: the fourth block's first convolution, after its
+ReLU. The names of Keras (`block4_conv1`) and Caffe (`conv4_1`) mean the same layer and are accepted
+wherever a layer is named.
 """
 
 import re
@@ -42,11 +44,13 @@ SMALLEST = 32
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution with its ReLU: `width` channels, kernels of `side` (3 or 4) px, padded by one px on each side.
+    """A convolution with its ReLU: `width` channels, kernels of `side` (3 or 4) px, padded by one
+    px on each side.
 
-    `pool`: its input is pooled first, 2x2. `reads`: the name of the layer whose output is its input; the one
-    before if empty. Side 3 and stride 1 keep the size of a map; side 4 and stride 2 halve it, rounded down, as
-    pooling does. A layer that can be asked for is named `relub_c`; any other name is internal to the network.
+    `pool`: its input is pooled first, 2x2. `reads`: the name of the layer whose output is its
+    input; the one before if empty. Side 3 and stride 1 keep the size of a map; side 4 and stride 2
+    halve it, rounded down, as pooling does. A layer that can be asked for is named `relub_c`; any
+    other name is internal to the network.
     """
 
     name: str
@@ -61,9 +65,10 @@ class Layer:
 class Architecture:
     """The layers of an encoder, in the order of computation, and how its input is centred.
 
-    `mean` and `std` are per RGB channel, for images in [0, 1]; `padding` is how convolutions continue the picture
-    beyond its border. `heads` are layers whose features are read through a 1x1 convolution and a ReLU of their own,
-    with the channels given (compressed VGGs have them, to speak in VGG-19's channels); no other layer sees them.
+    `mean` and `std` are per RGB channel, for images in [0, 1]; `padding` is how convolutions
+    continue the picture beyond its border. `heads` are layers whose features are read through a 1x1
+    convolution and a ReLU of their own, with the channels given (compressed VGGs have them, to
+    speak in VGG-19's channels); no other layer sees them.
 
     Raises `ImpastoError` for a layer that reads one that is not before it.
     """
@@ -78,7 +83,9 @@ class Architecture:
         known = {""}
         for layer in self.layers:
             if layer.reads not in known:
-                raise WeightsError(f"the layer {layer.name} reads {layer.reads}, which is not before it")
+                raise WeightsError(
+                    f"the layer {layer.name} reads {layer.reads}, which is not before it"
+                )
             known.add(layer.name)
 
     @classmethod
@@ -90,7 +97,9 @@ class Architecture:
         padding: Literal["reflect", "zeros"] = "reflect",
         heads: tuple[tuple[str, int], ...] = (),
     ) -> "Architecture":
-        """A VGG, pooling between blocks: `blocks[b][c]` is the number of channels of `relu{b+1}_{c+1}`."""
+        """A VGG, pooling between blocks: `blocks[b][c]` is the number of channels of
+        `relu{b+1}_{c+1}`.
+        """
         layers = tuple(
             Layer(f"relu{b}_{c}", width, pool=b > 1 and c == 1)
             for b, block in enumerate(blocks, start=1)
@@ -107,7 +116,10 @@ class Architecture:
     def sources(self) -> dict[str, str]:
         """Name of any layer -> name of the one it reads; empty for the picture."""
         names = ["", *(layer.name for layer in self.layers)]
-        return {layer.name: layer.reads or before for layer, before in zip(self.layers, names, strict=False)}
+        return {
+            layer.name: layer.reads or before
+            for layer, before in zip(self.layers, names, strict=False)
+        }
 
     def path(self, wanted: Iterable[str]) -> tuple[Layer, ...]:
         """All that has to be computed for the layers `wanted`, themselves included, in order."""
@@ -125,8 +137,8 @@ VGG19 = Architecture.vgg(
     padding="zeros",
 )
 
-# As wide as VGG-19 where styles are read (the first layer of every block), narrow in between. The five style
-# layers then have VGG-19's own channels, so a Gram matrix means the same under both.
+# As wide as VGG-19 where styles are read (the first layer of every block), narrow in between. The
+# five style layers then have VGG-19's own channels, so a Gram matrix means the same under both.
 COMPACT_1 = Architecture.vgg(
     blocks=((64, 32), (128, 96), (256, 128, 128, 128), (512, 128, 128, 128), (512,)),
     mean=(0.5, 0.5, 0.5),
@@ -150,9 +162,11 @@ COMPACT = Architecture(
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
 )
-"""`compact`: one narrow strided convolution does what a block's other layers and its pooling do, for less than half.
+"""`compact`: one narrow strided convolution does what a block's other layers and its pooling do,
+for less than half.
 
-`relu4_2`, where content is read, is a branch: nothing else sees it, and it is computed only when asked for.
+`relu4_2`, where content is read, is a branch: nothing else sees it, and it is computed only when
+asked for.
 """
 
 
@@ -171,11 +185,13 @@ def canonical(name: str, known: Iterable[str]) -> str:
 
 
 class Encoder(nn.Module):
-    """A frozen network of `architecture`: `(B, 3, H, W)` RGB in [0, 1] -> `{layer: (B, C, H', W')}`.
+    """A frozen network of `architecture`: `(B, 3, H, W)` RGB in [0, 1] -> `{layer: (B, C, H',
+    W')}`.
 
-    Call `features(image, layers)`. Centring and scaling happen inside. `name` says whose features these are (it
-    appears in reports and in the recipe of a picture). `layers` are the names that can be asked for. `pooling` is
-    a choice only for those that pool: `ImpastoError` for average where strided convolutions do it.
+    Call `features(image, layers)`. Centring and scaling happen inside. `name` says whose features
+    these are (it appears in reports and in the recipe of a picture). `layers` are the names that
+    can be asked for. `pooling` is a choice only for those that pool: `ImpastoError` for average
+    where strided convolutions do it.
     """
 
     def __init__(self, architecture: Architecture, *, name: str, pooling: Pooling = "max") -> None:
@@ -191,12 +207,17 @@ class Encoder(nn.Module):
         self.convs = nn.ModuleDict()
         channels, sources = {"": 3}, architecture.sources
         for layer in architecture.layers:
-            self.convs[layer.name] = nn.Conv2d(channels[sources[layer.name]], layer.width, layer.side, layer.stride)
+            self.convs[layer.name] = nn.Conv2d(
+                channels[sources[layer.name]], layer.width, layer.side, layer.stride
+            )
             channels[layer.name] = layer.width
-        self.heads = nn.ModuleDict({layer: nn.Conv2d(channels[layer], width, 1) for layer, width in architecture.heads})
+        self.heads = nn.ModuleDict(
+            {layer: nn.Conv2d(channels[layer], width, 1) for layer, width in architecture.heads}
+        )
 
     def load(self, weights: Mapping[str, Tensor]) -> "Encoder":
-        """Take `conv1_1.weight`, `conv1_1.bias`, …, and `down1.weight`, … of internal layers; freeze, return itself.
+        """Take `conv1_1.weight`, `conv1_1.bias`, …, and `down1.weight`, … of internal layers;
+        freeze, return itself.
 
         `ImpastoError` for a missing, an extra or a misshapen tensor.
         """
@@ -204,13 +225,17 @@ class Encoder(nn.Module):
             self.load_state_dict({_own_name(key): value for key, value in weights.items()})
         except RuntimeError as error:
             reason = " ".join(str(error).split())
-            raise WeightsError(f"these weights do not fit the encoder {self.name}: {reason}") from None
+            raise WeightsError(
+                f"these weights do not fit the encoder {self.name}: {reason}"
+            ) from None
         return self.freeze()
 
     def weights(self) -> dict[str, Tensor]:
         """What `load` takes, as float32 copies on the CPU."""
         return {
-            key.replace("convs.relu", "conv").replace("heads.relu", "head").removeprefix("convs."): value.float().cpu()
+            key.replace("convs.relu", "conv")
+            .replace("heads.relu", "head")
+            .removeprefix("convs."): value.float().cpu()
             for key, value in self.state_dict().items()
         }
 
@@ -224,7 +249,9 @@ class Encoder(nn.Module):
         return self
 
     def canonical(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Layer names as this encoder spells them, in the given order; unknown ones raise `ImpastoError`."""
+        """Layer names as this encoder spells them, in the given order; unknown ones raise
+        `ImpastoError`.
+        """
         return tuple(canonical(name, self.layers) for name in names)
 
     @property
@@ -240,15 +267,19 @@ class Encoder(nn.Module):
     def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The named feature maps, after ReLU, and nothing computed that they do not depend on.
 
-        `image`: `(B, 3, H, W)` in [0, 1], at least 32 px a side (`ImpastoError` otherwise). Layer `relub_c` is
-        `H / 2^(b-1)` high (rounded down). Differentiable in `image`, once; never in the weights.
+        `image`: `(B, 3, H, W)` in [0, 1], at least 32 px a side (`ImpastoError` otherwise). Layer
+        `relub_c` is `H / 2^(b-1)` high (rounded down). Differentiable in `image`, once; never in
+        the weights.
         """
         wanted = set(self.canonical(layers))
         if min(image.shape[-2:]) < SMALLEST:
             raise InputError(
                 f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small to encode; use {SMALLEST} px or more"
             )
-        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (self.architecture.mean, self.architecture.std))
+        mean, std = (
+            image.new_tensor(v).view(1, 3, 1, 1)
+            for v in (self.architecture.mean, self.architecture.std)
+        )
         x = ((image - mean) / std).to(self.dtype).contiguous(memory_format=torch.channels_last)
         # The weights say the type; autocast would take every border to float32 and back.
         with torch.autocast(image.device.type, enabled=False):
@@ -271,7 +302,9 @@ class Encoder(nn.Module):
             if layer.name in last_reader:
                 values[layer.name] = x
             if layer.name in wanted:
-                found[layer.name] = F.relu(self.heads[layer.name](x)) if layer.name in self.heads else x
+                found[layer.name] = (
+                    F.relu(self.heads[layer.name](x)) if layer.name in self.heads else x
+                )
         return found
 
     def _pool(self, x: Tensor) -> Tensor:
@@ -279,20 +312,24 @@ class Encoder(nn.Module):
 
 
 def _own_name(stored: str) -> str:
-    """A stored tensor's name among an `Encoder`'s: `conv1_1.bias` -> `convs.relu1_1.bias`; `down1.bias` as it is."""
+    """A stored tensor's name among an `Encoder`'s: `conv1_1.bias` -> `convs.relu1_1.bias`;
+    `down1.bias` as it is.
+    """
     return f"convs.{stored}" if stored.startswith("down") else f"{stored[:4]}s.relu{stored[4:]}"
 
 
 class _ConvReLU(torch.autograd.Function):
     """Padding by one px, convolution and ReLU with frozen weights, as one step of the gradient.
 
-    Nothing but the output is kept for the way back: ReLU's mask is its sign, and a convolution's gradient with
-    respect to its input does not need that input. Folding a reflected border back is two rows and two columns
-    added, where PyTorch's own padding walks the whole map.
+    Nothing but the output is kept for the way back: ReLU's mask is its sign, and a convolution's
+    gradient with respect to its input does not need that input. Folding a reflected border back is
+    two rows and two columns added, where PyTorch's own padding walks the whole map.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str, stride: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str, stride: int
+    ) -> Tensor:
         if padding == "reflect":
             x = F.pad(x, (1, 1, 1, 1), mode="reflect")
         margin = 0 if padding == "reflect" else 1
@@ -300,7 +337,9 @@ class _ConvReLU(torch.autograd.Function):
         if x.device.type == "cpu" and x.dtype == torch.bfloat16 and has_onednn:
             # oneDNN applies the ReLU while the result is still in the processor's cache.
             sizes = ([margin] * 2, [stride] * 2, [1, 1], 1)
-            y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *sizes, "relu", [], "")
+            y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+                x, weight, bias, *sizes, "relu", [], ""
+            )
         else:
             y = F.conv2d(x, weight, bias, stride, margin).relu_()
         ctx.shape, ctx.margin, ctx.stride = x.shape, margin, stride
@@ -312,7 +351,9 @@ class _ConvReLU(torch.autograd.Function):
         y, weight = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(grads[0], y, 0)
         # Only the shape and the layout of the input are looked at.
-        like = torch.empty(ctx.shape, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
+        like = torch.empty(
+            ctx.shape, dtype=y.dtype, device=y.device, memory_format=torch.channels_last
+        )
         grad = torch.ops.aten.convolution_backward(
             *(grad, like, weight, None),
             *([ctx.stride] * 2, [ctx.margin] * 2, [1, 1], False, [0, 0], 1, [True, False, False]),

@@ -14,7 +14,15 @@ from safetensors import SafetensorError, safe_open
 from impasto.errors import WeightsError
 from impasto.home import own_bank
 
-__all__ = ["EMBEDDED", "Header", "Learned", "foreign_styles", "learned_styles", "network_header", "read_header"]
+__all__ = [
+    "EMBEDDED",
+    "Header",
+    "Learned",
+    "foreign_styles",
+    "learned_styles",
+    "network_header",
+    "read_header",
+]
 
 EMBEDDED = "painter"
 """What the embedded network is called."""
@@ -24,10 +32,11 @@ _STYLE, _NET, _READER = "style.", "transformer.", "predictor."
 
 @dataclass(frozen=True)
 class Header:
-    """Of a network that paints, or a bank of styles: the `styles` it knows by name, each with a note.
+    """Of a network that paints, or a bank of styles: the `styles` it knows by name, each with a
+    note.
 
-    `network`: the fingerprint of the network that the styles belong to. `reads`: whether it reads any picture as a
-    style.
+    `network`: the fingerprint of the network that the styles belong to. `reads`: whether it reads
+    any picture as a style.
     """
 
     styles: Mapping[str, str]
@@ -64,14 +73,17 @@ def _read(path: Path, _changed: int, _size: int) -> Header:
         return Header(styles, network, any(key.startswith(_READER) for key in keys))
     except (SafetensorError, OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"{path} is not a file of styles that can be read ({reason}); move it away") from None
+        raise WeightsError(
+            f"{path} is not a file of styles that can be read ({reason}); move it away"
+        ) from None
 
 
 def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:
-    """The styles of a network and, in place of one of the same name or beside, of the user's own bank if it is for it.
+    """The styles of a network and, in place of one of the same name or beside, of the user's own
+    bank if it is for it.
 
-    Nothing is read but the files' headers and, for a fingerprint, their bytes; torch is not loaded. Raises
-    `WeightsError` for what cannot be read.
+    Nothing is read but the files' headers and, for a fingerprint, their bytes; torch is not loaded.
+    Raises `WeightsError` for what cannot be read.
     """
     header = network_header(network)
     found = {name: Learned(name, note, False) for name, note in header.styles.items()}

@@ -1,7 +1,9 @@
-"""Conditional instance normalisation: each channel of each picture is brought to a scale and a shift of the style's.
+"""Conditional instance normalisation: each channel of each picture is brought to a scale and a
+shift of the style's.
 
-Dumoulin et al. 2017 (arXiv:1610.07629), eq. 5: `z = gamma (x - mean) / sd + beta`, mean and standard deviation over
-the positions of one picture. All of a style that a network knows are its gammas and betas.
+Dumoulin et al. 2017 (arXiv:1610.07629), eq. 5: `z = gamma (x - mean) / sd + beta`, mean and
+standard deviation over the positions of one picture. All of a style that a network knows are its
+gammas and betas.
 """
 
 from typing import Any
@@ -15,23 +17,28 @@ __all__ = ["EPSILON", "conditional_instance_norm"]
 EPSILON = 1e-5
 
 
-def conditional_instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, relu: bool = False) -> Tensor:
+def conditional_instance_norm(
+    x: Tensor, scale: Tensor, shift: Tensor, *, relu: bool = False
+) -> Tensor:
     """`scale (x - mean) / sqrt(var + 1e-5) + shift`, and its positive part if `relu`.
 
-    `x`: `(B, C, H, W)`; `scale`, `shift`: `(B, C)` float32 (float64 where `x` is). The result has the type of `x`;
-    statistics are float32 at least. Differentiable once in all three.
+    `x`: `(B, C, H, W)`; `scale`, `shift`: `(B, C)` float32 (float64 where `x` is). The result has
+    the type of `x`; statistics are float32 at least. Differentiable once in all three.
     """
     if x.device.type == "cpu":
         return _BatchOfNorms.apply(x, scale, shift, relu)  # type: ignore[no-any-return, no-untyped-call]
-    y = F.instance_norm(x, eps=EPSILON) * scale[..., None, None].to(x.dtype) + shift[..., None, None].to(x.dtype)
+    y = F.instance_norm(x, eps=EPSILON) * scale[..., None, None].to(x.dtype) + shift[
+        ..., None, None
+    ].to(x.dtype)
     return y.relu() if relu else y
 
 
 class _BatchOfNorms(torch.autograd.Function):
-    """Batch normalisation of one picture at a time: the same numbers, from kernels that know channels-last memory.
+    """Batch normalisation of one picture at a time: the same numbers, from kernels that know
+    channels-last memory.
 
-    PyTorch's instance norm on a processor copies channels-last pictures to planes and back, which takes five to ten
-    times as long as this and more than the convolutions between two norms.
+    PyTorch's instance norm on a processor copies channels-last pictures to planes and back, which
+    takes five to ten times as long as this and more than the convolutions between two norms.
     """
 
     @staticmethod
@@ -58,7 +65,14 @@ class _BatchOfNorms(torch.autograd.Function):
         parts = [
             norm_backward(g, each, a, None, None, mean, inverse, True, EPSILON, [True, True, True])
             for g, each, a, mean, inverse in zip(
-                *(grad.chunk(len(x)), x.chunk(len(x)), scale.unbind(), statistics[::2], statistics[1::2]), strict=True
+                *(
+                    grad.chunk(len(x)),
+                    x.chunk(len(x)),
+                    scale.unbind(),
+                    statistics[::2],
+                    statistics[1::2],
+                ),
+                strict=True,
             )
         ]
         if len(parts) == 1:

@@ -16,11 +16,13 @@ _Net = TypeVar("_Net", Painter, Encoder)
 class Networks:
     """Networks already loaded. Plans that share one of these load each network once.
 
-    What is loaded is never changed, so plans may run at the same time; a file that was written anew is loaded anew.
+    What is loaded is never changed, so plans may run at the same time; a file that was written anew
+    is loaded anew.
 
         networks = impasto.Networks()
         for photo in photos:
-            impasto.stylize(photo, "starry-night", method="fast", networks=networks).save(f"{photo.stem}.png")
+            impasto.stylize(photo, "starry-night", method="fast",
+            networks=networks).save(f"{photo.stem}.png")
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,10 @@ class Networks:
 
     def encoder(self, name: str | Path, pooling: Pooling, device: str) -> Encoder:
         """As `load_encoder`."""
-        return self._once((_stamp(name), pooling, device), lambda: load_encoder(name, pooling=pooling, device=device))
+        return self._once(
+            (_stamp(name), pooling, device),
+            lambda: load_encoder(name, pooling=pooling, device=device),
+        )
 
     def _once(self, key: Hashable, load: Callable[[], _Net]) -> _Net:
         if key not in self._loaded:
@@ -43,4 +48,8 @@ class Networks:
 
 def _stamp(source: str | Path) -> Hashable:
     path = Path(source)
-    return (str(source), path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else str(source)
+    return (
+        (str(source), path.stat().st_mtime_ns, path.stat().st_size)
+        if path.is_file()
+        else str(source)
+    )

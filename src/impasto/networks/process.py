@@ -1,4 +1,6 @@
-"""What an application asks of its process for the sake of speed: memory that is kept, threads that wait politely."""
+"""What an application asks of its process for the sake of speed: memory that is kept, threads that
+wait politely.
+"""
 
 import ctypes
 import functools
@@ -13,14 +15,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Ask glibc's malloc, process-wide, to keep what is freed for the next step instead of returning it.
+    """Ask glibc's malloc, process-wide, to keep what is freed for the next step instead of
+    returning it.
 
-    By default every block over 32 MB is mapped anew and zeroed page by page by the kernel; a feature map of
-    512 x 512 px and 64 channels is just over that, and a step makes a dozen: a quarter of its time. Does nothing
-    elsewhere than under glibc.
+    By default every block over 32 MB is mapped anew and zeroed page by page by the kernel; a
+    feature map of 512 x 512 px and 64 channels is just over that, and a step makes a dozen: a
+    quarter of its time. Does nothing elsewhere than under glibc.
 
-    For applications, whose process is their own: the command line calls it. A library that loads a network leaves the
-    process as it is; who optimises pictures in one may call it first.
+    For applications, whose process is their own: the command line calls it. A library that loads a
+    network leaves the process as it is; who optimises pictures in one may call it first.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -30,11 +33,13 @@ def keep_freed_memory() -> None:
 
 
 def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait for one another, unless the user has said how they shall wait.
+    """Let OpenMP's threads sleep while they wait for one another, unless the user has said how they
+    shall wait.
 
-    By default they spin: alone that is about 5 % faster, beside one other busy process two to four times slower, since
-    a thread that spins takes the very processor that the one it waits for needs. OpenMP reads this once, when it is
-    loaded; called after PyTorch was imported it does nothing. For applications, as above.
+    By default they spin: alone that is about 5 % faster, beside one other busy process two to four
+    times slower, since a thread that spins takes the very processor that the one it waits for
+    needs. OpenMP reads this once, when it is loaded; called after PyTorch was imported it does
+    nothing. For applications, as above.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")

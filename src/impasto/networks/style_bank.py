@@ -1,4 +1,6 @@
-"""Named style vectors of one network (Dumoulin et al. 2017): what a bank of styles is, in memory and on disk."""
+"""Named style vectors of one network (Dumoulin et al. 2017): what a bank of styles is, in memory
+and on disk.
+"""
 
 import hashlib
 import json
@@ -23,10 +25,11 @@ _PICTURES = (*FORMATS, ".bmp", ".gif")
 
 @dataclass(frozen=True)
 class StyleBank:
-    """`vectors`: name -> `(V,)` float32, for the transform net whose fingerprint is `network`; `notes` on each.
+    """`vectors`: name -> `(V,)` float32, for the transform net whose fingerprint is `network`;
+    `notes` on each.
 
-    A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own, so that adding
-    one leaves the bytes of the others alone.
+    A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own,
+    so that adding one leaves the bytes of the others alone.
     """
 
     network: str
@@ -39,14 +42,18 @@ class StyleBank:
         return tuple(sorted(self.vectors))
 
     def vector(self, name: str) -> Tensor:
-        """`(V,)` float32 of a style, by its name or as `NAME@DIGEST`, which a recipe says (see `digest`).
+        """`(V,)` float32 of a style, by its name or as `NAME@DIGEST`, which a recipe says (see
+        `digest`).
 
-        `InputError`, with the names there are, for one that is not; `WeightsError` for one that was learned anew since.
+        `InputError`, with the names there are, for one that is not; `WeightsError` for one that was
+        learned anew since.
         """
         name, _, known = name.partition("@")
         if name not in self.vectors:
             there = ", ".join(self.names) or "none yet"
-            raise InputError(f"no learned style {name!r}; there are: {there} (impasto learn PAINTING --name NAME)")
+            raise InputError(
+                f"no learned style {name!r}; there are: {there} (impasto learn PAINTING --name NAME)"
+            )
         if known and known != self.digest(name):
             raise WeightsError(
                 f"the style {name!r} was learned anew since, and paints another picture; leave out @{known}"
@@ -65,17 +72,23 @@ class StyleBank:
         return StyleBank(self.network, vectors, {**self.notes, name: note})
 
     def joined(self, other: "StyleBank") -> "StyleBank":
-        """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for different networks."""
+        """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for
+        different networks.
+        """
         if other.vectors and other.network != self.network:
             raise WeightsError(
                 "these styles were learned for another network and mean nothing to this one; learn them again"
             )
-        return StyleBank(self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes})
+        return StyleBank(
+            self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes}
+        )
 
     def save(self, path: Path) -> None:
         """Write the bank as safetensors, atomically: all of it or nothing."""
         header = {"kind": _KIND, "network": self.network, "notes": json.dumps(dict(self.notes))}
-        write_weights(path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header)
+        write_weights(
+            path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header
+        )
 
     @staticmethod
     def load(path: Path) -> "StyleBank":
@@ -84,23 +97,33 @@ class StyleBank:
             with safe_open(str(path), framework="pt") as file:
                 header = file.metadata() or {}
                 if header.get("kind") != _KIND:
-                    raise WeightsError(f"{path} holds no bank of styles; give a file that impasto learn made")
+                    raise WeightsError(
+                        f"{path} holds no bank of styles; give a file that impasto learn made"
+                    )
                 keys = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118
                 vectors = {key.removeprefix(_PREFIX): file.get_tensor(key).float() for key in keys}
-            notes = {str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()}
+            notes = {
+                str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()
+            }
             return StyleBank(header["network"], vectors, notes)
         except ImpastoError:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise WeightsError(f"{path} is not a bank of styles that can be read ({reason}); move it away") from None
+            raise WeightsError(
+                f"{path} is not a bank of styles that can be read ({reason}); move it away"
+            ) from None
 
 
 def check_name(name: str) -> str:
-    """The name back if a style can be called so: letters, digits, `-`, `_`, `.`, at most 64, not as a picture's file.
+    """The name back if a style can be called so: letters, digits, `-`, `_`, `.`, at most 64, not as
+    a picture's file.
 
-    It begins with a letter or a digit, so no option and no hidden file is called so. Raises `ImpastoError`.
+    It begins with a letter or a digit, so no option and no hidden file is called so. Raises
+    `ImpastoError`.
     """
     if not re.fullmatch(r"[^\W_][\w.-]{0,63}", name) or name.lower().endswith(_PICTURES):
-        raise OptionError(f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour")
+        raise OptionError(
+            f"a style cannot be called {name!r}; use letters, digits and dashes, as in night-harbour"
+        )
     return name

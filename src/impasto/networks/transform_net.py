@@ -1,15 +1,20 @@
-"""A photo and a style vector go in, a painting comes out: the image transformation network, one pass.
+"""A photo and a style vector go in, a painting comes out: the image transformation network, one
+pass.
 
-The shape is Johnson et al. 2016's (arXiv:1603.08155): down, residual blocks, up, with instance norm throughout,
-every one of them conditional on the style (Dumoulin et al. 2017). What was changed for a processor's sake:
-- the picture enters and leaves as 2x2 blocks of pixels: nothing but three channels exists at full size;
+The shape is Johnson et al. 2016's (arXiv:1603.08155): down, residual blocks, up, with instance norm
+throughout, every one of them conditional on the style (Dumoulin et al. 2017). What was changed for
+a processor's sake:
+- the picture enters and leaves as 2x2 blocks of pixels: nothing but three channels exists at full
+  size;
 - there is a second, coarser level, where large forms cost a quarter;
-- "enlarge, then convolve" (which knows no checkerboards) runs folded: the same numbers from one convolution at the
-  small size, whose kernel is that of the large size with the taps that meet the same pixel added up.
+- "enlarge, then convolve" (which knows no checkerboards) runs folded: the same numbers from one
+  convolution at the small size, whose kernel is that of the large size with the taps that meet the
+  same pixel added up.
 
-And one thing was added. A convolutional network can only answer a plain area with a plain area, a lattice, or a
-function of the distance to the nearest contour: halos, vignettes, bars. A fixed field of Gaussian noise, by position
-(Karras et al. 2019, arXiv:1812.04948, section 3.2, has it random), gives strokes something to begin at.
+And one thing was added. A convolutional network can only answer a plain area with a plain area, a
+lattice, or a function of the distance to the nearest contour: halos, vignettes, bars. A fixed field
+of Gaussian noise, by position (Karras et al. 2019, arXiv:1812.04948, section 3.2, has it random),
+gives strokes something to begin at.
 """
 
 import math
@@ -32,11 +37,12 @@ _PERIOD = 512  # positions of a level after which the noise repeats
 
 @dataclass(frozen=True)
 class TransformNetConfig:
-    """Channels at a half, a quarter and an eighth of the picture's size, and how many residual blocks where.
+    """Channels at a half, a quarter and an eighth of the picture's size, and how many residual
+    blocks where.
 
-    `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it. `entry`, `leave`:
-    side of the first and last kernel; the latter counts pixels of the full size. `noise`: channels of the noise
-    field; 0 is none.
+    `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it.
+    `entry`, `leave`: side of the first and last kernel; the latter counts pixels of the full size.
+    `noise`: channels of the noise field; 0 is none.
     """
 
     channels: tuple[int, int, int] = (64, 128, 128)
@@ -47,12 +53,14 @@ class TransformNetConfig:
 
 
 class TransformNet(nn.Module):
-    """`(B, 3, H, W)` RGB in [0, 1] and `(B, vector_size)` style vectors -> `(B, 3, H, W)` in [0, 1].
+    """`(B, 3, H, W)` RGB in [0, 1] and `(B, vector_size)` style vectors -> `(B, 3, H, W)` in [0,
+    1].
 
-    A style vector holds, for every norm in the order of computation, the scales less one and then the shifts; the
-    zero vector is plain instance normalisation. Any size of 16 px or more a side; computed in the weights' type,
-    float32 or bfloat16, and given back in float32. `offset`: where the photo's upper left corner lies in the noise
-    field, rows and columns of 8 px; a tile of a larger picture has the strokes of the whole if it says where it is.
+    A style vector holds, for every norm in the order of computation, the scales less one and then
+    the shifts; the zero vector is plain instance normalisation. Any size of 16 px or more a side;
+    computed in the weights' type, float32 or bfloat16, and given back in float32. `offset`: where
+    the photo's upper left corner lies in the noise field, rows and columns of 8 px; a tile of a
+    larger picture has the strokes of the whole if it says where it is.
     """
 
     def __init__(self, config: TransformNetConfig | None = None) -> None:
@@ -71,7 +79,9 @@ class TransformNet(nn.Module):
         self.leave = _Enlarging(half, 3, config.leave)
         # Of the noise field into the maps at an eighth, a quarter and a half; at first, nothing.
         sizes = (eighth, quarter, half) if config.noise else ()
-        self.noise = nn.ParameterList(nn.Parameter(torch.zeros(size, config.noise)) for size in sizes)
+        self.noise = nn.ParameterList(
+            nn.Parameter(torch.zeros(size, config.noise)) for size in sizes
+        )
         self.norms = tuple(
             [half, quarter]
             + [quarter] * 2 * before
@@ -89,9 +99,15 @@ class TransformNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What convolutions are computed in: autocast's type, else the weights'. Pictures and vectors stay float32."""
+        """What convolutions are computed in: autocast's type, else the weights'. Pictures and
+        vectors stay float32.
+        """
         kind = self.entry.weight.device.type
-        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.entry.weight.dtype
+        return (
+            torch.get_autocast_dtype(kind)
+            if torch.is_autocast_enabled(kind)
+            else self.entry.weight.dtype
+        )
 
     def forward(self, photo: Tensor, vector: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
         """See the class. Vectors of one row serve every photo of the batch."""
@@ -103,7 +119,9 @@ class TransformNet(nn.Module):
         with torch.autocast(photo.device.type, enabled=False):
             return self._paint(x, norm, offset)[..., :height, :width]
 
-    def _paint(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]], offset: tuple[int, int]) -> Tensor:
+    def _paint(
+        self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]], offset: tuple[int, int]
+    ) -> Tensor:
         x = _normed(self.entry(x), next(norm))
         fine = _normed(self.down(x), next(norm))
         for block in self.before:
@@ -119,7 +137,9 @@ class TransformNet(nn.Module):
         return _normed(x, next(norm), relu=False).sigmoid()
 
     def _noisy(self, x: Tensor, level: int, offset: tuple[int, int]) -> Tensor:
-        """`x`, at an eighth (`level` 0), a quarter (1) or a half (2) of the picture's size, and the noise there."""
+        """`x`, at an eighth (`level` 0), a quarter (1) or a half (2) of the picture's size, and the
+        noise there.
+        """
         if not self.config.noise:
             return x
         field = noise_field(self.config.noise, level, offset, (x.shape[-2], x.shape[-1])).to(x)
@@ -127,10 +147,11 @@ class TransformNet(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution over a reflected border, without bias: the norm that follows would take it away again.
+    """A convolution over a reflected border, without bias: the norm that follows would take it away
+    again.
 
-    `weight` is a matrix `(out, side side in)`, the shape in which optimisers that know matrices (Muon) take it, and
-    channels-last as a kernel.
+    `weight` is a matrix `(out, side side in)`, the shape in which optimisers that know matrices
+    (Muon) take it, and channels-last as a kernel.
     """
 
     def __init__(self, channels: int, out: int, side: int, stride: int = 1) -> None:
@@ -149,13 +170,20 @@ class _Convolution(nn.Module):
 
 
 class _Enlarging(_Convolution):
-    """Nearest-neighbour enlargement to twice the size, a continued border and a convolution there, folded."""
+    """Nearest-neighbour enlargement to twice the size, a continued border and a convolution there,
+    folded.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         fold = _fold(self.side).to(self.weight)
-        # (phase, low, high) twice: which taps of the large kernel meet which small pixel, for even and odd rows.
+        # (phase, low, high) twice: which taps of the large kernel meet which small pixel, for even
+        # and odd rows.
         weight = self.weight.view(-1, self.side, self.side, self.channels)
-        kernel = torch.einsum("pak,qbl,okli->pqoabi", fold, fold, weight).flatten(0, 2).permute(0, 3, 1, 2)
+        kernel = (
+            torch.einsum("pak,qbl,okli->pqoabi", fold, fold, weight)
+            .flatten(0, 2)
+            .permute(0, 3, 1, 2)
+        )
         y: Tensor = _PaddedConvolution.apply(x, kernel.to(x.dtype), 1, "replicate")  # type: ignore[no-untyped-call]
         batch, _, height, width = y.shape
         # Channels-last: what pixel_shuffle does, in a third of its time.
@@ -166,12 +194,14 @@ class _Enlarging(_Convolution):
 class _PaddedConvolution(torch.autograd.Function):
     """A border half a kernel wide, and a convolution, as one step of the gradient.
 
-    Folding the border's gradient back is a few rows and columns added, where PyTorch's own padding walks the whole
-    map, twice.
+    Folding the border's gradient back is a few rows and columns added, where PyTorch's own padding
+    walks the whole map, twice.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, stride: int, mode: Literal["reflect", "replicate"]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, kernel: Tensor, stride: int, mode: Literal["reflect", "replicate"]
+    ) -> Tensor:
         kernel = kernel.contiguous(memory_format=torch.channels_last)
         padded = F.pad(x, (kernel.shape[-1] // 2,) * 4, mode=mode)
         ctx.stride, ctx.mode = stride, mode
@@ -183,7 +213,15 @@ class _PaddedConvolution(torch.autograd.Function):
         padded, kernel = ctx.saved_tensors
         slope, of_kernel, _ = torch.ops.aten.convolution_backward(
             *(grads[0], padded, kernel, None),
-            *([ctx.stride] * 2, [0, 0], [1, 1], False, [0, 0], 1, [*ctx.needs_input_grad[:2], False]),
+            *(
+                [ctx.stride] * 2,
+                [0, 0],
+                [1, 1],
+                False,
+                [0, 0],
+                1,
+                [*ctx.needs_input_grad[:2], False],
+            ),
         )
         if slope is None:
             return None, of_kernel, None, None
@@ -220,18 +258,24 @@ def _normed(x: Tensor, style: tuple[Tensor, Tensor], relu: bool = True) -> Tenso
 
 
 def _whole(image: Tensor, stride: int) -> Tensor:
-    """Continued to the right and below by its mirror image until both sides are multiples of `stride`."""
+    """Continued to the right and below by its mirror image until both sides are multiples of
+    `stride`.
+    """
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % stride, 0, -height % stride), mode="reflect")
 
 
-def noise_field(channels: int, level: int, offset: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def noise_field(
+    channels: int, level: int, offset: tuple[int, int], size: tuple[int, int]
+) -> Tensor:
     """Standard normal noise `(1, channels, *size)`, the same wherever and whenever it is asked for.
 
-    `level` 0, 1, 2: positions of 8, 4, 2 px; `offset` in positions of 8 px. It repeats after 512 positions.
+    `level` 0, 1, 2: positions of 8, 4, 2 px; `offset` in positions of 8 px. It repeats after 512
+    positions.
     """
     field = _field(channels)
-    # Each level begins elsewhere in the field, so that their noises have nothing to do with one another.
+    # Each level begins elsewhere in the field, so that their noises have nothing to do with one
+    # another.
     rows, columns = (
         (torch.arange(count) + (start << level) + 171 * level) % _PERIOD
         for count, start in zip(size, offset, strict=True)
@@ -246,7 +290,9 @@ def _field(channels: int) -> Tensor:
 
 @cache
 def _fold(side: int) -> Tensor:
-    """`(2, low, side)`: 1 where tap `k` of a kernel on the enlarged grid meets small pixel `low`, by phase."""
+    """`(2, low, side)`: 1 where tap `k` of a kernel on the enlarged grid meets small pixel `low`,
+    by phase.
+    """
     reach = (side // 2 + 1) // 2
     fold = torch.zeros(2, 2 * reach + 1, side)
     for phase in range(2):

@@ -1,8 +1,8 @@
 """Where an encoder's weights come from: this package, a file, or a model hub.
 
-Weights are safetensors, never unpickled. The files written here carry their architecture, recipe and licence in
-the header; a bare VGG (`conv1_1.weight`, …, or torchvision's and timm's `features.0.weight`, …) is understood by
-its shapes.
+Weights are safetensors, never unpickled. The files written here carry their architecture, recipe
+and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's and timm's
+`features.0.weight`, …) is understood by its shapes.
 """
 
 import hashlib
@@ -22,7 +22,15 @@ from impasto.errors import OptionError, WeightsError
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
 from impasto.pictures.writing import atomic_write
 
-__all__ = ["EMBEDDED", "best_dtype", "encoder_names", "load_encoder", "pick_device", "read_weights", "write_weights"]
+__all__ = [
+    "EMBEDDED",
+    "best_dtype",
+    "encoder_names",
+    "load_encoder",
+    "pick_device",
+    "read_weights",
+    "write_weights",
+]
 
 EMBEDDED = "compact"
 SECOND = "compact-2"
@@ -44,10 +52,11 @@ def load_encoder(
 ) -> Encoder:
     """A frozen `Encoder` by name or from a safetensors file, on `device`, computing in `dtype`.
 
-    `source`: `compact` (embedded, offline), `compact-2` (likewise; its second edition, in training: half the cost, not
-    yet as near to VGG-19), `vgg19` (ImageNet weights, fetched once from the hub and cached: CC BY
-    4.0, Simonyan and Zisserman) or a file. `dtype` defaults to the fastest the device computes natively. Raises
-    `ImpastoError` for anything that cannot be loaded, naming a way out.
+    `source`: `compact` (embedded, offline), `compact-2` (likewise; its second edition, in training:
+    half the cost, not yet as near to VGG-19), `vgg19` (ImageNet weights, fetched once from the hub
+    and cached: CC BY 4.0, Simonyan and Zisserman) or a file. `dtype` defaults to the fastest the
+    device computes natively. Raises `ImpastoError` for anything that cannot be loaded, naming a way
+    out.
     """
     where = pick_device(device)
     path, name = _locate(str(source))
@@ -59,20 +68,25 @@ def load_encoder(
 def pick_device(device: str) -> torch.device:
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that is there (`ImpastoError` otherwise)."""
     if device == "auto":
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        accelerator = (
+            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        )
         return torch.device(accelerator or "cpu")
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise OptionError(f"device {device!r} is not available here; use `device=auto` or `device=cpu`") from None
+        raise OptionError(
+            f"device {device!r} is not available here; use `device=auto` or `device=cpu`"
+        ) from None
     return chosen
 
 
 def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.type == "cpu":
-        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range has it.
+        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range
+        # has it.
         native = bool(torch.cpu._is_avx512_bf16_supported())
     else:
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -100,18 +114,23 @@ def _from_hub() -> Path:
     try:
         path = Path(hf_hub_download(HUB, "model.safetensors"))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
-        raise WeightsError(f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}") from None
+        raise WeightsError(
+            f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}"
+        ) from None
     # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
     blob = path.resolve()
     if re.fullmatch(r"[0-9a-f]{64}", blob.name):
         with blob.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                raise WeightsError(f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}")
+                raise WeightsError(
+                    f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}"
+                )
     return path
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
-    """`(architecture, {"conv1_1.weight": …, "conv1_1.bias": …, …})` in float32 from a safetensors file.
+    """`(architecture, {"conv1_1.weight": …, "conv1_1.bias": …, …})` in float32 from a safetensors
+    file.
 
     Raises `ImpastoError` where the file is not one, or holds no VGG.
     """
@@ -121,22 +140,32 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
             names = {key: _conv_name(key) for key in file.keys()}  # noqa: SIM118
             weights = {name: file.get_tensor(key).float() for key, name in names.items() if name}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}") from None
+        raise WeightsError(
+            f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}"
+        ) from None
     if "conv1_1.weight" not in weights:
-        raise WeightsError(f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}")
+        raise WeightsError(
+            f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}"
+        )
     return _architecture(header, weights, torchvision="features.0.weight" in names), weights
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write `tensors`, from any device and of any layout, as safetensors: all of the file or nothing of it.
+    """Write `tensors`, from any device and of any layout, as safetensors: all of the file or
+    nothing of it.
 
     Raises `ImpastoError` where it cannot be written; what was there is then there still.
     """
     # Copies: safetensors refuses tensors that share memory, as the rows of one do.
-    own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    own = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
     try:
         with atomic_write(path) as partial:
-            partial.write_bytes(save(own, dict(header)))  # safetensors' own files are private to their owner
+            partial.write_bytes(
+                save(own, dict(header))
+            )  # safetensors' own files are private to their owner
     except OSError as error:
         raise WeightsError(f"{path} cannot be written ({error}); choose another place") from error
 
@@ -152,7 +181,9 @@ _TORCHVISION = dict(
 
 
 def _conv_name(key: str) -> str | None:
-    """The name under which an `Encoder` knows a stored tensor; None for what is no part of one (classifiers)."""
+    """The name under which an `Encoder` knows a stored tensor; None for what is no part of one
+    (classifiers).
+    """
     if re.fullmatch(r"((conv|head)\d_\d|down\d)\.(weight|bias)", key):
         return key
     match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
@@ -161,7 +192,9 @@ def _conv_name(key: str) -> str | None:
     return None
 
 
-def _architecture(header: dict[str, str], weights: dict[str, Tensor], torchvision: bool) -> Architecture:
+def _architecture(
+    header: dict[str, str], weights: dict[str, Tensor], torchvision: bool
+) -> Architecture:
     if "architecture" in header:
         return _stored(json.loads(header["architecture"]))
     if torchvision:
@@ -185,4 +218,6 @@ def _stored(header: dict[str, Any]) -> Architecture:
     heads = tuple((layer, width) for layer, width in header.get("heads", ()))
     if "blocks" in header:  # written when every encoder was a VGG
         return Architecture.vgg(header["blocks"], mean, std, padding, heads)
-    return Architecture(tuple(Layer(**layer) for layer in header["layers"]), mean, std, padding, heads)
+    return Architecture(
+        tuple(Layer(**layer) for layer in header["layers"]), mean, std, padding, heads
+    )

@@ -1,4 +1,6 @@
-"""Picture files: every mode, profile and orientation made into upright sRGB arrays, and the recipe inside."""
+"""Picture files: every mode, profile and orientation made into upright sRGB arrays, and the recipe
+inside.
+"""
 
 import json
 import os
@@ -15,12 +17,23 @@ from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageErr
 
 from impasto.errors import ImpastoError, InputError, OptionError
 
-__all__ = ["MAX_PIXELS", "Array", "decode", "decoding", "opened", "read_recipe", "recipe_options", "recipe_text"]
+__all__ = [
+    "MAX_PIXELS",
+    "Array",
+    "decode",
+    "decoding",
+    "opened",
+    "read_recipe",
+    "recipe_options",
+    "recipe_text",
+]
 
 Array = NDArray[Any]
 
 MAX_PIXELS = 200_000_000
-"""Largest picture accepted, width times height; a larger one is refused from its header, before decoding."""
+"""Largest picture accepted, width times height; a larger one is refused from its header, before
+decoding.
+"""
 
 _MAX_RECIPE = 60_000  # characters; an EXIF block in a JPEG ends at 65 533 bytes
 _IMAGE_DESCRIPTION = 0x010E
@@ -29,7 +42,8 @@ _ORIENTATION = 0x0112
 _PHOTOMETRIC = 262
 _BITS_PER_SAMPLE = 258
 
-# EXIF orientation (JEITA CP-3451, tag 0x0112) -> the turn that sets (H, W, C) upright; all of them are views.
+# EXIF orientation (JEITA CP-3451, tag 0x0112) -> the turn that sets (H, W, C) upright; all of them
+# are views.
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -48,7 +62,9 @@ _PILLOW_LIMIT = threading.Lock()
 
 @contextmanager
 def _only_our_limit() -> Iterator[None]:
-    """Pillow warns or refuses at a limit of its own while it opens; ours is checked right after instead."""
+    """Pillow warns or refuses at a limit of its own while it opens; ours is checked right after
+    instead.
+    """
     with _PILLOW_LIMIT:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
@@ -69,15 +85,17 @@ def decoding(name: str) -> Iterator[None]:
         raise InputError(f"{name} does not fit into memory; reduce it first") from err
     except Exception as err:
         reason = " ".join(str(err).split()) or type(err).__name__
-        raise InputError(f"{name} is damaged or cut short ({reason}); fetch or export it again") from err
+        raise InputError(
+            f"{name} is damaged or cut short ({reason}); fetch or export it again"
+        ) from err
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """The picture in `path`, its header read and its size judged, its pixels not yet decoded.
 
-    Raises `ImpastoError` for anything that is not a readable picture of at most `MAX_PIXELS` pixels, and for
-    any error of the decoder inside the `with` block.
+    Raises `ImpastoError` for anything that is not a readable picture of at most `MAX_PIXELS`
+    pixels, and for any error of the decoder inside the `with` block.
     """
     _check_file(path)
     with decoding(str(path)):
@@ -85,13 +103,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
             with _only_our_limit():
                 image = Image.open(path)
         except UnidentifiedImageError as err:
-            raise InputError(f"{path} is not a picture that can be read; save it as PNG or JPEG") from err
+            raise InputError(
+                f"{path} is not a picture that can be read; save it as PNG or JPEG"
+            ) from err
         except PermissionError as err:
             raise InputError(f"{path} may not be read; check its permissions") from err
     with image, decoding(str(path)):
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise InputError(f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
+            raise InputError(
+                f"{path} declares {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first"
+            )
         if image.format == "EPS":  # Pillow would run Ghostscript on it
             raise InputError(f"{path} is a PostScript program, not a picture; export it as PNG")
         yield image
@@ -116,9 +138,10 @@ def _check_file(path: Path) -> None:
 def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     """Pixels and notes of a Pillow picture of any mode, upright (EXIF) and in sRGB (ICC).
 
-    Returns an array (H, W, C) that is uint8 with C = 3 or 4, or for deep greyscale uint16 or float32 in
-    [0, 1] with C = 1 or 4; the fourth channel is alpha, colours are not multiplied by it. The notes say what
-    was decided on the way. An animation gives the frame it stands at, the first of a freshly opened file.
+    Returns an array (H, W, C) that is uint8 with C = 3 or 4, or for deep greyscale uint16 or
+    float32 in [0, 1] with C = 1 or 4; the fourth channel is alpha, colours are not multiplied by
+    it. The notes say what was decided on the way. An animation gives the frame it stands at, the
+    first of a freshly opened file.
     """
     notes = _frame_note(image) + _depth_note(image)
     image.load()
@@ -140,7 +163,9 @@ def _orientation(image: Image.Image) -> int:
 
 def _frame_note(image: Image.Image) -> tuple[str, ...]:
     frames = getattr(image, "n_frames", 1)
-    if frames == 1 or image.format == "PSD":  # the "frames" of a PSD are layers, and it opens merged
+    if (
+        frames == 1 or image.format == "PSD"
+    ):  # the "frames" of a PSD are layers, and it opens merged
         return ()
     word = "page" if image.format == "TIFF" else "frame"
     here = image.tell() + 1
@@ -165,7 +190,9 @@ def _deep_grey(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     if image.mode.startswith("I;16"):
         if tags.get(_BITS_PER_SAMPLE) == (12,):
             values = np.rint(values * (65535 / 4095)).astype(np.uint16)
-        if tags.get(_PHOTOMETRIC) == 0:  # white is zero; Pillow inverts this at 8 bits but not at 16
+        if (
+            tags.get(_PHOTOMETRIC) == 0
+        ):  # white is zero; Pillow inverts this at 8 bits but not at 16
             values = 65535 - values
         grey = values.astype(np.uint16)
     elif image.mode == "I" and values.min() >= 0 and values.max() <= 65535:
@@ -177,13 +204,17 @@ def _deep_grey(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     key = image.info.get("transparency")
     if not isinstance(key, int):
         return grey[..., None], notes
-    opaque = np.where(np.asarray(image) == key, 0, 65535 if grey.dtype == np.uint16 else 1).astype(grey.dtype)
+    opaque = np.where(np.asarray(image) == key, 0, 65535 if grey.dtype == np.uint16 else 1).astype(
+        grey.dtype
+    )
     return np.dstack([grey, grey, grey, opaque]), notes
 
 
 def _unit_range(values: Array) -> tuple[Array, tuple[str, ...]]:
     if not np.isfinite(values).all():
-        raise InputError("the picture holds values that are not finite; export it again without them")
+        raise InputError(
+            "the picture holds values that are not finite; export it again without them"
+        )
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         return values.astype(np.float32), ()
@@ -210,7 +241,9 @@ def _srgb(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     return (pixels if alpha is None else np.dstack([pixels, alpha])), notes
 
 
-def _through_profile(base: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+def _through_profile(
+    base: Image.Image, profile: bytes | None
+) -> tuple[Image.Image, tuple[str, ...]]:
     """RGB by the embedded ICC profile where it can be used, else by Pillow's own arithmetic."""
     notes = (f"{base.mode} converted to sRGB",) if base.mode in ("CMYK", "LAB") else ()
     if not profile:
@@ -240,7 +273,8 @@ def _through_profile(base: Image.Image, profile: bytes | None) -> tuple[Image.Im
 
 
 def recipe_text(recipe: Mapping[str, object]) -> str:
-    """A JSON-able `recipe` as a text for a place that is shared with others, such as EXIF ImageDescription.
+    """A JSON-able `recipe` as a text for a place that is shared with others, such as EXIF
+    ImageDescription.
 
     `OptionError` for what cannot be written as JSON, or is too long.
     """
@@ -248,7 +282,9 @@ def recipe_text(recipe: Mapping[str, object]) -> str:
 
 
 def recipe_options(form: str, recipe: Mapping[str, object] | None) -> dict[str, Any]:
-    """Pillow's `save` options that embed a JSON-able `recipe`: PNG iTXt, otherwise EXIF ImageDescription."""
+    """Pillow's `save` options that embed a JSON-able `recipe`: PNG iTXt, otherwise EXIF
+    ImageDescription.
+    """
     if recipe is None:
         return {}
     if form == "PNG":
@@ -262,20 +298,24 @@ def recipe_options(form: str, recipe: Mapping[str, object] | None) -> dict[str, 
 
 def _json(value: Mapping[str, object]) -> str:
     try:
-        # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of Unicode.
+        # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of
+        # Unicode.
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as err:
-        raise OptionError(f"the recipe cannot be written as JSON ({err}); use plain numbers and texts") from err
+        raise OptionError(
+            f"the recipe cannot be written as JSON ({err}); use plain numbers and texts"
+        ) from err
     if len(text) > _MAX_RECIPE:
         raise OptionError(f"the recipe is {len(text)} characters long; keep it below {_MAX_RECIPE}")
     return text
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
-    """The recipe that is in a picture or a sheet of this package, in any of its formats; None if there is none.
+    """The recipe that is in a picture or a sheet of this package, in any of its formats; None if
+    there is none.
 
-    The file is anyone's: what is too long, not JSON or not ours counts as no recipe. The pixels are not decoded.
-    Raises `InputError` if the file is neither a picture nor a PDF.
+    The file is anyone's: what is too long, not JSON or not ours counts as no recipe. The pixels are
+    not decoded. Raises `InputError` if the file is neither a picture nor a PDF.
     """
     path = Path(path)
     if path.suffix.lower() == ".pdf":
@@ -283,7 +323,11 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
         return _parsed(_pdf_subject(path), ours=False)
     with opened(path) as image:
         try:
-            found = image.info.get(_KEY) if image.format == "PNG" else image.getexif().get(_IMAGE_DESCRIPTION)
+            found = (
+                image.info.get(_KEY)
+                if image.format == "PNG"
+                else image.getexif().get(_IMAGE_DESCRIPTION)
+            )
         except Exception:  # metadata written by others may be broken in any way
             return None
         return _parsed(found, ours=image.format == "PNG")
@@ -299,7 +343,9 @@ def _pdf_subject(path: Path) -> str | None:
 
 
 def _parsed(found: object, *, ours: bool) -> dict[str, object] | None:
-    """`ours`: the text is a recipe alone, and not one of several things under the name of this package."""
+    """`ours`: the text is a recipe alone, and not one of several things under the name of this
+    package.
+    """
     if not isinstance(found, str) or len(found) > _MAX_RECIPE:
         return None
     try:

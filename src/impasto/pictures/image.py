@@ -1,4 +1,6 @@
-"""Pictures in and out: the currency is float32 RGB in [0, 1], shape (1, 3, H, W), sRGB-coded, on the CPU."""
+"""Pictures in and out: the currency is float32 RGB in [0, 1], shape (1, 3, H, W), sRGB-coded, on
+the CPU.
+"""
 
 import math
 import os
@@ -15,7 +17,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.errors import InputError, OptionError
-from impasto.pictures.files import MAX_PIXELS, Array, decode, decoding, opened, read_recipe, recipe_options
+from impasto.pictures.files import (
+    MAX_PIXELS,
+    Array,
+    decode,
+    decoding,
+    opened,
+    read_recipe,
+    recipe_options,
+)
 from impasto.pictures.writing import FORMATS, atomic_write
 
 __all__ = [
@@ -38,9 +48,13 @@ Source: TypeAlias = str | os.PathLike[str] | Image.Image | Array | Tensor
 """Anything `open_picture` takes."""
 
 MIN_SIDE = 16
-"""Shortest side of a picture, in pixels: below it the deeper layers of an encoder have nothing to see."""
+"""Shortest side of a picture, in pixels: below it the deeper layers of an encoder have nothing to
+see.
+"""
 
-_ROUNDING = 1e-4  # how far outside [0, 1] a float may lie and still count as rounding; it is clamped
+_ROUNDING = (
+    1e-4  # how far outside [0, 1] a float may lie and still count as rounding; it is clamped
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,27 +74,39 @@ class Picture:
 def open_picture(source: Source, *, size: int | None = None) -> Picture:
     """Any picture as RGB in [0, 1], with its alpha and what is worth knowing about it.
 
-    source: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of uint8, uint16
-        or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in [0, 1]. One channel is
-        grey, the fourth is alpha. Files and PIL images are set upright by their EXIF orientation and
-        converted to sRGB by their ICC profile; of an animation the first frame is taken.
-    size: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted by alpha so
+    source: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of
+    uint8, uint16
+        or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in [0, 1]. One
+        channel is grey, the fourth is alpha. Files and PIL images are set upright by their EXIF
+        orientation and converted to sRGB by their ICC profile; of an animation the first frame is
+        taken.
+    size: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted by
+    alpha so
         that what is transparent does not bleed); a smaller one is left as it is.
 
-    Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is shorter
-    than `MIN_SIDE` on a side (also after the reduction) or has more than `MAX_PIXELS` pixels.
+    Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is
+    shorter than `MIN_SIDE` on a side (also after the reduction) or has more than `MAX_PIXELS`
+    pixels.
     """
     if size is not None and (not isinstance(size, int) or size < MIN_SIDE):
-        raise OptionError(f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}")
+        raise OptionError(
+            f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}"
+        )
     name, pixels, notes = _pixels(source)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
-        raise InputError(f"{name} is {width} x {height} pixels; each side needs at least {MIN_SIDE}")
+        raise InputError(
+            f"{name} is {width} x {height} pixels; each side needs at least {MIN_SIDE}"
+        )
     if height * width > MAX_PIXELS:
-        raise InputError(f"{name} has {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first")
+        raise InputError(
+            f"{name} has {width} x {height} pixels, more than {MAX_PIXELS}; reduce it first"
+        )
     target = fit(height, width, size or max(height, width))
     if min(target) < MIN_SIDE:
-        raise InputError(f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size")
+        raise InputError(
+            f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
+        )
     image, alpha = _planes(pixels, target)
     return Picture(image, alpha, notes)
 
@@ -97,8 +123,14 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
     if isinstance(source, Tensor):
         return "the tensor", _checked(_channels_last(source), "the tensor"), ()
     if isinstance(source, np.ndarray):
-        return "the array", _checked(source[..., None] if source.ndim == 2 else source, "the array"), ()
-    raise InputError(f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor")
+        return (
+            "the array",
+            _checked(source[..., None] if source.ndim == 2 else source, "the array"),
+            (),
+        )
+    raise InputError(
+        f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor"
+    )
 
 
 def _channels_last(tensor: Tensor) -> Array:
@@ -106,7 +138,9 @@ def _channels_last(tensor: Tensor) -> Array:
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3:
-        raise InputError(f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)")
+        raise InputError(
+            f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)"
+        )
     if tensor.is_floating_point():
         tensor = tensor.float()  # numpy has no bfloat16
     return tensor.permute(1, 2, 0).numpy()
@@ -116,21 +150,28 @@ def _checked(pixels: Array, name: str) -> Array:
     """The same array, known to be (H, W, 1 | 3 | 4), not empty, of a known type and in its range."""
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.size == 0:
         shape = " x ".join(map(str, pixels.shape))
-        raise InputError(f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels")
+        raise InputError(
+            f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels"
+        )
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
     if pixels.dtype.kind != "f":
-        raise InputError(f"{name} is of type {pixels.dtype}; give uint8, uint16 or floats in [0, 1]")
+        raise InputError(
+            f"{name} is of type {pixels.dtype}; give uint8, uint16 or floats in [0, 1]"
+        )
     if not np.isfinite(pixels).all():
         raise InputError(f"{name} holds NaN or infinite values; replace them first")
     low, high = float(pixels.min()), float(pixels.max())
     if low < -_ROUNDING or high > 1 + _ROUNDING:
-        raise InputError(f"{name} ranges from {low:g} to {high:g}; scale it into [0, 1] or give uint8")
+        raise InputError(
+            f"{name} ranges from {low:g} to {high:g}; scale it into [0, 1] or give uint8"
+        )
     return pixels
 
 
 def _planes(pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-    """Colour (1, 3, H, W) and alpha (1, 1, H, W), or None if opaque, of (H, W, 1 | 3 | 4) reduced to `size`.
+    """Colour (1, 3, H, W) and alpha (1, 1, H, W), or None if opaque, of (H, W, 1 | 3 | 4) reduced
+    to `size`.
 
     One channel at a time, so that a large photo is never held whole in floating point.
     """
@@ -171,11 +212,15 @@ def _lanczos(plane: Array, size: tuple[int, int]) -> Array:
 
 
 def fit(h: int, w: int, long_side: int) -> tuple[int, int]:
-    """(h, w) with the longer side reduced to `long_side`, the other rounded; never enlarged or below 1."""
+    """(h, w) with the longer side reduced to `long_side`, the other rounded; never enlarged or
+    below 1.
+    """
     longest = max(h, w)
     if longest <= long_side:
         return h, w
-    return max(1, math.floor(h * long_side / longest + 0.5)), max(1, math.floor(w * long_side / longest + 0.5))
+    return max(1, math.floor(h * long_side / longest + 0.5)), max(
+        1, math.floor(w * long_side / longest + 0.5)
+    )
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -185,39 +230,51 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, H, W) of any range, differences too, at `size` = (H, W): antialiased bicubic (Keys, a = -0.5).
+    """(B, C, H, W) of any range, differences too, at `size` = (H, W): antialiased bicubic (Keys, a
+    = -0.5).
 
     Differentiable. The same tensor comes back when it already has that size.
     """
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     if image.ndim != 4 or min(size) < 1:
-        raise InputError(f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)")
-    return functional.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
+        raise InputError(
+            f"cannot resize a tensor of shape {tuple(image.shape)} to {size}; give (B, C, H, W)"
+        )
+    return functional.interpolate(
+        image, size=size, mode="bicubic", align_corners=False, antialias=True
+    )
 
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
-    """(1, 3, H, W) in [0, 1], and alpha (1, 1, H, W) if any, as 8-bit RGB or RGBA: round(255 x), clamped.
+    """(1, 3, H, W) in [0, 1], and alpha (1, 1, H, W) if any, as 8-bit RGB or RGBA: round(255 x),
+    clamped.
 
     Raises `ImpastoError` for another shape, for integers and for values that are not finite.
     """
     if image.ndim != 4 or tuple(image.shape[:2]) != (1, 3):
         raise InputError(f"one picture at a time: give (1, 3, H, W), not {tuple(image.shape)}")
     if alpha is not None and alpha.shape != (1, 1, *image.shape[2:]):
-        raise InputError(f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it")
+        raise InputError(
+            f"alpha {tuple(alpha.shape)} does not fit the picture {tuple(image.shape)}; resize it"
+        )
     parts = (image,) if alpha is None else (image, alpha)
     for part in parts:
         if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
-            raise InputError("the picture is not made of finite floats; lower the learning rate or the weights")
-    levels = [(part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts]
+            raise InputError(
+                "the picture is not made of finite floats; lower the learning rate or the weights"
+            )
+    levels = [
+        (part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts
+    ]
     return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
 
 
 def check_output(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path, known to be one `save_picture` can write; call it before long work.
 
-    Raises `ImpastoError` if the suffix names no known format or one this Pillow cannot write, the folder is
-    missing or not writable, or the target is a folder or write-protected.
+    Raises `ImpastoError` if the suffix names no known format or one this Pillow cannot write, the
+    folder is missing or not writable, or the target is a folder or write-protected.
     """
     path = Path(path)
     form = FORMATS.get(path.suffix.lower())
@@ -225,7 +282,9 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")
     Image.init()
     if form not in Image.SAVE:
-        raise InputError(f"this Pillow cannot write {form}; save as .png or install a Pillow that has it")
+        raise InputError(
+            f"this Pillow cannot write {form}; save as .png or install a Pillow that has it"
+        )
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
@@ -236,7 +295,9 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as err:
-        raise InputError(f"cannot write into {path.parent} ({err.strerror}); choose another folder") from err
+        raise InputError(
+            f"cannot write into {path.parent} ({err.strerror}); choose another folder"
+        ) from err
     return path
 
 
@@ -262,13 +323,14 @@ def save_picture(
 ) -> Path:
     """Write a picture in the format of its suffix, whole or not at all, and return the path.
 
-    image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its own alpha.
-    recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
+    image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its
+    own alpha. recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
     quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
 
-    Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is flattened on
-    white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of colour (4:4:4).
-    Raises `ImpastoError` for what `check_output` refuses and what cannot be encoded.
+    Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is
+    flattened on white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of
+    colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
+    encoded.
     """
     path = check_output(path)
     form = FORMATS[path.suffix.lower()]
@@ -296,8 +358,12 @@ def _eight_bit(image: Tensor | Image.Image, alpha: Tensor | None) -> Image.Image
     with decoding("the picture"):
         pixels, _ = decode(image)
     if pixels.dtype != np.uint8:
-        pixels = np.rint(np.dstack([_unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(pixels if pixels.shape[2] > 1 else pixels.repeat(3, axis=2)))
+        pixels = np.rint(
+            np.dstack([_unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255
+        ).astype(np.uint8)
+    return Image.fromarray(
+        np.ascontiguousarray(pixels if pixels.shape[2] > 1 else pixels.repeat(3, axis=2))
+    )
 
 
 def _options(form: str, quality: int) -> dict[str, Any]:

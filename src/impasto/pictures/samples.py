@@ -1,6 +1,8 @@
-"""Samples to try things on: photos that ship inside scikit-image, and styles that ship with this package.
+"""Samples to try things on: photos that ship inside scikit-image, and styles that ship with this
+package.
 
-Nothing is ever downloaded. The styles are drawn by code of this package's own (`tools/plates` in its repository).
+Nothing is ever downloaded. The styles are drawn by code of this package's own (`tools/plates` in
+its repository).
 """
 
 from collections.abc import Mapping
@@ -47,13 +49,16 @@ def sample_names() -> tuple[str, ...]:
 def sample(name: str) -> Image.Image:
     """A sample photo by name, RGB, its sides between 300 and 1000 pixels.
 
-    Raises `InputError` for an unknown name, or if this build of scikit-image ships without the photo.
+    Raises `InputError` for an unknown name, or if this build of scikit-image ships without the
+    photo.
     """
     if name not in _PHOTOS:
         raise InputError(f"no sample is called {name!r}; choose from {', '.join(sample_names())}")
     photo = files("skimage") / "data" / _PHOTOS[name]
     if not photo.is_file():
-        raise InputError(f"this scikit-image ships without the sample {name!r}; open a photo of your own")
+        raise InputError(
+            f"this scikit-image ships without the sample {name!r}; open a photo of your own"
+        )
     with as_file(photo) as path, Image.open(path) as image:
         return image.convert("RGB")
 
@@ -62,5 +67,8 @@ def sample_style(name: str) -> Image.Image:
     """A sample style by name, RGB, 1024 x 1024 pixels; `InputError` for an unknown name."""
     if name not in STYLES:
         raise InputError(f"no sample style is called {name!r}; choose from {', '.join(STYLES)}")
-    with (files("impasto") / "assets" / "styles" / f"{name}.webp").open("rb") as file, Image.open(file) as image:
+    with (
+        (files("impasto") / "assets" / "styles" / f"{name}.webp").open("rb") as file,
+        Image.open(file) as image,
+    ):
         return image.convert("RGB")

@@ -11,7 +11,8 @@ __all__ = ["open_source"]
 
 
 def open_source(source: Source, size: int) -> Picture:
-    """`open_picture`, which also knows the sample styles and photos by name (a file of that name wins).
+    """`open_picture`, which also knows the sample styles and photos by name (a file of that name
+    wins).
 
     `size`: the long side in pixels, to which larger pictures are reduced.
     """

@@ -26,10 +26,11 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Gives a file to write beside `path`, which takes its place at the end, or is deleted where something goes wrong.
+    """Gives a file to write beside `path`, which takes its place at the end, or is deleted where
+    something goes wrong.
 
-    Through a link the file that it names is replaced, as `open` would. Its permissions stay; a new file's are those of
-    the umask (`tempfile`'s would be private to its owner).
+    Through a link the file that it names is replaced, as `open` would. Its permissions stay; a new
+    file's are those of the umask (`tempfile`'s would be private to its owner).
     """
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".impasto-{secrets.token_hex(8)}.partial")

@@ -1,11 +1,12 @@
-"""Training a transform net and a style predictor together, on any styles (Ghiasi et al. 2017, arXiv:1705.06830).
+"""Training a transform net and a style predictor together, on any styles (Ghiasi et al. 2017,
+arXiv:1705.06830).
 
 Where the recipe leaves the paper's:
-- a batch serves several steps, its photos passed on to the next style each time: the targets under the encoder,
-  which cost most, are computed once;
+- a batch serves several steps, its photos passed on to the next style each time: the targets under
+  the encoder, which cost most, are computed once;
 - styles are recoloured and mixed with one another, so that there are more of them than pictures;
-- now and then a photo's style is the photo itself: the vector of its own statistics then means "leave it as it is",
-  and strength is a walk from there to the style.
+- now and then a photo's style is the photo itself: the vector of its own statistics then means
+  "leave it as it is", and strength is a walk from there to the style.
 """
 
 import copy
@@ -49,9 +50,9 @@ _CHUNK = 4  # pictures judged at once
 class ArbitraryConfig(PaintingConfig):
     """How to train for any style.
 
-    `predictor_rate`: Adam's learning rate for the predictor; what it says moves every norm, and must move slowly.
-    `rounds`: steps that a batch serves. `recolor`, `blends`: probabilities that a style is recoloured, and that it
-    is mixed with another of the batch.
+    `predictor_rate`: Adam's learning rate for the predictor; what it says moves every norm, and
+    must move slowly. `rounds`: steps that a batch serves. `recolor`, `blends`: probabilities that a
+    style is recoloured, and that it is mixed with another of the batch.
     """
 
     steps: int = 6500
@@ -70,12 +71,13 @@ class ArbitraryConfig(PaintingConfig):
 
 
 class ArbitraryTask(PaintingTask):
-    """Train a network for any style on `photos` and `styles`, uint8 `(3, H, W)` each (`read_pictures`).
+    """Train a network for any style on `photos` and `styles`, uint8 `(3, H, W)` each
+    (`read_pictures`).
 
-    `encoder` reads styles; `critics`, if given, judge pictures in its place. `start`: a painter to go on from. Of
-    photos and styles, one in eight and at most `held_out` are kept for validation. `data` names where they are from,
-    for the recipe. Raises `ImpastoError` for fewer than two photos or styles, and a `start` of another encoder or
-    shape, or without a predictor.
+    `encoder` reads styles; `critics`, if given, judge pictures in its place. `start`: a painter to
+    go on from. Of photos and styles, one in eight and at most `held_out` are kept for validation.
+    `data` names where they are from, for the recipe. Raises `ImpastoError` for fewer than two
+    photos or styles, and a `start` of another encoder or shape, or without a predictor.
     """
 
     config: ArbitraryConfig
@@ -97,14 +99,22 @@ class ArbitraryTask(PaintingTask):
         super().__init__(encoder, transformer, photos, config, critics=critics, data=data)
         self.predictor = _predictor(start, encoder, transformer, config)
         self._begin = start
-        held, self._styles = hold_out(styles, randomness(config.seed, Stream.HELD_OUT, 1), config.held_out)
+        held, self._styles = hold_out(
+            styles, randomness(config.seed, Stream.HELD_OUT, 1), config.held_out
+        )
         self._held_styles = middles(held, config.crop)
-        self._block: tuple[int, Tensor, Style, Tensor] | None = None  # the targets that were computed last
+        self._block: tuple[int, Tensor, Style, Tensor] | None = (
+            None  # the targets that were computed last
+        )
 
     @property
     def recipe(self) -> dict[str, Any]:
         start = self._begin.bank.network if self._begin is not None else None
-        return {**super().recipe, "styles": len(self._styles) + len(self._held_styles), "start": start}
+        return {
+            **super().recipe,
+            "styles": len(self._styles) + len(self._held_styles),
+            "start": start,
+        }
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         # The last convolution gives three colours: to Muon they would have to be of equal weight.
@@ -150,7 +160,9 @@ class ArbitraryTask(PaintingTask):
         return self.learn(photos, styles, step)
 
     def learn(self, photos: Tensor, styles: Tensor, step: int) -> dict[str, Tensor]:
-        """The losses of `photos` in `styles`, as many of each, `(B, 3, H, W)` in [0, 1]; sizes may differ."""
+        """The losses of `photos` in `styles`, as many of each, `(B, 3, H, W)` in [0, 1]; sizes may
+        differ.
+        """
         block, turn = divmod(step, self.config.rounds)
         content, style, description = self._targets(photos, styles, block)
         order = torch.arange(len(photos), device=photos.device).roll(turn)
@@ -159,14 +171,20 @@ class ArbitraryTask(PaintingTask):
         return self.losses(photos, pictures, content[order], style)
 
     def _targets(self, photos: Tensor, styles: Tensor, block: int) -> tuple[Tensor, Style, Tensor]:
-        """Features to keep, styles to take and what is said of them, from the batch and the seed; once a block."""
+        """Features to keep, styles to take and what is said of them, from the batch and the seed;
+        once a block.
+        """
         if self._block is None or self._block[0] != block:
             random = randomness(self.config.seed, Stream.MIX, block)
             shares = torch.from_numpy(random.random(len(photos))).float()
             shares[torch.from_numpy(random.random(len(photos)) >= self.config.blends)] = 1
             shares = shares.to(photos.device)
             style = self.criterion.style(styles).mixed(shares)
-            read = style if self.criterion.critics == self.reader.critics else self.reader.style(styles).mixed(shares)
+            read = (
+                style
+                if self.criterion.critics == self.reader.critics
+                else self.reader.style(styles).mixed(shares)
+            )
             self._block = block, self.criterion.content(photos), style, self._encode_style(read)
         return self._block[1:]
 
@@ -174,11 +192,15 @@ class ArbitraryTask(PaintingTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Mean distances to style and content, of held-out photos in held-out styles, the first in the first."""
+        """Mean distances to style and content, of held-out photos in held-out styles, the first in
+        the first.
+        """
         count = min(len(self._held_photos), len(self._held_styles))
         found = []
         for chunk in torch.split(torch.arange(count), _CHUNK):
-            photos, styles = (held[chunk].to(self.device) for held in (self._held_photos, self._held_styles))
+            photos, styles = (
+                held[chunk].to(self.device) for held in (self._held_photos, self._held_styles)
+            )
             vectors = self.predictor(self._encode_style(self.reader.style(styles)))
             found.append(self.judge(photos, vectors, self.criterion.style(styles)))
         of_style, of_content = torch.cat(found, dim=1).mean(1).tolist()
@@ -206,7 +228,9 @@ def _predictor(
     """A predictor to train: a copy of `start`'s, or a new one."""
     if start is not None:
         if start.predictor is None:
-            raise ImpastoError("the network to start from knows styles by name only; take one for any style")
+            raise ImpastoError(
+                "the network to start from knows styles by name only; take one for any style"
+            )
         return copy.deepcopy(start.predictor).requires_grad_(True).train()
     widths = [encoder.architecture.widths[layer] for layer in encoder.canonical(STYLE_LAYERS)]
     with seeded(config.seed):

@@ -1,7 +1,8 @@
-"""Training a bank: one network for a number of styles, each a row of scales and shifts (Dumoulin et al. 2017).
+"""Training a bank: one network for a number of styles, each a row of scales and shifts (Dumoulin et
+al. 2017).
 
-With `vectors_only` a network that is already there learns nothing but new rows; the other styles it knows stay as
-they are, to the byte.
+With `vectors_only` a network that is already there learns nothing but new rows; the other styles it
+knows stay as they are, to the byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,10 +40,10 @@ _JUDGED = 8  # held-out photos that every style is judged by
 class BankConfig(PaintingConfig):
     """How to train a bank.
 
-    `vector_rate`: Adam's learning rate for the rows. `style_size`: long side in px at which styles are read, that of
-    the pictures to be painted: it sets how large strokes are. `vectors_only`: the network that is started from stays
-    as it is, and with it `learning_rate` has nothing to say. `shifted` is 0: it takes long, and vectors alone can do
-    little about a grain.
+    `vector_rate`: Adam's learning rate for the rows. `style_size`: long side in px at which styles
+    are read, that of the pictures to be painted: it sets how large strokes are. `vectors_only`: the
+    network that is started from stays as it is, and with it `learning_rate` has nothing to say.
+    `shifted` is 0: it takes long, and vectors alone can do little about a grain.
     """
 
     shifted: float = 0.0
@@ -58,14 +59,15 @@ class BankConfig(PaintingConfig):
 
 
 class BankTask(PaintingTask):
-    """Train a network, or only its vectors, on `photos` to paint in `styles`: name -> uint8 `(3, H, W)`.
+    """Train a network, or only its vectors, on `photos` to paint in `styles`: name -> uint8 `(3, H,
+    W)`.
 
-    One row of `vectors` is a style, in the order of the names; the last gives a photo itself back, unless
-    `vectors_only` adds to a network that can do so already. `start`: a painter to go on from, whose predictor, if it
-    has one, says where the rows begin.
+    One row of `vectors` is a style, in the order of the names; the last gives a photo itself back,
+    unless `vectors_only` adds to a network that can do so already. `start`: a painter to go on
+    from, whose predictor, if it has one, says where the rows begin.
 
-    Raises `ImpastoError` for no style, a name that cannot be one, fewer than two photos, `vectors_only` without
-    `start`, and a `start` of another encoder or shape.
+    Raises `ImpastoError` for no style, a name that cannot be one, fewer than two photos,
+    `vectors_only` without `start`, and a `start` of another encoder or shape.
     """
 
     config: BankConfig
@@ -85,15 +87,21 @@ class BankTask(PaintingTask):
         if not styles:
             raise ImpastoError("a bank needs a style at least; give pictures to learn from")
         if config.vectors_only and start is None:
-            raise ImpastoError("vectors_only needs a network to add styles to; name one, or leave it out")
+            raise ImpastoError(
+                "vectors_only needs a network to add styles to; name one, or leave it out"
+            )
         super().__init__(encoder, begun(start, encoder, config), photos, config, data=data)
         self.names = tuple(sorted(check_name(name) for name in styles))
         self._pictures = [styles[name] for name in self.names]
         self._begin = start
-        self._kept = start if config.vectors_only else None  # the painter that gains styles and is not changed
+        self._kept = (
+            start if config.vectors_only else None
+        )  # the painter that gains styles and is not changed
         complete = start is not None and (start.predictor is not None or start.identity is not None)
         self._with_identity = not (config.vectors_only and complete)
-        self.vectors = nn.Parameter(torch.zeros(len(self.names) + self._with_identity, self.transformer.vector_size))
+        self.vectors = nn.Parameter(
+            torch.zeros(len(self.names) + self._with_identity, self.transformer.vector_size)
+        )
         self.transformer.requires_grad_(not config.vectors_only)
         self._statistics: Style | None = None
 
@@ -117,19 +125,26 @@ class BankTask(PaintingTask):
             self.vectors[: len(self.names)] = guess(self._begin, targets).to(self.vectors)
             if self._with_identity:
                 photos = self.criterion.style(self._held_photos[:_JUDGED].to(self.device))
-                identity = guess(self._begin, photos).mean(0) if self._begin.identity is None else self._begin.identity
+                identity = (
+                    guess(self._begin, photos).mean(0)
+                    if self._begin.identity is None
+                    else self._begin.identity
+                )
                 self.vectors[-1] = identity.to(self.vectors)
         return (f"{len(self.names)} styles, and {len(self._photos)} photos to paint in them",)
 
     @property
     def _targets(self) -> Style:
-        """The styles' statistics, row by row, on the CPU, as of whole pictures with a long side of `style_size`.
+        """The styles' statistics, row by row, on the CPU, as of whole pictures with a long side of
+        `style_size`.
 
         They follow from the pictures alone, so a checkpoint has no need of them.
         """
         if self._statistics is None:
             rows = []
-            with torch.autocast(self.device.type, enabled=False):  # computed once: as exactly as can be
+            with torch.autocast(
+                self.device.type, enabled=False
+            ):  # computed once: as exactly as can be
                 for picture in self._pictures:
                     view = scaled(picture, self.config.style_size)
                     rows.append(self.criterion.style(view.to(self.device)).to(torch.device("cpu")))
@@ -142,24 +157,41 @@ class BankTask(PaintingTask):
         """Photos `(batch, 3, crop, crop)`."""
         random = randomness(self.config.seed, Stream.BATCH, step)
         return torch.stack(
-            [crop(self._photos, random, self.config.crop, SMALLEST_PHOTO) for _ in range(self.config.batch)]
+            [
+                crop(self._photos, random, self.config.crop, SMALLEST_PHOTO)
+                for _ in range(self.config.batch)
+            ]
         )
 
     def rows(self, step: int) -> Tensor:
-        """Which row of `vectors` each photo of `step` is painted with, `(batch,)` int64 in rising order.
+        """Which row of `vectors` each photo of `step` is painted with, `(batch,)` int64 in rising
+        order.
 
-        Styles come in shuffled rounds, each once a round; now and then the row that gives photos back takes a turn.
+        Styles come in shuffled rounds, each once a round; now and then the row that gives photos
+        back takes a turn.
         """
         config, count = self.config, len(self.names)
-        turns = [divmod(turn, count) for turn in range(step * config.batch, (step + 1) * config.batch)]
-        rows = np.array([randomness(config.seed, Stream.ORDER, round_).permutation(count)[i] for round_, i in turns])
+        turns = [
+            divmod(turn, count) for turn in range(step * config.batch, (step + 1) * config.batch)
+        ]
+        rows = np.array(
+            [
+                randomness(config.seed, Stream.ORDER, round_).permutation(count)[i]
+                for round_, i in turns
+            ]
+        )
         if self._with_identity:
-            rows[randomness(config.seed, Stream.IDENTITY, step).random(config.batch) < config.identity] = count
+            rows[
+                randomness(config.seed, Stream.IDENTITY, step).random(config.batch)
+                < config.identity
+            ] = count
         return torch.from_numpy(np.sort(rows))
 
     def forward(self, batch: Tensor, step: int) -> dict[str, Tensor]:
         rows = self.rows(step)
-        pictures = self.transformer(batch, self.vectors[rows.to(batch.device)], self.noise_offset(step))
+        pictures = self.transformer(
+            batch, self.vectors[rows.to(batch.device)], self.noise_offset(step)
+        )
         identities = int((rows == len(self.names)).sum())
         styles = [self._targets.rows(rows[: len(rows) - identities]).to(batch.device)]
         if identities:
@@ -170,7 +202,9 @@ class BankTask(PaintingTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Distances to style and content over held-out photos: the mean of all styles, and the worst style's."""
+        """Distances to style and content over held-out photos: the mean of all styles, and the
+        worst style's.
+        """
         photos = self._held_photos[:_JUDGED].to(self.device)
         found = []
         for row in range(len(self.names)):
@@ -190,8 +224,12 @@ class BankTask(PaintingTask):
 
     def bank(self) -> StyleBank:
         """The named vectors. With `vectors_only` they are for the network that was started from."""
-        bank = StyleBank(self._kept.bank.network if self._kept is not None else fingerprint(self.transformer))
-        for name, vector in zip(self.names, self.vectors, strict=False):  # the row beyond them has no name
+        bank = StyleBank(
+            self._kept.bank.network if self._kept is not None else fingerprint(self.transformer)
+        )
+        for name, vector in zip(
+            self.names, self.vectors, strict=False
+        ):  # the row beyond them has no name
             bank = bank.learned(name, vector)
         return bank
 
@@ -207,5 +245,9 @@ class BankTask(PaintingTask):
                 recipe=recipe,
             )
         return Painter(
-            frozen(self.transformer), self.bank(), identity=identity, encoder=self.encoder_name, recipe=self.recipe
+            frozen(self.transformer),
+            self.bank(),
+            identity=identity,
+            encoder=self.encoder_name,
+            recipe=self.recipe,
         )

@@ -1,7 +1,9 @@
-"""Folders of images as training data: read once, kept small in memory, cropped and distorted at random.
+"""Folders of images as training data: read once, kept small in memory, cropped and distorted at
+random.
 
-Nothing here keeps a random state: every draw comes from a generator that the caller makes from a seed and a
-number (`randomness`), so the batch of any step can be made again without the steps before it.
+Nothing here keeps a random state: every draw comes from a generator that the caller makes from a
+seed and a number (`randomness`), so the batch of any step can be made again without the steps
+before it.
 """
 
 import math
@@ -37,14 +39,18 @@ __all__ = [
     "scaled",
 ]
 
-_SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+_SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 _SHORT, _LONG = 288, 640  # px kept of a picture: a crop is never shown larger than it was
 _SMALLEST_CROP = 80  # px
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One file of `of` has been read: its picture, uint8 `(3, H, W)`, or the problem why there is none."""
+    """One file of `of` has been read: its picture, uint8 `(3, H, W)`, or the problem why there is
+    none.
+    """
 
     path: Path
     done: int
@@ -56,31 +62,39 @@ class Reading:
 def read_pictures(folders: Iterable[str | os.PathLike[str]]) -> Iterator[Reading]:
     """Every image file under `folders`, in the order of the folders and of the paths in them.
 
-    Pictures are reduced to a short side of 288 px and cut in the middle at a long side of 640 px; smaller ones
-    stay as they are, transparency shows white. A file that cannot be read has a `problem` in place of a picture.
-    Raises `ImpastoError` for a folder that does not exist or holds no image file, and at the end if not one of
-    the files could be read.
+    Pictures are reduced to a short side of 288 px and cut in the middle at a long side of 640 px;
+    smaller ones stay as they are, transparency shows white. A file that cannot be read has a
+    `problem` in place of a picture. Raises `ImpastoError` for a folder that does not exist or holds
+    no image file, and at the end if not one of the files could be read.
     """
     paths = [path for folder in folders for path in _image_files(Path(folder))]
     pool = ThreadPoolExecutor(2)
     found = 0
     try:
-        for done, (path, result) in enumerate(zip(paths, pool.map(_attempt, paths), strict=True), start=1):
+        for done, (path, result) in enumerate(
+            zip(paths, pool.map(_attempt, paths), strict=True), start=1
+        ):
             picture, problem = result
             found += picture is not None
             yield Reading(path, done, len(paths), picture, problem)
     finally:
         pool.shutdown(cancel_futures=True)
     if not found:
-        raise ImpastoError(f"none of the {len(paths)} image files could be read; give other folders")
+        raise ImpastoError(
+            f"none of the {len(paths)} image files could be read; give other folders"
+        )
 
 
 def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ImpastoError(f"{folder} is not a folder; give a folder of images")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
+    )
     if not found:
-        raise ImpastoError(f"there are no image files in {folder}; give a folder of JPEG or PNG files")
+        raise ImpastoError(
+            f"there are no image files in {folder}; give a folder of JPEG or PNG files"
+        )
     return found
 
 
@@ -113,7 +127,9 @@ def _reduced(picture: Picture) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class PairReading:
-    """One name of `of` has been read: photo and painted picture, uint8 `(3, H, W)` each, or the problem."""
+    """One name of `of` has been read: photo and painted picture, uint8 `(3, H, W)` each, or the
+    problem.
+    """
 
     name: str
     done: int
@@ -123,25 +139,30 @@ class PairReading:
 
 
 def read_pairs(folder: str | os.PathLike[str]) -> Iterator[PairReading]:
-    """Photos in `folder/photos` with the pictures painted of them in `folder/painted`, by name without the ending.
+    """Photos in `folder/photos` with the pictures painted of them in `folder/painted`, by name
+    without the ending.
 
-    Reduced as by `read_pictures`, both alike. A name has a `problem` in place of a pair if one of the two files is
-    missing, there twice, unreadable or of another size. Raises `ImpastoError` if a folder does not exist or holds
-    no image file, and at the end if there was not one pair.
+    Reduced as by `read_pictures`, both alike. A name has a `problem` in place of a pair if one of
+    the two files is missing, there twice, unreadable or of another size. Raises `ImpastoError` if a
+    folder does not exist or holds no image file, and at the end if there was not one pair.
     """
     photos, painted = (_by_name(Path(folder) / part) for part in ("photos", "painted"))
     names = sorted(photos.keys() | painted.keys())
     pool = ThreadPoolExecutor(2)
     found = 0
     try:
-        results = pool.map(lambda name: _attempt_pair(name, photos.get(name, []), painted.get(name, [])), names)
+        results = pool.map(
+            lambda name: _attempt_pair(name, photos.get(name, []), painted.get(name, [])), names
+        )
         for done, (name, (pair, problem)) in enumerate(zip(names, results, strict=True), start=1):
             found += pair is not None
             yield PairReading(name, done, len(names), pair, problem)
     finally:
         pool.shutdown(cancel_futures=True)
     if not found:
-        raise ImpastoError(f"there is no pair in {folder}; give photos/NAME.jpg with painted/NAME.jpg, of one size")
+        raise ImpastoError(
+            f"there is no pair in {folder}; give photos/NAME.jpg with painted/NAME.jpg, of one size"
+        )
 
 
 def _by_name(folder: Path) -> dict[str, list[Path]]:
@@ -155,15 +176,22 @@ def _attempt_pair(
     name: str, photos: Sequence[Path], painted: Sequence[Path]
 ) -> tuple[tuple[Tensor, Tensor] | None, str]:
     if (len(photos), len(painted)) != (1, 1):
-        return None, f"{name}: {len(photos)} in photos and {len(painted)} in painted; a pair is one of each"
+        return (
+            None,
+            f"{name}: {len(photos)} in photos and {len(painted)} in painted; a pair is one of each",
+        )
     try:
-        # Not decoded at a fraction as single pictures are: a JPEG's rounded sides might miss its partner's.
+        # Not decoded at a fraction as single pictures are: a JPEG's rounded sides might miss its
+        # partner's.
         photo, result = open_picture(photos[0]), open_picture(painted[0])
     except ImpastoError as error:
         return None, str(error)
     sizes = [f"{each.image.shape[3]} x {each.image.shape[2]}" for each in (photo, result)]
     if sizes[0] != sizes[1]:
-        return None, f"{name}: the photo has {sizes[0]} pixels and the painted picture {sizes[1]}; make them alike"
+        return (
+            None,
+            f"{name}: the photo has {sizes[0]} pixels and the painted picture {sizes[1]}; make them alike",
+        )
     return (_reduced(photo), _reduced(result)), ""
 
 
@@ -173,7 +201,9 @@ def folder_names(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def randomness(seed: int, *stream: int) -> np.random.Generator:
-    """The generator of one purpose at one step: the same numbers give the same draws, others unrelated ones."""
+    """The generator of one purpose at one step: the same numbers give the same draws, others
+    unrelated ones.
+    """
     return np.random.default_rng((seed, *stream))
 
 
@@ -182,10 +212,17 @@ def normals(random: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
 
 
-def crop(pictures: Sequence[Tensor], random: np.random.Generator, size: int, smallest: int = _SMALLEST_CROP) -> Tensor:
-    """A random square of a random picture, float32 `(C, size, size)` in [0, 1], half of the time mirrored.
+def crop(
+    pictures: Sequence[Tensor],
+    random: np.random.Generator,
+    size: int,
+    smallest: int = _SMALLEST_CROP,
+) -> Tensor:
+    """A random square of a random picture, float32 `(C, size, size)` in [0, 1], half of the time
+    mirrored.
 
-    Its side in the picture (uint8 `(C, H, W)`) is log-uniform in `smallest` to 288 px, or what the picture has.
+    Its side in the picture (uint8 `(C, H, W)`) is log-uniform in `smallest` to 288 px, or what the
+    picture has.
     """
     picture = pictures[int(random.integers(len(pictures)))]
     height, width = picture.shape[-2:]
@@ -197,7 +234,9 @@ def crop(pictures: Sequence[Tensor], random: np.random.Generator, size: int, sma
 
 
 def middles(pictures: Sequence[Tensor], size: int) -> Tensor:
-    """The largest square in the middle of each picture (uint8 `(C, H, W)`), float32 `(N, C, size, size)` in [0, 1]."""
+    """The largest square in the middle of each picture (uint8 `(C, H, W)`), float32 `(N, C, size,
+    size)` in [0, 1].
+    """
     found = []
     for picture in pictures:
         height, width = picture.shape[-2:]
@@ -208,18 +247,24 @@ def middles(pictures: Sequence[Tensor], size: int) -> Tensor:
 
 
 def scaled(picture: Tensor, long: int) -> Tensor:
-    """The whole picture (uint8 `(C, H, W)`) with a long side of `long` px, float32 `(1, C, H', W')` in [0, 1]."""
+    """The whole picture (uint8 `(C, H, W)`) with a long side of `long` px, float32 `(1, C, H', W')`
+    in [0, 1].
+    """
     height, width = picture.shape[-2:]
     scale = long / max(height, width)
     return _resized(picture, (round(height * scale), round(width * scale)))
 
 
 def _resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(picture[None].float() / 255, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(
+        picture[None].float() / 255, size=size, mode="bilinear", antialias=True, align_corners=False
+    )
 
 
 def recolored(image: Tensor, random: np.random.Generator) -> Tensor:
-    """`image`, float32 `(3, H, W)` in [0, 1], in other colours: channels exchanged, negative, contrast and cast."""
+    """`image`, float32 `(3, H, W)` in [0, 1], in other colours: channels exchanged, negative,
+    contrast and cast.
+    """
     if random.random() < 0.5:
         image = image[torch.from_numpy(random.permutation(3))]
     if random.random() < 0.3:
@@ -230,10 +275,11 @@ def recolored(image: Tensor, random: np.random.Generator) -> Tensor:
 
 
 def flat(photo: Tensor, random: np.random.Generator) -> Tensor:
-    """A plain or graded area the size of `photo`, float32 `(3, S, S)` in [0, 1], half of the time around a piece of it.
+    """A plain or graded area the size of `photo`, float32 `(3, S, S)` in [0, 1], half of the time
+    around a piece of it.
 
-    Skies, walls, paper, products on white: what a network is never shown it paints with a dot grid. Colours are those
-    of the photo, white, black or grey.
+    Skies, walls, paper, products on white: what a network is never shown it paints with a dot grid.
+    Colours are those of the photo, white, black or grey.
     """
     size = photo.shape[-1]
     ends = [_plain_color(photo, random) for _ in range(2)]
@@ -247,7 +293,9 @@ def flat(photo: Tensor, random: np.random.Generator) -> Tensor:
         image = image.clone()
         side = int(random.integers(size // 5, size // 2))
         top, left = (int(x) for x in random.integers(size - side + 1, size=2))
-        image[:, top : top + side, left : left + side] = photo[:, top : top + side, left : left + side]
+        image[:, top : top + side, left : left + side] = photo[
+            :, top : top + side, left : left + side
+        ]
     return (image + float(random.uniform(0, 0.006)) * normals(random, *photo.shape)).clamp(0, 1)
 
 
@@ -268,8 +316,9 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 def augment(image: Tensor, random: np.random.Generator, pictures: Sequence[Tensor]) -> Tensor:
     """Now and then a distortion of `image`, float32 `(3, S, S)` in [0, 1] as is the result.
 
-    An optimiser that follows an encoder's gradient leaves the natural pictures: it makes noise, foreign texture,
-    blur, flat colours and colours out of balance. An encoder meant for that must have seen such pictures.
+    An optimiser that follows an encoder's gradient leaves the natural pictures: it makes noise,
+    foreign texture, blur, flat colours and colours out of balance. An encoder meant for that must
+    have seen such pictures.
     """
     chance = random.random()
     for probability, change in _CHANGES:
@@ -289,7 +338,9 @@ def _noisy(image: Tensor, random: np.random.Generator, _: Sequence[Tensor]) -> T
     """Gaussian noise of a random strength and coarseness, grey or coloured."""
     size = image.shape[-1]
     coarse = size // int(random.choice((1, 1, 2, 4, 8)))
-    grain = normals(random, 1, 3 if random.random() < 0.7 else 1, coarse, coarse) * random.uniform(0, 0.25)
+    grain = normals(random, 1, 3 if random.random() < 0.7 else 1, coarse, coarse) * random.uniform(
+        0, 0.25
+    )
     mode = "bilinear" if random.random() < 0.5 else "nearest"
     return image + F.interpolate(grain, size=(size, size), mode=mode)[0]
 
@@ -312,7 +363,9 @@ def _nothing_but_noise(image: Tensor, random: np.random.Generator, _: Sequence[T
     return color + normals(random, *image.shape) * random.uniform(0, 0.3)
 
 
-_CHANGES: tuple[tuple[float, Callable[[Tensor, np.random.Generator, Sequence[Tensor]], Tensor]], ...] = (
+_CHANGES: tuple[
+    tuple[float, Callable[[Tensor, np.random.Generator, Sequence[Tensor]], Tensor]], ...
+] = (
     (0.25, _noisy),
     (0.15, _textured),
     (0.10, _enlarged),

@@ -1,17 +1,20 @@
 """Distilling an encoder: a small VGG learns to give a large one's own features.
 
-Teacher and student have the same number of channels at the layers that are matched, and the student's are trained
-to be the teacher's, channel by channel, so that a Gram matrix means the same under both. Between these layers the
-student is narrow; that is where it saves.
+Teacher and student have the same number of channels at the layers that are matched, and the
+student's are trained to be the teacher's, channel by channel, so that a Gram matrix means the same
+under both. Between these layers the student is narrow; that is where it saves.
 
 Where the recipe comes from:
-- the loss is one-sided (`impasto.training.onesided`), and the first layer is solved by it, not trained;
-- pictures are distorted (`impasto.training.data.augment`), and a quarter of a batch are those of the batch before,
-  moved against the student by a gradient that is already there (Shafahi et al. 2019, "Adversarial training for
-  free!", arXiv:1904.12843): whoever optimises pictures under the student will find its errors;
-- teacher forcing (Williams and Zipser 1989): early on a block mostly goes on from the teacher's features, so all
-  blocks learn at once;
-- matrices are updated by Muon (Jordan 2024), in the scaling of Liu et al. 2025, arXiv:2502.16982; biases by Adam.
+- the loss is one-sided (`impasto.training.onesided`), and the first layer is solved by it, not
+  trained;
+- pictures are distorted (`impasto.training.data.augment`), and a quarter of a batch are those of
+  the batch before, moved against the student by a gradient that is already there (Shafahi et al.
+  2019, "Adversarial training for free!", arXiv:1904.12843): whoever optimises pictures under the
+  student will find its errors;
+- teacher forcing (Williams and Zipser 1989): early on a block mostly goes on from the teacher's
+  features, so all blocks learn at once;
+- matrices are updated by Muon (Jordan 2024), in the scaling of Liu et al. 2025, arXiv:2502.16982;
+  biases by Adam.
 """
 
 import copy
@@ -53,7 +56,10 @@ Features: TypeAlias = Callable[[Tensor], Mapping[str, Tensor]]
 # One stream of random numbers for each purpose.
 _WEIGHTS, _PATCHES, _HELD_OUT, _BATCH, _ADVERSARY, _FORCING, _REVIVAL = range(7)
 
-_NARROW_STD, _MATCHED_STD = 1.0, 0.5  # of pre-activations at the start; features of a teacher are mostly zero
+_NARROW_STD, _MATCHED_STD = (
+    1.0,
+    0.5,
+)  # of pre-activations at the start; features of a teacher are mostly zero
 _SHALLOW = "relu3_1"  # the last layer that learns at the full rate
 _CHUNK = 16  # pictures evaluated at once
 _PATCH_ROWS = 20_000
@@ -64,12 +70,13 @@ _REVIVE_EVERY, _REVIVE_UNTIL = 200, 0.8  # steps; share of the run
 class DistillConfig(RunConfig):
     """How to distil.
 
-    `layers`: matched layer -> weight of its loss; the student's first layer, and those that no other reads, must be
-    among them. `crop`: side of the
-    training pictures in px. `bias_rate`: Adam's learning rate, where `learning_rate` is Muon's; layers deeper than
-    `relu3_1` take `deep_rate` of the latter (at the full rate their narrow units die). `adversarial`:
-    share of a batch that is moved against the student. `forcing`: probability, at the start, that a block goes on
-    from the teacher's features; it falls to 0 at 45 % of the run. `held_out`: most pictures kept for validation.
+    `layers`: matched layer -> weight of its loss; the student's first layer, and those that no
+    other reads, must be among them. `crop`: side of the training pictures in px. `bias_rate`:
+    Adam's learning rate, where `learning_rate` is Muon's; layers deeper than `relu3_1` take
+    `deep_rate` of the latter (at the full rate their narrow units die). `adversarial`: share of a
+    batch that is moved against the student. `forcing`: probability, at the start, that a block goes
+    on from the teacher's features; it falls to 0 at 45 % of the run. `held_out`: most pictures kept
+    for validation.
     """
 
     layers: Mapping[str, float] = field(default_factory=lambda: dict(LAYERS))
@@ -87,7 +94,9 @@ class DistillConfig(RunConfig):
         if self.held_out < 1:
             raise ImpastoError(f"held_out must be at least 1, not {self.held_out}")
         if not 0 <= self.adversarial < 1:
-            raise ImpastoError(f"adversarial must be 0 or more and less than 1, not {self.adversarial}")
+            raise ImpastoError(
+                f"adversarial must be 0 or more and less than 1, not {self.adversarial}"
+            )
         if not 0 <= self.forcing <= 1:
             raise ImpastoError(f"forcing must be between 0 and 1, not {self.forcing}")
         for name in ("bias_rate", "deep_rate"):
@@ -99,15 +108,16 @@ class DistillConfig(RunConfig):
 
 
 class Distillation(Task):
-    """Train an encoder of `architecture` to give the features of `teachers`; by default, `COMPACT` as wide as they are.
+    """Train an encoder of `architecture` to give the features of `teachers`; by default, `COMPACT`
+    as wide as they are.
 
-    A layer is taught by the first teacher that has it. `pictures` are uint8 `(3, H, W)` (`read_pictures`), of
-    which one in eight, at most `held_out`, is kept for validation. `start`: an encoder to go on from, whose
-    architecture is the student's; its blocks have found each other, so nothing is forced. `data` names where pictures
-    are from, for the recipe.
+    A layer is taught by the first teacher that has it. `pictures` are uint8 `(3, H, W)`
+    (`read_pictures`), of which one in eight, at most `held_out`, is kept for validation. `start`:
+    an encoder to go on from, whose architecture is the student's; its blocks have found each other,
+    so nothing is forced. `data` names where pictures are from, for the recipe.
 
-    Raises `ImpastoError` for fewer than two pictures, a layer that no teacher or not the student has, or one that
-    is not of the same width in both.
+    Raises `ImpastoError` for fewer than two pictures, a layer that no teacher or not the student
+    has, or one that is not of the same width in both.
     """
 
     variance: Tensor
@@ -126,16 +136,24 @@ class Distillation(Task):
         super().__init__()
         self.config: DistillConfig = config or DistillConfig()
         if start is not None:
-            architecture, self.config = start.architecture, dataclasses.replace(self.config, forcing=0.0)
+            architecture, self.config = (
+                start.architecture,
+                dataclasses.replace(self.config, forcing=0.0),
+            )
         architecture = architecture or like(COMPACT, teachers, self.config.layers)
         if architecture.heads:
             raise ImpastoError("a student cannot have heads: its own layers are what is trained")
         self.student = Student(architecture, self._random(_WEIGHTS))
         layers = self.student.layers
-        self.balance = {canonical(name, architecture.widths): weight for name, weight in self.config.layers.items()}
+        self.balance = {
+            canonical(name, architecture.widths): weight
+            for name, weight in self.config.layers.items()
+        }
         ends = [layer for layer in layers if layer == layers[0] or not self.student.readers(layer)]
         if not set(ends) <= self.balance.keys():
-            raise ImpastoError(f"the student's {' and '.join(ends)} must be among the matched layers")
+            raise ImpastoError(
+                f"the student's {' and '.join(ends)} must be among the matched layers"
+            )
         own = [_in_precision(teacher, self.config.precision) for teacher in teachers]
         self._teachers = _assign(own, self.balance, architecture)
         # Not the encoder: a module would be part of the checkpoint.
@@ -145,7 +163,11 @@ class Distillation(Task):
             "data": folder_names(data),
         }
         self._hold_out(pictures)
-        self._bounds = [name for name in layers if name.endswith("_1") and name in self.balance and name not in ends]
+        self._bounds = [
+            name
+            for name in layers
+            if name.endswith("_1") and name in self.balance and name not in ends
+        ]
         self._narrow = [name for name in layers if name not in self.balance]
         self.register_buffer("variance", torch.ones(len(self.balance)))
         self._previous: Tensor | None = None  # the pictures of the step before, with their gradient
@@ -155,7 +177,9 @@ class Distillation(Task):
 
     def _hold_out(self, pictures: Sequence[Tensor]) -> None:
         if len(pictures) < 2:
-            raise ImpastoError("one picture to train on and one to validate with are needed; give more data")
+            raise ImpastoError(
+                "one picture to train on and one to validate with are needed; give more data"
+            )
         random = self._random(_HELD_OUT)
         order = random.permutation(len(pictures))
         count = max(1, min(self.config.held_out, len(pictures) // 8))
@@ -192,7 +216,11 @@ class Distillation(Task):
                 weight_decay=0.0,
                 adjust_lr_fn="match_rms_adamw",
             ),
-            torch.optim.Adam([self.student.biases[layer] for layer in layers], lr=config.bias_rate, betas=(0.9, 0.98)),
+            torch.optim.Adam(
+                [self.student.biases[layer] for layer in layers],
+                lr=config.bias_rate,
+                betas=(0.9, 0.98),
+            ),
         ]
 
     # ------------------------------------------------------------------------------------ one step
@@ -214,7 +242,9 @@ class Distillation(Task):
         pictures = torch.cat([self._attacked(step).to(batch), batch]).requires_grad_()
         targets = self._teach(pictures)
         self._previous = pictures
-        likely = self.config.forcing * max(0.0, 1 - 2.2 * step / (self.config.steps * self.config.accumulate))
+        likely = self.config.forcing * max(
+            0.0, 1 - 2.2 * step / (self.config.steps * self.config.accumulate)
+        )
         random = self._random(_FORCING, step)
         forced = {layer: targets[layer] for layer in self._bounds if random.random() < likely}
         scales = dict(zip(self.balance, self.variance, strict=True))
@@ -225,19 +255,27 @@ class Distillation(Task):
         }
 
     def _attacked(self, step: int) -> Tensor:
-        """Pictures of the last batch, each pixel moved by 1/255 to 12/255 in the direction of a larger loss."""
+        """Pictures of the last batch, each pixel moved by 1/255 to 12/255 in the direction of a
+        larger loss.
+        """
         if self._previous is None or self._previous.grad is None:
             return torch.empty(0, 3, self.config.crop, self.config.crop)
         random = self._random(_ADVERSARY, step)
         pictures, gradient = self._previous.detach(), self._previous.grad.nan_to_num()
-        chosen = torch.from_numpy(random.permutation(len(pictures))[: self._attacks]).to(pictures.device)
-        reach = torch.tensor([log_uniform(random, 1 / 255, 12 / 255) for _ in chosen]).view(-1, 1, 1, 1)
+        chosen = torch.from_numpy(random.permutation(len(pictures))[: self._attacks]).to(
+            pictures.device
+        )
+        reach = torch.tensor([log_uniform(random, 1 / 255, 12 / 255) for _ in chosen]).view(
+            -1, 1, 1, 1
+        )
         return (pictures[chosen] + reach.to(pictures) * gradient[chosen].sign()).clamp(0, 1)
 
     @torch.no_grad()
     def _teach(self, images: Tensor) -> dict[str, Tensor]:
         """The matched layers' features."""
-        with torch.autocast(images.device.type, enabled=False):  # the teachers are in the run's precision
+        with torch.autocast(
+            images.device.type, enabled=False
+        ):  # the teachers are in the run's precision
             return {
                 layer: features
                 for teacher, layers in self._teachers
@@ -264,7 +302,10 @@ class Distillation(Task):
         targets = self._teach(probe)
         for i, layer in enumerate(self.balance):
             self.variance[i] = targets[layer].float().var().clamp_min(1e-12)
-        std = {name: _MATCHED_STD if name in self.balance else _NARROW_STD for name in self.student.layers}
+        std = {
+            name: _MATCHED_STD if name in self.balance else _NARROW_STD
+            for name in self.student.layers
+        }
         self.student.standardize(probe, {layer: targets[layer] for layer in self._bounds}, std)
         if self._begin is not None:
             self.student.take(self._begin[1])
@@ -274,7 +315,9 @@ class Distillation(Task):
         first, random = self.student.layers[0], self._random(_PATCHES)
         images = torch.stack([self._example(random, 64) for _ in range(64)]).to(self._device)
         # Without the border, where the two may continue the picture differently.
-        targets = self._teach(images)[first][:, :, 1:-1, 1:-1].flatten(2).transpose(1, 2).flatten(0, 1)
+        targets = (
+            self._teach(images)[first][:, :, 1:-1, 1:-1].flatten(2).transpose(1, 2).flatten(0, 1)
+        )
         inputs = F.unfold(self.student.normalized(images), 3).transpose(1, 2).flatten(0, 1)
         rows = torch.from_numpy(random.permutation(len(inputs))[:_PATCH_ROWS]).to(inputs.device)
         self.student.set_first(*one_sided_regression(inputs[rows], targets[rows]))
@@ -290,15 +333,24 @@ class Distillation(Task):
         probe = self._probe.to(self._device)
         targets = self._teach(probe)
         revived = self.student.revive(
-            probe, {layer: targets[layer] for layer in self._bounds}, self._narrow, self._random(_REVIVAL, step)
+            probe,
+            {layer: targets[layer] for layer in self._bounds},
+            self._narrow,
+            self._random(_REVIVAL, step),
         )
-        return tuple(f"{count} silent units of {layer} begin anew" for layer, count in revived.items())
+        return tuple(
+            f"{count} silent units of {layer} begin anew" for layer, count in revived.items()
+        )
 
     # ------------------------------------------------------------------------------------ the outcome
 
     def validate(self) -> dict[str, float]:
-        """Unexplained variance of each matched layer on held-out pictures, `clean …` and `augmented …`."""
-        return self._judge(lambda image: {layer: F.relu(z) for layer, z in self.student.preactivations(image)})
+        """Unexplained variance of each matched layer on held-out pictures, `clean …` and `augmented
+        …`.
+        """
+        return self._judge(
+            lambda image: {layer: F.relu(z) for layer, z in self.student.preactivations(image)}
+        )
 
     def _judge(self, features: Features) -> dict[str, float]:
         found = {}
@@ -309,30 +361,43 @@ class Distillation(Task):
         return found
 
     def export(self, path: Path, *, licence: str) -> dict[str, float]:
-        """Write the student as float16 safetensors, atomically; returns the validation of what was written.
+        """Write the student as float16 safetensors, atomically; returns the validation of what was
+        written.
 
-        Tensors are named as `Encoder.load` takes them. Header: `architecture` and `recipe` as JSON, the latter
-        with the validation, and `licence`. Raises `ImpastoError` if the file cannot be written.
+        Tensors are named as `Encoder.load` takes them. Header: `architecture` and `recipe` as JSON,
+        the latter with the validation, and `licence`. Raises `ImpastoError` if the file cannot be
+        written.
         """
         weights = {name: tensor.half() for name, tensor in self.student.folded().items()}
         encoder = Encoder(self.student.architecture, name=path.stem).load(weights).to(self._device)
         validation = self._judge(lambda image: encoder.features(image, self.balance))
-        recipe = {**self.recipe, "validation": {name: float(f"{value:.4g}") for name, value in validation.items()}}
+        recipe = {
+            **self.recipe,
+            "validation": {name: float(f"{value:.4g}") for name, value in validation.items()},
+        }
         architecture = recipe.pop("architecture")
-        header = {"architecture": json.dumps(architecture), "recipe": json.dumps(recipe), "licence": licence}
+        header = {
+            "architecture": json.dumps(architecture),
+            "recipe": json.dumps(recipe),
+            "licence": licence,
+        }
         write_weights(path, weights, header)
         return validation
 
 
 def _in_precision(teacher: Encoder, precision: str) -> Encoder:
-    """A copy of its own, so that a run does not depend on how the teacher was loaded, nor move it elsewhere."""
+    """A copy of its own, so that a run does not depend on how the teacher was loaded, nor move it
+    elsewhere.
+    """
     own = copy.deepcopy(teacher)
     for part in (own.convs, own.heads):  # and not the constants that centre the picture
         part.to(torch.bfloat16 if precision == "bfloat16" else torch.float32)
     return own
 
 
-def like(architecture: Architecture, teachers: Sequence[Encoder], layers: Iterable[str]) -> Architecture:
+def like(
+    architecture: Architecture, teachers: Sequence[Encoder], layers: Iterable[str]
+) -> Architecture:
     """`architecture`, as wide at `layers` as the teachers that will teach them."""
     widths: dict[str, int] = {}
     for teacher, some in _lessons(teachers, layers):
@@ -340,16 +405,23 @@ def like(architecture: Architecture, teachers: Sequence[Encoder], layers: Iterab
     return dataclasses.replace(
         architecture,
         layers=tuple(
-            dataclasses.replace(each, width=widths.get(each.name, each.width)) for each in architecture.layers
+            dataclasses.replace(each, width=widths.get(each.name, each.width))
+            for each in architecture.layers
         ),
     )
 
 
-def _lessons(teachers: Sequence[Encoder], layers: Iterable[str]) -> list[tuple[Encoder, tuple[str, ...]]]:
+def _lessons(
+    teachers: Sequence[Encoder], layers: Iterable[str]
+) -> list[tuple[Encoder, tuple[str, ...]]]:
     """Who teaches what: each layer is with the first teacher that has it."""
     lessons: list[list[str]] = [[] for _ in teachers]
     for layer in layers:
-        able = [lesson for teacher, lesson in zip(teachers, lessons, strict=True) if layer in teacher.layers]
+        able = [
+            lesson
+            for teacher, lesson in zip(teachers, lessons, strict=True)
+            if layer in teacher.layers
+        ]
         if not able:
             raise ImpastoError(f"no teacher has the layer {layer}; add one that does")
         able[0].append(layer)
@@ -383,10 +455,12 @@ def _assign(
 def unexplained(
     student: Features, teacher: Features, batches: Iterable[Tensor], layers: Iterable[str]
 ) -> dict[str, float]:
-    """By layer, the share of the teacher's variance that the student leaves unexplained: 0 is perfect.
+    """By layer, the share of the teacher's variance that the student leaves unexplained: 0 is
+    perfect.
 
-    `sum (s - t)^2 / sum (t - mean t)^2` over all pictures and positions, the mean being each channel's; 1 is what
-    these means alone would give. `batches` of pictures `(B, 3, H, W)` in [0, 1].
+    `sum (s - t)^2 / sum (t - mean t)^2` over all pictures and positions, the mean being each
+    channel's; 1 is what these means alone would give. `batches` of pictures `(B, 3, H, W)` in [0,
+    1].
     """
     error: dict[str, float] = defaultdict(float)
     energy: dict[str, float] = defaultdict(float)

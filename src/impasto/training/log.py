@@ -15,9 +15,10 @@ _COLUMNS = ("step", "rate", "notes")
 def logged(records: Iterable[Record], path: Path) -> Iterator[Record]:
     """The same records, each of them a row of `path` by the time it is passed on.
 
-    Columns: step, rate, notes, then losses and validation figures by name, as they come up. A training that begins
-    at step 0 begins the file anew; one that is resumed keeps the rows up to the step where it resumes.
-    Raises `ImpastoError` if the file cannot be written, or is there and no such log.
+    Columns: step, rate, notes, then losses and validation figures by name, as they come up. A
+    training that begins at step 0 begins the file anew; one that is resumed keeps the rows up to
+    the step where it resumes. Raises `ImpastoError` if the file cannot be written, or is there and
+    no such log.
     """
     columns: list[str] = list(_COLUMNS)
     rows: list[dict[str, str]] = []
@@ -59,4 +60,6 @@ def _write(path: Path, mode: str, columns: list[str], rows: list[dict[str, str]]
                 writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
-        raise ImpastoError(f"the log {path} cannot be written ({error}); choose another place") from error
+        raise ImpastoError(
+            f"the log {path} cannot be written ({error}); choose another place"
+        ) from error

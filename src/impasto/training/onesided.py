@@ -1,8 +1,9 @@
-"""Regression onto features after a ReLU: a convex loss for a layer, and its solution where one layer is all.
+"""Regression onto features after a ReLU: a convex loss for a layer, and its solution where one
+layer is all.
 
 Let `t >= 0` be a teacher's feature and `z` the student's value before its ReLU. The obvious loss,
-`(relu(z) - t)^2`, has no gradient where `z < 0`, so a unit silent by mistake stays silent. The one-sided loss
-asks for `z = t` where the teacher fires and only for `z <= 0` where it does not:
+`(relu(z) - t)^2`, has no gradient where `z < 0`, so a unit silent by mistake stays silent. The
+one-sided loss asks for `z = t` where the teacher fires and only for `z <= 0` where it does not:
 
     d = z - t  where t > 0,   d = relu(z)  where t = 0.
 
@@ -18,13 +19,17 @@ __all__ = ["one_sided", "one_sided_regression"]
 
 
 def one_sided(z: Tensor, target: Tensor) -> Tensor:
-    """Mean of `d^2`, at least float32; `z` and `target` (0 or more) have one shape. Differentiable in `z`."""
+    """Mean of `d^2`, at least float32; `z` and `target` (0 or more) have one shape. Differentiable
+    in `z`.
+    """
     loss: Tensor = _OneSided.apply(z, target)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _OneSided(torch.autograd.Function):
-    """Written out because these are the largest tensors of a training: one is kept for the gradient, not four."""
+    """Written out because these are the largest tensors of a training: one is kept for the
+    gradient, not four.
+    """
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, target: Tensor) -> Tensor:
@@ -42,12 +47,15 @@ class _OneSided(torch.autograd.Function):
         return (d * (2 / d.numel() * gradients[0])).to(ctx.dtype), None
 
 
-def one_sided_regression(inputs: Tensor, targets: Tensor, iterations: int = 30) -> tuple[Tensor, Tensor]:
+def one_sided_regression(
+    inputs: Tensor, targets: Tensor, iterations: int = 30
+) -> tuple[Tensor, Tensor]:
     """The affine map `z` of `inputs` with the least `one_sided` loss against `targets`.
 
-    `inputs` `(N, K)`, `targets` `(N, C)`, 0 or more -> weight `(C, K)` and bias `(C,)`, float64. Newton's method:
-    a column's loss is quadratic as long as the same rows count (those with a target or with a value that is
-    wrongly positive), so each iteration is a least-squares problem over these rows.
+    `inputs` `(N, K)`, `targets` `(N, C)`, 0 or more -> weight `(C, K)` and bias `(C,)`, float64.
+    Newton's method: a column's loss is quadratic as long as the same rows count (those with a
+    target or with a value that is wrongly positive), so each iteration is a least-squares problem
+    over these rows.
     """
     a = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1).double()
     t = targets.double()

@@ -1,7 +1,9 @@
-"""What the trainings of one-pass networks share: where they begin, how they descend, and the file that comes of it.
+"""What the trainings of one-pass networks share: where they begin, how they descend, and the file
+that comes of it.
 
-A `NetworkTask` ends in a `Painter`. A `PaintingTask` is one that learns from photos and styles, by their statistics;
-what its style vectors are, and where they come from, is left to those who inherit from it.
+A `NetworkTask` ends in a `Painter`. A `PaintingTask` is one that learns from photos and styles, by
+their statistics; what its style vectors are, and where they come from, is left to those who inherit
+from it.
 """
 
 import copy
@@ -67,9 +69,9 @@ class Stream(IntEnum):
 class NetworkConfig(RunConfig):
     """What any training of a network needs to know.
 
-    `learning_rate` is Muon's, for the convolutions. `crop`: side of the training pictures in px. `held_out`: most
-    pictures kept for validation, which are one in eight. `transformer`: the network's shape; one that goes on from
-    another network has that one's.
+    `learning_rate` is Muon's, for the convolutions. `crop`: side of the training pictures in px.
+    `held_out`: most pictures kept for validation, which are one in eight. `transformer`: the
+    network's shape; one that goes on from another network has that one's.
     """
 
     steps: int = 4000
@@ -108,10 +110,11 @@ class NetworkConfig(RunConfig):
 class PaintingConfig(NetworkConfig):
     """And what one needs that learns from photos and styles.
 
-    `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are the style's parts
-    (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes halos, vignettes and bars away.
-    `identity`: probability that a photo is its own style, so that the network learns to give it back. `flats`: that
-    it is a plain or graded area (`flat`), which photographs have too few of.
+    `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are
+    the style's parts (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes
+    halos, vignettes and bars away. `identity`: probability that a photo is its own style, so that
+    the network learns to give it back. `flats`: that it is a plain or graded area (`flat`), which
+    photographs have too few of.
     """
 
     content_weight: float = 0.14
@@ -134,8 +137,9 @@ class PaintingConfig(NetworkConfig):
 class NetworkTask(Task):
     """Training a `transformer`, and whatever else is needed to speak to it.
 
-    `encoder` reads styles, and judges; the task works with a copy of its own, in the run's precision, which is no part
-    of a checkpoint. `data` names the folders of the pictures, for the recipe.
+    `encoder` reads styles, and judges; the task works with a copy of its own, in the run's
+    precision, which is no part of a checkpoint. `data` names the folders of the pictures, for the
+    recipe.
     """
 
     config: NetworkConfig
@@ -143,7 +147,12 @@ class NetworkTask(Task):
     """The task's name in recipes."""
 
     def __init__(
-        self, encoder: Encoder, transformer: TransformNet, config: NetworkConfig, *, data: Sequence[str] = ()
+        self,
+        encoder: Encoder,
+        transformer: TransformNet,
+        config: NetworkConfig,
+        *,
+        data: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.reader = Criterion(in_precision(encoder, config))
@@ -158,7 +167,9 @@ class NetworkTask(Task):
 
     @abstractmethod
     def samples(self, step: int) -> Tensor | None:
-        """A sheet `(3, H, W)` in [0, 1] on the CPU to see at `step` what has been learned, of pictures held out."""
+        """A sheet `(3, H, W)` in [0, 1] on the CPU to see at `step` what has been learned, of
+        pictures held out.
+        """
 
     @property
     def device(self) -> torch.device:
@@ -180,15 +191,20 @@ class NetworkTask(Task):
         return self.reader.critics[0].name
 
     def export(self, path: Path, *, licence: str) -> dict[str, float]:
-        """Write the painter as float16 safetensors, atomically; returns the validation of what was written.
+        """Write the painter as float16 safetensors, atomically; returns the validation of what was
+        written.
 
-        Its recipe is the task's, with the validation. Raises `ImpastoError` if the file cannot be written.
+        Its recipe is the task's, with the validation. Raises `ImpastoError` if the file cannot be
+        written.
         """
         with self._as_stored():
             validation = self.validate()
             painter = self.painter()
         rounded = {name: float(f"{value:.4g}") for name, value in validation.items()}
-        save_painter(path, replace(painter, recipe={**painter.recipe, "validation": rounded}, licence=licence))
+        save_painter(
+            path,
+            replace(painter, recipe={**painter.recipe, "validation": rounded}, licence=licence),
+        )
         return validation
 
     @contextmanager
@@ -205,8 +221,8 @@ class NetworkTask(Task):
 class PaintingTask(NetworkTask):
     """Training on `photos`, uint8 `(3, H, W)` (`read_pictures`), to paint them in styles.
 
-    `critics`: encoders whose features the losses compare, a layer by the first that has it; `encoder` if none are
-    given. Raises `ImpastoError` for fewer than two photos.
+    `critics`: encoders whose features the losses compare, a layer by the first that has it;
+    `encoder` if none are given. Raises `ImpastoError` for fewer than two photos.
     """
 
     config: PaintingConfig
@@ -223,36 +239,52 @@ class PaintingTask(NetworkTask):
     ) -> None:
         super().__init__(encoder, transformer, config, data=data)
         own = [in_precision(critic, config) for critic in critics] or self.reader.critics
-        self.criterion = Criterion(*own, deep=config.deep, coarse=config.coarse, shifted=config.shifted)
+        self.criterion = Criterion(
+            *own, deep=config.deep, coarse=config.coarse, shifted=config.shifted
+        )
         self.balance = {
             "style": config.style_weight,
             "content": config.content_weight,
             "evenness": config.even_weight,
         }
-        held, self._photos = hold_out(photos, randomness(config.seed, Stream.HELD_OUT, 0), config.held_out)
+        held, self._photos = hold_out(
+            photos, randomness(config.seed, Stream.HELD_OUT, 0), config.held_out
+        )
         self._held_photos = middles(held, config.crop)
 
     @property
     def recipe(self) -> dict[str, Any]:
         critics = folder_names(critic.name for critic in self.criterion.critics)
-        return {**super().recipe, "critics": critics, "photos": len(self._photos) + len(self._held_photos)}
+        return {
+            **super().recipe,
+            "critics": critics,
+            "photos": len(self._photos) + len(self._held_photos),
+        }
 
     @abstractmethod
     def examples(self) -> tuple[Tensor, Tensor]:
         """A few style pictures `(N, 3, crop, crop)` and their style vectors `(N, V)`, for a sheet."""
 
-    def losses(self, photos: Tensor, pictures: Tensor, content: Tensor, style: Style) -> dict[str, Tensor]:
+    def losses(
+        self, photos: Tensor, pictures: Tensor, content: Tensor, style: Style
+    ) -> dict[str, Tensor]:
         """What training lowers: mean distances, but of style the mean of `log(1 + distance)`.
 
-        Its slope, `1 / (1 + d)`, keeps pale, flat styles, whose relative distance begins at 10 or more, from ruling
-        the batch.
+        Its slope, `1 / (1 + d)`, keeps pale, flat styles, whose relative distance begins at 10 or
+        more, from ruling the batch.
         """
         of_style, of_content = self.criterion(pictures, content, style)
         uneven = unevenness(photos, pictures, sigma=self.config.even_sigma)
-        return {"style": of_style.log1p().mean(), "content": of_content.mean(), "evenness": uneven.mean()}
+        return {
+            "style": of_style.log1p().mean(),
+            "content": of_content.mean(),
+            "evenness": uneven.mean(),
+        }
 
     def noise_offset(self, step: int) -> tuple[int, int]:
-        """Where in its noise field the network paints at `step`: it must not learn one piece of it by heart."""
+        """Where in its noise field the network paints at `step`: it must not learn one piece of it
+        by heart.
+        """
         down, right = randomness(self.config.seed, Stream.NOISE, step).integers(4096, size=2)
         return int(down), int(right)
 
@@ -264,7 +296,9 @@ class PaintingTask(NetworkTask):
 
     @torch.no_grad()
     def samples(self, step: int) -> Tensor | None:
-        """Styles down the side, held-out photos along the top: the same at every step, so that sheets compare."""
+        """Styles down the side, held-out photos along the top: the same at every step, so that
+        sheets compare.
+        """
         del step
         styles, vectors = self.examples()
         photos = self._held_photos[:_COLUMNS].to(self.device)
@@ -275,10 +309,16 @@ class PaintingTask(NetworkTask):
         return sheet(rows)
 
 
-def hold_out(pictures: Sequence[Tensor], random: np.random.Generator, most: int) -> tuple[list[Tensor], list[Tensor]]:
-    """`(kept for validation, to train on)`: one in eight and at most `most` are kept. `ImpastoError` below two."""
+def hold_out(
+    pictures: Sequence[Tensor], random: np.random.Generator, most: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """`(kept for validation, to train on)`: one in eight and at most `most` are kept.
+    `ImpastoError` below two.
+    """
     if len(pictures) < 2:
-        raise ImpastoError("one picture to train on and one to validate with are needed; give more data")
+        raise ImpastoError(
+            "one picture to train on and one to validate with are needed; give more data"
+        )
     order = random.permutation(len(pictures))
     count = max(1, min(most, len(pictures) // 8))
     return [pictures[i] for i in order[:count]], [pictures[i] for i in order[count:]]
@@ -286,7 +326,9 @@ def hold_out(pictures: Sequence[Tensor], random: np.random.Generator, most: int)
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Networks made in here begin with weights of this seed; whoever draws afterwards notices nothing."""
+    """Networks made in here begin with weights of this seed; whoever draws afterwards notices
+    nothing.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -295,22 +337,25 @@ def seeded(seed: int) -> Iterator[None]:
 def optimizers(
     matrices: Sequence[nn.Parameter], others: Sequence[dict[str, Any]], rate: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan 2024, scaled as by Liu et al. 2025) for `matrices`, Adam for the groups of `others`.
+    """Muon (Jordan 2024, scaled as by Liu et al. 2025) for `matrices`, Adam for the groups of
+    `others`.
 
     Adam's rate is 0.2 of Muon's where a group has none of its own.
     """
     adam = torch.optim.Adam(list(others), lr=rate * 0.2, betas=(0.9, 0.98))
     if not matrices:
         return [adam]
-    muon = torch.optim.Muon(list(matrices), lr=rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    muon = torch.optim.Muon(
+        list(matrices), lr=rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+    )
     return [muon, adam]
 
 
 def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> TransformNet:
     """A transform net to train: a float32 copy of `start`'s, or a new one.
 
-    Raises `ImpastoError` if `start` reads styles with another encoder than `encoder`, or has another shape than one
-    that was asked for.
+    Raises `ImpastoError` if `start` reads styles with another encoder than `encoder`, or has
+    another shape than one that was asked for.
     """
     if start is None:
         with seeded(config.seed):
@@ -320,7 +365,9 @@ def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Tra
             f"the network to start from reads styles with the encoder {start.encoder}, not {encoder.name}; take it"
         )
     if config.transformer not in (TransformNetConfig(), start.transformer.config):
-        raise ImpastoError("the network to start from has a shape of its own; leave transformer out")
+        raise ImpastoError(
+            "the network to start from has a shape of its own; leave transformer out"
+        )
     with seeded(config.seed):
         transformer = TransformNet(start.transformer.config)
     transformer.load_state_dict(start.transformer.state_dict())
@@ -329,7 +376,9 @@ def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Tra
 
 @torch.no_grad()
 def guess(start: Painter, style: Style) -> Tensor:
-    """`(B, V)` on the CPU: what `start` would take for these styles; zeros (plain instance norm) if it cannot tell."""
+    """`(B, V)` on the CPU: what `start` would take for these styles; zeros (plain instance norm) if
+    it cannot tell.
+    """
     description = encode_style(style.means, style.seconds, tuple(style.means))
     if start.predictor is None:
         return torch.zeros(len(description), start.transformer.vector_size)
@@ -339,7 +388,9 @@ def guess(start: Painter, style: Style) -> Tensor:
 
 def in_precision(encoder: Encoder, config: NetworkConfig) -> Encoder:
     """A copy for a run, which must not depend on how the encoder was loaded, nor move it elsewhere."""
-    return copy.deepcopy(encoder).to(torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
+    return copy.deepcopy(encoder).to(
+        torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+    )
 
 
 def frozen(net: Net) -> Net:

@@ -1,4 +1,6 @@
-"""Training on pairs: photos, and what each of them is to become (Johnson et al. 2016's network, pix2pix's data)."""
+"""Training on pairs: photos, and what each of them is to become (Johnson et al. 2016's network,
+pix2pix's data).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +31,9 @@ from impasto.training.perceptual import relative_distance
 __all__ = ["FEATURE_LAYERS", "PairsConfig", "PairsTask"]
 
 FEATURE_LAYERS = ("relu2_1", "relu3_1")
-"""Where a picture is compared with the painted one: strokes, not single pixels, and not yet what they depict."""
+"""Where a picture is compared with the painted one: strokes, not single pixels, and not yet what
+they depict.
+"""
 
 _CHUNK = 4  # pictures judged at once
 _COLUMNS = 4  # pairs on a sheet
@@ -39,7 +43,8 @@ _COLUMNS = 4  # pairs on a sheet
 class PairsConfig(NetworkConfig):
     """How to train on pairs.
 
-    `pixels_weight` and `features_weight` balance the losses. `vector_rate`: Adam's learning rate for the vector.
+    `pixels_weight` and `features_weight` balance the losses. `vector_rate`: Adam's learning rate
+    for the vector.
     """
 
     pixels_weight: float = 1.0
@@ -54,12 +59,12 @@ class PairsConfig(NetworkConfig):
 class PairsTask(NetworkTask):
     """Train a network to turn photos into their partners; what it learns is the style `name`.
 
-    `pairs`: photo and painted picture, uint8 `(3, H, W)` of one size (`read_pairs`); of them one in eight, at most
-    `held_out`, is kept for validation. `start`: a painter to go on from. `data` names where they are from, for the
-    recipe.
+    `pairs`: photo and painted picture, uint8 `(3, H, W)` of one size (`read_pairs`); of them one in
+    eight, at most `held_out`, is kept for validation. `start`: a painter to go on from. `data`
+    names where they are from, for the recipe.
 
-    Raises `ImpastoError` for fewer than two pairs, a pair of two sizes, a name that cannot be one, and a `start` of
-    another encoder or shape.
+    Raises `ImpastoError` for fewer than two pairs, a pair of two sizes, a name that cannot be one,
+    and a `start` of another encoder or shape.
     """
 
     config: PairsConfig
@@ -78,15 +83,21 @@ class PairsTask(NetworkTask):
         config = config or PairsConfig()
         for index, (photo, painted) in enumerate(pairs):
             if photo.shape != painted.shape:
-                sizes = " and ".join(f"{each.shape[-1]} x {each.shape[-2]}" for each in (photo, painted))
-                raise ImpastoError(f"the pictures of pair {index} are {sizes} pixels; make them of one size")
+                sizes = " and ".join(
+                    f"{each.shape[-1]} x {each.shape[-2]}" for each in (photo, painted)
+                )
+                raise ImpastoError(
+                    f"the pictures of pair {index} are {sizes} pixels; make them of one size"
+                )
         super().__init__(encoder, begun(start, encoder, config), config, data=data)
         self.balance = {"pixels": config.pixels_weight, "features": config.features_weight}
         self.name, self._begin = check_name(name), start
         self.vector = nn.Parameter(torch.zeros(1, self.transformer.vector_size))
         # Six channels: whatever is done to a photo is done to its partner.
         both = [torch.cat(pair) for pair in pairs]
-        held, self._pairs = hold_out(both, randomness(config.seed, Stream.HELD_OUT), config.held_out)
+        held, self._pairs = hold_out(
+            both, randomness(config.seed, Stream.HELD_OUT), config.held_out
+        )
         self._held = middles(held, config.crop)
 
     @property
@@ -116,7 +127,10 @@ class PairsTask(NetworkTask):
         """Photos and their partners as channels 0 to 2 and 3 to 5: `(batch, 6, crop, crop)`."""
         random = randomness(self.config.seed, Stream.BATCH, step)
         return torch.stack(
-            [crop(self._pairs, random, self.config.crop, SMALLEST_PHOTO) for _ in range(self.config.batch)]
+            [
+                crop(self._pairs, random, self.config.crop, SMALLEST_PHOTO)
+                for _ in range(self.config.batch)
+            ]
         )
 
     def forward(self, batch: Tensor, step: int) -> dict[str, Tensor]:
@@ -125,25 +139,35 @@ class PairsTask(NetworkTask):
         return {"pixels": pixels.mean(), "features": features.mean()}
 
     def _distances(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Of every pair, `(B,)` each: the mean absolute difference of its pixels, the relative one of its features."""
+        """Of every pair, `(B,)` each: the mean absolute difference of its pixels, the relative one
+        of its features.
+        """
         photos, painted = torch.split(batch, 3, dim=1)
         pictures = self.transformer(photos, self.vector)
         with torch.no_grad():
             targets = self.criterion.features(painted, FEATURE_LAYERS)
         features = self.criterion.features(pictures, FEATURE_LAYERS)
-        found = [relative_distance(features[layer].float(), targets[layer].float()) for layer in FEATURE_LAYERS]
+        found = [
+            relative_distance(features[layer].float(), targets[layer].float())
+            for layer in FEATURE_LAYERS
+        ]
         return (pictures - painted).abs().mean((1, 2, 3)), torch.stack(found).mean(0)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Both distances over the pairs that are held out."""
-        found = [torch.stack(self._distances(chunk.to(self.device))) for chunk in torch.split(self._held, _CHUNK)]
+        found = [
+            torch.stack(self._distances(chunk.to(self.device)))
+            for chunk in torch.split(self._held, _CHUNK)
+        ]
         pixels, features = torch.cat(found, dim=1).mean(1).tolist()
         return {"held pixels": pixels, "held features": features}
 
     @torch.no_grad()
     def samples(self, step: int) -> Tensor | None:
-        """From above: held-out photos, what was painted of them, what the network paints; the same at every step."""
+        """From above: held-out photos, what was painted of them, what the network paints; the same
+        at every step.
+        """
         del step
         photos, painted = torch.split(self._held[:_COLUMNS].to(self.device), 3, dim=1)
         return sheet([photos, painted, self.transformer(photos, self.vector)])

@@ -1,8 +1,9 @@
-"""What a painted picture should keep and what it should take, as losses for a network that paints many of them.
+"""What a painted picture should keep and what it should take, as losses for a network that paints
+many of them.
 
-The optimiser's terms (relative, balanced for each pair), once a picture of a batch, and not squared: a distance
-pulls as hard on the pair that is nearly right as on the one that is far off, so neither the palest nor the loudest
-style rules the batch, and one setting suits all styles.
+The optimiser's terms (relative, balanced for each pair), once a picture of a batch, and not
+squared: a distance pulls as hard on the pair that is nearly right as on the one that is far off, so
+neither the palest nor the loudest style rules the batch, and one setting suits all styles.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +40,9 @@ class Style:
         return {layer: x.diagonal(dim1=1, dim2=2) for layer, x in self.grams.items()}
 
     def mixed(self, weights: Tensor) -> "Style":
-        """Row `i` between the styles `i` (by `weights[i]`) and `i - 1`: as of two pictures hung side by side."""
+        """Row `i` between the styles `i` (by `weights[i]`) and `i - 1`: as of two pictures hung
+        side by side.
+        """
 
         def between(x: Tensor) -> Tensor:
             w = weights.view(-1, *[1] * (x.dim() - 1)).to(x)
@@ -57,7 +60,9 @@ class Style:
 
     @staticmethod
     def cat(parts: Sequence["Style"]) -> "Style":
-        """The styles of all parts, one after the other; of pictures too small for smaller copies, without those."""
+        """The styles of all parts, one after the other; of pictures too small for smaller copies,
+        without those.
+        """
         shared = [key for key in parts[0].grams if all(key in part.grams for part in parts)]
         return Style(
             {layer: torch.cat([part.means[layer] for part in parts]) for layer in parts[0].means},
@@ -72,18 +77,23 @@ class Style:
 
 
 class Criterion:
-    """Distances to a photo and to a style under the features of `critics`, which follow the pictures' device.
+    """Distances to a photo and to a style under the features of `critics`, which follow the
+    pictures' device.
 
-    A layer is read by the first critic that has it. Beside the Gram matrices of the five layers stand, where their
-    weight is above 0:
-    - `deep`: what relu5_1 counts for. Asked for in full it costs the other layers much and gains little;
-    - `coarse`: Gram matrices of the low layers at a half and a quarter of the size (as Gatys et al. 2017,
-      arXiv:1611.07865, have them for large pictures): colours must be right in large areas, not only on average;
-    - `shifted`: products of features with those a few positions beside them (Berger and Memisevic 2017,
-      arXiv:1606.01286). A Gram matrix takes any lattice of the right energy; these do not.
+    A layer is read by the first critic that has it. Beside the Gram matrices of the five layers
+    stand, where their weight is above 0:
+    - `deep`: what relu5_1 counts for. Asked for in full it costs the other layers much and gains
+      little;
+    - `coarse`: Gram matrices of the low layers at a half and a quarter of the size (as Gatys et al.
+      2017, arXiv:1611.07865, have them for large pictures): colours must be right in large areas,
+      not only on average;
+    - `shifted`: products of features with those a few positions beside them (Berger and Memisevic
+      2017, arXiv:1606.01286). A Gram matrix takes any lattice of the right energy; these do not.
     """
 
-    def __init__(self, *critics: Encoder, deep: float = 0.2, coarse: float = 0.0, shifted: float = 0.0) -> None:
+    def __init__(
+        self, *critics: Encoder, deep: float = 0.2, coarse: float = 0.0, shifted: float = 0.0
+    ) -> None:
         self.critics = critics
         self.layers = STYLE_LAYERS
         for layer in self.layers:
@@ -91,9 +101,13 @@ class Criterion:
                 raise ImpastoError(f"no encoder has the layer {layer}; add one that does")
         self.weights = dict.fromkeys(self.layers, 1.0) | {STYLE_LAYERS[-1]: deep}
         if coarse:
-            self.weights |= {_coarse(layer, by): coarse for by, layers in _COARSE.items() for layer in layers}
+            self.weights |= {
+                _coarse(layer, by): coarse for by, layers in _COARSE.items() for layer in layers
+            }
         if shifted:
-            self.weights |= {_shifted(layer, *by): shifted for layer, shifts in _SHIFTS.items() for by in shifts}
+            self.weights |= {
+                _shifted(layer, *by): shifted for layer, shifts in _SHIFTS.items() for by in shifts
+            }
         self._by_coarse, self._by_shift = coarse > 0, shifted > 0
 
     def features(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
@@ -124,7 +138,9 @@ class Criterion:
     def style(self, pictures: Tensor) -> Style:
         """The statistics of `(B, 3, H, W)` in [0, 1]."""
         features, grams = self._statistics(pictures)
-        return Style({layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}, grams)
+        return Style(
+            {layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}, grams
+        )
 
     @torch.no_grad()
     def content(self, photos: Tensor) -> Tensor:
@@ -134,18 +150,22 @@ class Criterion:
     def __call__(self, pictures: Tensor, content: Tensor, style: Style) -> tuple[Tensor, Tensor]:
         """`(style, content)` distances of every picture, `(B,)` each; differentiable in `pictures`.
 
-        Style: the weighted mean of `||G - A|| / ||A||`. Content: `||F - s P|| / ||s P||`, where `s <= 1` is how far
-        the contrast of the style's features falls short of the photo's; where it exceeds it, the distance counts for
-        as much less.
+        Style: the weighted mean of `||G - A|| / ||A||`. Content: `||F - s P|| / ||s P||`, where `s
+        <= 1` is how far the contrast of the style's features falls short of the photo's; where it
+        exceeds it, the distance counts for as much less.
         """
         features, grams = self._statistics(pictures)
         both = [key for key in self.weights if key in grams and key in style.grams]
-        found = [self.weights[key] * relative_distance(grams[key], style.grams[key]) for key in both]
+        found = [
+            self.weights[key] * relative_distance(grams[key], style.grams[key]) for key in both
+        ]
         power = content.float().square().mean((1, 2, 3)).clamp_min(1e-12)
         contrast = (style.seconds[CONTENT_LAYER].mean(1) / power).clamp(1e-4, 1e4).sqrt()
         pale = contrast.clamp_max(1).view(-1, 1, 1, 1)
         distance = relative_distance(features[CONTENT_LAYER].float(), content.float() * pale)
-        return torch.stack(found).sum(0) / sum(self.weights[key] for key in both), distance / contrast.clamp_min(1)
+        return torch.stack(found).sum(0) / sum(
+            self.weights[key] for key in both
+        ), distance / contrast.clamp_min(1)
 
 
 def _coarse(layer: str, by: int) -> str:

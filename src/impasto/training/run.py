@@ -1,12 +1,14 @@
-"""The one training loop: runs any `Task` on Lightning Fabric, saves, resumes, and yields what happens.
+"""The one training loop: runs any `Task` on Lightning Fabric, saves, resumes, and yields what
+happens.
 
-A run is a function of its recipe. Whatever is random in a task is drawn from the seed and the number of a batch, so
-a run that was interrupted and resumed ends in exactly the weights of one that was not, wherever the arithmetic itself
-repeats (on one processor it does; CUDA sums in an order of its own).
+A run is a function of its recipe. Whatever is random in a task is drawn from the seed and the
+number of a batch, so a run that was interrupted and resumed ends in exactly the weights of one that
+was not, wherever the arithmetic itself repeats (on one processor it does; CUDA sums in an order of
+its own).
 
-It runs in as many processes as a launcher starts (`impasto.training.processes`). A step goes by the mean gradient of
-micro-batches, `accumulate` of them in each process, and they are numbered through: two processes take together the
-very ones that a single one takes when it accumulates two.
+It runs in as many processes as a launcher starts (`impasto.training.processes`). A step goes by the
+mean gradient of micro-batches, `accumulate` of them in each process, and they are numbered through:
+two processes take together the very ones that a single one takes when it accumulates two.
 """
 
 import json
@@ -44,11 +46,12 @@ _LAST_RATE = 0.02  # of the learning rate is left at the end
 class RunConfig:
     """What any training needs to know, and what its outcome depends on.
 
-    A step takes `accumulate` batches of `batch` pictures in each process, one after the other. `warmup` steps of a
-    rising learning rate, then the full one, and over the last share `decay` of the steps a cosine down to 2 % of it:
-    1 falls from the start, 0 holds to the end, for a leg that another is to go on from. Gradients longer than `clip`
-    (over all parameters together) are scaled to it. `precision` is that of convolutions and matrix products; weights
-    and optimiser are float32 in any case.
+    A step takes `accumulate` batches of `batch` pictures in each process, one after the other.
+    `warmup` steps of a rising learning rate, then the full one, and over the last share `decay` of
+    the steps a cosine down to 2 % of it: 1 falls from the start, 0 holds to the end, for a leg that
+    another is to go on from. Gradients longer than `clip` (over all parameters together) are scaled
+    to it. `precision` is that of convolutions and matrix products; weights and optimiser are
+    float32 in any case.
     """
 
     steps: int = 15000
@@ -80,17 +83,20 @@ class RunConfig:
 class Task(nn.Module, ABC):
     """What is trained, and for what: turns a batch into named losses.
 
-    Its parameters, buffers and extra state (`get_extra_state`) are all that a checkpoint holds of it. `balance`
-    says how much each loss counts.
+    Its parameters, buffers and extra state (`get_extra_state`) are all that a checkpoint holds of
+    it. `balance` says how much each loss counts.
 
-    A step is made of `config.accumulate` micro-batches in each process. They are numbered: `micro` of step s is
-    `(s accumulate + k) world + rank`, and s itself in the plain case of one batch in one process.
+    A step is made of `config.accumulate` micro-batches in each process. They are numbered: `micro`
+    of step s is `(s accumulate + k) world + rank`, and s itself in the plain case of one batch in
+    one process.
     """
 
     config: RunConfig
     balance: dict[str, float]
     chained: ClassVar[bool] = False
-    """Whether one micro-batch goes on from what the one before left: then a single process has to take them all."""
+    """Whether one micro-batch goes on from what the one before left: then a single process has to
+    take them all.
+    """
 
     @property
     @abstractmethod
@@ -99,11 +105,15 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def batch(self, micro: int, /) -> Tensor:
-        """Micro-batch number `micro` on the CPU, from seed and number alone; called ahead from other threads."""
+        """Micro-batch number `micro` on the CPU, from seed and number alone; called ahead from
+        other threads.
+        """
 
     @abstractmethod
     def forward(self, batch: Tensor, micro: int, /) -> dict[str, Tensor]:
-        """The losses of `batch` by name, not weighted; on the task's device, in the run's precision."""
+        """The losses of `batch` by name, not weighted; on the task's device, in the run's
+        precision.
+        """
 
     @abstractmethod
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -130,9 +140,9 @@ class Task(nn.Module, ABC):
 class Record:
     """What happened: after `step` of `of` steps, or (without losses) before the first.
 
-    `losses` are by name, before weighting, and their weighted sum as `total`; means over all micro-batches.
-    `validation` is filled where it was measured, in the first process only. `rate` is in pictures per second, `left`
-    in seconds, both nan as long as they are unknown.
+    `losses` are by name, before weighting, and their weighted sum as `total`; means over all
+    micro-batches. `validation` is filled where it was measured, in the first process only. `rate`
+    is in pictures per second, `left` in seconds, both nan as long as they are unknown.
     """
 
     step: int
@@ -149,22 +159,25 @@ def train(
 ) -> Iterator[Record]:
     """Run `task` to its last step: some records before the first step, then one `Record` a step.
 
-    After every `every` steps, and after the last, it validates and writes `checkpoint`, atomically. `resume`
-    continues from that file, exactly; in other processes than before, if a step has as many micro-batches there. At
-    Ctrl-C the step is finished and the checkpoint written before `KeyboardInterrupt` is raised; a second Ctrl-C does
-    not wait. `device` is one of Lightning Fabric's accelerators: `auto`, `cpu`, `cuda`, `mps`.
+    After every `every` steps, and after the last, it validates and writes `checkpoint`, atomically.
+    `resume` continues from that file, exactly; in other processes than before, if a step has as
+    many micro-batches there. At Ctrl-C the step is finished and the checkpoint written before
+    `KeyboardInterrupt` is raised; a second Ctrl-C does not wait. `device` is one of Lightning
+    Fabric's accelerators: `auto`, `cpu`, `cuda`, `mps`.
 
-    Of several processes the first validates and writes; all yield the same records else, and all stop at a Ctrl-C
-    in any of them.
+    Of several processes the first validates and writes; all yield the same records else, and all
+    stop at a Ctrl-C in any of them.
 
-    Raises `ImpastoError` if Fabric is not installed, the device or the processes cannot be had, the checkpoint cannot
-    be continued or written, or the gradients stay without finite values.
+    Raises `ImpastoError` if Fabric is not installed, the device or the processes cannot be had, the
+    checkpoint cannot be continued or written, or the gradients stay without finite values.
     """
     if every < 1:
         raise ImpastoError(f"every must be at least 1, not {every}")
     if task.chained and processes().world > 1:
         name = type(task).__name__
-        raise ImpastoError(f"{name} goes on from batch to batch, in one process only; start it without a launcher")
+        raise ImpastoError(
+            f"{name} goes on from batch to batch, in one process only; start it without a launcher"
+        )
     of, fabric = task.config.steps, make_fabric(device, task.config.precision)
     fabric.to_device(task)
     descent = _Descent(task, fabric)
@@ -177,7 +190,9 @@ def train(
         notes, validation = descent.begin()
         yield Record(first, of, validation=validation, notes=notes)
     seconds: deque[float] = deque(maxlen=50)
-    numbers = range(first * descent.micros + fabric.global_rank, of * descent.micros, fabric.world_size)
+    numbers = range(
+        first * descent.micros + fabric.global_rank, of * descent.micros, fabric.world_size
+    )
     with _ctrl_c() as wanted, closing(_batches(task, numbers)) as batches:
         for step in range(first, of):
             begun = time.perf_counter()
@@ -203,39 +218,51 @@ class _Descent:
     """A task and its optimisers on Fabric's device, one step at a time, in all processes alike."""
 
     def __init__(self, task: Task, fabric: Any) -> None:
-        # Not `fabric.setup`: under mixed precision the module it returns rounds its inputs to bfloat16, which
-        # cannot tell 1 from 254/255.
+        # Not `fabric.setup`: under mixed precision the module it returns rounds its inputs to
+        # bfloat16, which cannot tell 1 from 254/255.
         self.task, self.fabric = task, fabric
         self.micros = task.config.accumulate * fabric.world_size
         """Micro-batches of a step, over all processes."""
         self.optimizers = task.optimizers()
-        self._rates = [[float(group["lr"]) for group in each.param_groups] for each in self.optimizers]
+        self._rates = [
+            [float(group["lr"]) for group in each.param_groups] for each in self.optimizers
+        ]
         self._skipped = 0
 
     def begin(self) -> tuple[tuple[str, ...], dict[str, float]]:
-        """Start the task; what it tells, and its first validation, which only the first process has."""
+        """Start the task; what it tells, and its first validation, which only the first process
+        has.
+        """
         task = self.task
 
         def start() -> tuple[tuple[str, ...], str, dict[str, Any]]:
             with self.fabric.autocast():
                 notes = task.start()
             state = task.state_dict()  # for other devices
-            state = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
+            state = {
+                name: value.cpu() if isinstance(value, Tensor) else value
+                for name, value in state.items()
+            }
             return notes, json.dumps(task.recipe), state
 
         notes, recipe, state = from_first(self.fabric, start)
         changed = self._changed(recipe)
         if self.any(bool(changed)):
             difference = f" (the first has {changed})" if changed else ""
-            raise ImpastoError(f"the processes differ{difference}; give all of them the same pictures and settings")
+            raise ImpastoError(
+                f"the processes differ{difference}; give all of them the same pictures and settings"
+            )
         if self.fabric.is_global_zero:
             with self.fabric.autocast():
                 return notes, task.validate()
         task.load_state_dict(state)
         return notes, {}
 
-    def step(self, step: int, batches: Iterable[tuple[int, Tensor]]) -> tuple[dict[str, float], tuple[str, ...]]:
-        """One update, from these micro-batches and the other processes'; the losses before it, by name, and notes.
+    def step(
+        self, step: int, batches: Iterable[tuple[int, Tensor]]
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        """One update, from these micro-batches and the other processes'; the losses before it, by
+        name, and notes.
 
         A gradient that is not finite changes nothing.
         """
@@ -249,12 +276,15 @@ class _Descent:
         for micro, batch in batches:
             with self.fabric.autocast():
                 losses = task(self.fabric.to_device(batch), micro)
-            losses["total"] = torch.stack([task.balance[name] * loss for name, loss in losses.items()]).sum()
+            losses["total"] = torch.stack(
+                [task.balance[name] * loss for name, loss in losses.items()]
+            ).sum()
             self.fabric.backward(losses["total"])
             names = list(losses)
             found.append(torch.stack([loss.detach() for loss in losses.values()]))
         values = self._averaged(torch.stack(found).sum(0))
-        # From here on all processes compute with the same numbers, and so come to the same weights and verdicts.
+        # From here on all processes compute with the same numbers, and so come to the same weights
+        # and verdicts.
         length = nn.utils.clip_grad_norm_(task.parameters(), task.config.clip)
         if torch.isfinite(length):
             self._skipped = 0
@@ -264,17 +294,23 @@ class _Descent:
             self._skipped += 1
             notes += ("step skipped: its gradient is not finite",)
         if self._skipped == _PATIENCE:
-            raise ImpastoError(f"{_PATIENCE} gradients in a row are not finite; lower the learning rate")
+            raise ImpastoError(
+                f"{_PATIENCE} gradients in a row are not finite; lower the learning rate"
+            )
         return dict(zip(names, values.tolist(), strict=True)), notes
 
     def _averaged(self, sums: Tensor) -> Tensor:
-        """`sums` over the micro-batches of this process, as means over all; gradients become such means in place."""
+        """`sums` over the micro-batches of this process, as means over all; gradients become such
+        means in place.
+        """
         if self.micros == 1:
             return sums
         grads = []
         for parameter in self.task.parameters():
             if parameter.requires_grad:
-                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = (
+                    torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                )
                 grads.append(parameter.grad)
         flat = torch.cat([*(grad.flatten() for grad in grads), sums]) / self.task.config.accumulate
         flat = self.fabric.all_reduce(flat, reduce_op="mean")
@@ -298,27 +334,35 @@ class _Descent:
         }
 
     def restore(self, state: dict[str, Any], path: Path) -> int:
-        """Bring everything to where `state`, read from `path`, left it; returns the number of steps done."""
+        """Bring everything to where `state`, read from `path`, left it; returns the number of steps
+        done.
+        """
         changed = self._changed(state["recipe"])
         micros = state.get("micros", 1)
         if not changed and micros != self.micros:
             changed = f"{micros} batches a step (accumulate times processes), not {self.micros}"
         if self.any(bool(changed)):
             changed = changed or "settings that another process does not have"
-            raise ImpastoError(f"{path} was made with {changed}; resume with the same settings or start anew")
+            raise ImpastoError(
+                f"{path} was made with {changed}; resume with the same settings or start anew"
+            )
         self.task.load_state_dict(state["task"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         return int(state["step"])
 
     def _changed(self, recipe: str) -> str:
-        """In what this task's recipe differs from another, if it does; `accumulate` may, as `micros` is what counts."""
+        """In what this task's recipe differs from another, if it does; `accumulate` may, as
+        `micros` is what counts.
+        """
         theirs, ours = (json.loads(text) for text in (recipe, json.dumps(self.task.recipe)))
         if "own" in theirs:  # what version 0.1 called it
             theirs["identity"] = theirs.pop("own")
         names = (theirs.keys() | ours.keys()) - {"accumulate"}
         changed = sorted(name for name in names if theirs.get(name) != ours.get(name))
-        return f"{changed[0]} {theirs.get(changed[0])}, not {ours.get(changed[0])}" if changed else ""
+        return (
+            f"{changed[0]} {theirs.get(changed[0])}, not {ours.get(changed[0])}" if changed else ""
+        )
 
     def _set_rates(self, factor: float) -> None:
         for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
@@ -340,7 +384,9 @@ def _batches(task: Task, numbers: range) -> Generator[tuple[int, Tensor]]:
     following = iter(numbers)
     try:
         for number in numbers:
-            ahead.extend(pool.submit(task.batch, each) for each in islice(following, _AHEAD - len(ahead)))
+            ahead.extend(
+                pool.submit(task.batch, each) for each in islice(following, _AHEAD - len(ahead))
+            )
             yield number, ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
@@ -350,7 +396,9 @@ def _batches(task: Task, numbers: range) -> Generator[tuple[int, Tensor]]:
 def _ctrl_c() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C sets instead of interrupting; the second interrupts as ever."""
     wanted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # where Python delivers no signals
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # where Python delivers no signals
         yield wanted
         return
     before = signal.getsignal(signal.SIGINT)
@@ -372,7 +420,9 @@ def _save(path: Path, done: int, descent: _Descent) -> None:
         torch.save(descent.state(done), unfinished)
         os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:
-        raise ImpastoError(f"the checkpoint {path} cannot be written ({error}); choose another place") from error
+        raise ImpastoError(
+            f"the checkpoint {path} cannot be written ({error}); choose another place"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -384,5 +434,7 @@ def _read(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         json.loads(state["recipe"])
     except Exception as error:  # damaged in any way
-        raise ImpastoError(f"{path} is not a checkpoint that can be read; start without resuming") from error
+        raise ImpastoError(
+            f"{path} is not a checkpoint that can be read; start without resuming"
+        ) from error
     return dict(state)

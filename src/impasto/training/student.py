@@ -1,4 +1,5 @@
-"""An encoder in the form it is trained in: centred inputs, weights as matrices, hidden units that can be revived.
+"""An encoder in the form it is trained in: centred inputs, weights as matrices, hidden units that
+can be revived.
 
 The form folds exactly into an `Encoder`'s plain weights (`Student.folded`).
 """
@@ -21,13 +22,15 @@ _MEAN_OF_RELU = 1 / math.sqrt(2 * math.pi)  # of a standard normal variable
 
 
 class Student(nn.Module):
-    """The network of `Encoder(architecture)` with float32 weights to train, at first random (He et al. 2015).
+    """The network of `Encoder(architecture)` with float32 weights to train, at first random (He et
+    al. 2015).
 
-    `layers` are all of its layers, the internal ones included. `weights[layer]` is a matrix `(out, 9 in)`, or
-    `(out, 16 in)` for kernels of side 4, the shape in which Muon orthogonalises an update. The convolution
-    sees its input minus the constant `centres[layer]`, `(in,)`: activations after a ReLU are all positive, and
-    without centring one update could push all pre-activations of a narrow layer below zero at once, for good.
-    The first layer, which sees pictures and is 3x3, is not centred, and it is not trained: `set_first` gives it.
+    `layers` are all of its layers, the internal ones included. `weights[layer]` is a matrix `(out,
+    9 in)`, or `(out, 16 in)` for kernels of side 4, the shape in which Muon orthogonalises an
+    update. The convolution sees its input minus the constant `centres[layer]`, `(in,)`: activations
+    after a ReLU are all positive, and without centring one update could push all pre-activations of
+    a narrow layer below zero at once, for good. The first layer, which sees pictures and is 3x3, is
+    not centred, and it is not trained: `set_first` gives it.
     """
 
     mean: Tensor
@@ -39,32 +42,48 @@ class Student(nn.Module):
         self.layers = tuple(layer.name for layer in architecture.layers)
         self._table = {layer.name: layer for layer in architecture.layers}
         self._sources = architecture.sources
-        self.weights, self.biases, self.centres = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
+        self.weights, self.biases, self.centres = (
+            nn.ParameterDict(),
+            nn.ParameterDict(),
+            nn.ParameterDict(),
+        )
         for name, layer in self._table.items():
             source = self._sources[name]
             channels = self._table[source].width if source else 3
             fan_in = channels * layer.side**2
-            self.weights[name] = nn.Parameter(normals(random, layer.width, fan_in) * math.sqrt(2 / fan_in))
+            self.weights[name] = nn.Parameter(
+                normals(random, layer.width, fan_in) * math.sqrt(2 / fan_in)
+            )
             self.biases[name] = nn.Parameter(torch.zeros(layer.width))
             self.centres[name] = nn.Parameter(torch.zeros(channels), requires_grad=False)
         for parameter in (self.weights[self.layers[0]], self.biases[self.layers[0]]):
             parameter.requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(architecture.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(architecture.std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(architecture.mean).view(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(architecture.std).view(1, 3, 1, 1), persistent=False
+        )
 
     def normalized(self, image: Tensor) -> Tensor:
         """`(B, 3, H, W)` in [0, 1] as the first convolution sees it."""
         return ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def preactivations(self, image: Tensor, forced: Mapping[str, Tensor] | None = None) -> Iterator[tuple[str, Tensor]]:
-        """`(layer, values before its ReLU)` of all layers in order; after it they are `Encoder.features`.
+    def preactivations(
+        self, image: Tensor, forced: Mapping[str, Tensor] | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """`(layer, values before its ReLU)` of all layers in order; after it they are
+        `Encoder.features`.
 
-        After a layer named in `forced` the network goes on from the features given there instead of its own.
+        After a layer named in `forced` the network goes on from the features given there instead of
+        its own.
         """
         for layer, _, z in self._walk(image, forced or {}):
             yield layer, z
 
-    def _walk(self, image: Tensor, forced: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    def _walk(
+        self, image: Tensor, forced: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Tensor, Tensor]]:
         """`(layer, input, pre-activations)`; both are computed only when the iteration gets there."""
         values = {"": self.normalized(image)}
         for layer in self.layers:
@@ -74,7 +93,9 @@ class Student(nn.Module):
             values[layer] = forced[layer] if layer in forced else F.relu(z)
 
     def _read(self, values: Mapping[str, Tensor], layer: str) -> Tensor:
-        """The input of `layer`, from what the layers before it have given; the picture is named ``""``."""
+        """The input of `layer`, from what the layers before it have given; the picture is named
+        ``""``.
+        """
         x = values[self._sources[layer]]
         return F.max_pool2d(x, 2) if self._table[layer].pool else x
 
@@ -87,7 +108,9 @@ class Student(nn.Module):
         weight = weight.contiguous(memory_format=torch.channels_last)
         stride = self._table[layer].stride
         if self.architecture.padding == "reflect":
-            with torch.autocast(x.device.type, enabled=False):  # it would pad in float32, there and back
+            with torch.autocast(
+                x.device.type, enabled=False
+            ):  # it would pad in float32, there and back
                 x = F.pad(x, (1, 1, 1, 1), mode="reflect")
             return F.conv2d(x, weight, bias, stride)
         return F.conv2d(x, weight, bias, stride, padding=1)
@@ -96,13 +119,16 @@ class Student(nn.Module):
         """Kernel `(out, in, side, side)` and bias for inputs that are not centred."""
         side = self._table[layer].side
         kernel = self.weights[layer].view(len(self.biases[layer]), -1, side, side)
-        # A product and a sum, not a matrix product: that would run in bfloat16 under mixed precision.
+        # A product and a sum, not a matrix product: that would run in bfloat16 under mixed
+        # precision.
         shift = (kernel.sum((2, 3)) * self.centres[layer]).sum(1)
         return kernel, self.biases[layer] - shift
 
     @torch.no_grad()
     def folded(self) -> dict[str, Tensor]:
-        """`conv1_1.weight`, `conv1_1.bias`, `down1.weight`, … for `Encoder.load`; float32 copies on the CPU."""
+        """`conv1_1.weight`, `conv1_1.bias`, `down1.weight`, … for `Encoder.load`; float32 copies on
+        the CPU.
+        """
         plain: dict[str, Tensor] = {}
         for layer in self.layers:
             kernel, bias = self._plain(layer)
@@ -113,13 +139,16 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def take(self, weights: Mapping[str, Tensor]) -> None:
-        """Compute from now on what `weights`, as `folded` gives them, compute; centres stay as they are.
+        """Compute from now on what `weights`, as `folded` gives them, compute; centres stay as they
+        are.
 
         Raises `KeyError` or `RuntimeError` for the weights of another architecture.
         """
         for layer in self.layers:
             name = layer.replace("relu", "conv")
-            kernel, bias = (weights[f"{name}.{part}"].to(self.biases[layer]) for part in ("weight", "bias"))
+            kernel, bias = (
+                weights[f"{name}.{part}"].to(self.biases[layer]) for part in ("weight", "bias")
+            )
             self.weights[layer].copy_(kernel.flatten(1))
             self.biases[layer].copy_(bias + (kernel.sum((2, 3)) * self.centres[layer]).sum(1))
 
@@ -130,10 +159,14 @@ class Student(nn.Module):
         self.biases[self.layers[0]].copy_(bias)
 
     @torch.no_grad()
-    def standardize(self, image: Tensor, forced: Mapping[str, Tensor], std: Mapping[str, float]) -> None:
-        """Centre every layer but the first on `image` and scale it to pre-activations of the given `std`.
+    def standardize(
+        self, image: Tensor, forced: Mapping[str, Tensor], std: Mapping[str, float]
+    ) -> None:
+        """Centre every layer but the first on `image` and scale it to pre-activations of the given
+        `std`.
 
-        Layer by layer, each on the output of those before (Mishkin and Matas 2015, arXiv:1511.06422).
+        Layer by layer, each on the output of those before (Mishkin and Matas 2015,
+        arXiv:1511.06422).
         """
         picture = self.normalized(image)
         values = {"": picture, self.layers[0]: F.relu(self._convolved(picture, self.layers[0]))}
@@ -146,13 +179,18 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def revive(
-        self, image: Tensor, forced: Mapping[str, Tensor], layers: Iterable[str], random: np.random.Generator
+        self,
+        image: Tensor,
+        forced: Mapping[str, Tensor],
+        layers: Iterable[str],
+        random: np.random.Generator,
     ) -> dict[str, int]:
-        """Units of `layers` that hardly ever fire on `image` begin anew; returns how many did, by layer.
+        """Units of `layers` that hardly ever fire on `image` begin anew; returns how many did, by
+        layer.
 
-        They get random incoming weights, scaled to unit variance and zero mean, and outgoing weights of zero:
-        what the network computes stays the same until they have learnt something. Layers that no other reads
-        have no outgoing weights and cannot be named.
+        They get random incoming weights, scaled to unit variance and zero mean, and outgoing
+        weights of zero: what the network computes stays the same until they have learnt something.
+        Layers that no other reads have no outgoing weights and cannot be named.
         """
         revived: dict[str, int] = {}
         chosen = set(layers)
@@ -177,7 +215,9 @@ class Student(nn.Module):
         bias[units] = -mean / std
 
     def _disconnect(self, units: Tensor, layer: str) -> None:
-        """Silence the input channels `units` of `layer`; its bias takes over what centring them had added."""
+        """Silence the input channels `units` of `layer`; its bias takes over what centring them had
+        added.
+        """
         kernel = self.weights[layer].view(len(self.biases[layer]), len(self.centres[layer]), -1)
         centre = self.centres[layer]
         self.biases[layer].sub_((kernel[:, units].sum(2) * centre[units]).sum(1))

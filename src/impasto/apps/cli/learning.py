@@ -1,4 +1,6 @@
-"""One more style for a network that is there: its vector alone is learned, and kept in the user's own bank."""
+"""One more style for a network that is there: its vector alone is learned, and kept in the user's
+own bank.
+"""
 
 import os
 import shlex
@@ -35,7 +37,8 @@ _PHOTO = 432  # long side in px of a sample photo: a short side of about 288, as
 
 @dataclass(frozen=True)
 class Lesson:
-    """A painting (a file or a sample style's name) and what to call it; folders of photos, or none for the samples.
+    """A painting (a file or a sample style's name) and what to call it; folders of photos, or none
+    for the samples.
 
     `replace`: whether a style of that name may be there already.
     """
@@ -50,8 +53,9 @@ class Lesson:
 def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool) -> None:
     """Learn a style and print its name on stdout; `config` is for `BankConfig`.
 
-    Ctrl-C finishes the step, keeps the vector so far and raises `typer.Exit(130)`; before the first step it keeps
-    nothing. Raises `ImpastoError`, long work not yet begun, for anything that does not fit.
+    Ctrl-C finishes the step, keeps the vector so far and raises `typer.Exit(130)`; before the first
+    step it keeps nothing. Raises `ImpastoError`, long work not yet begun, for anything that does
+    not fit.
     """
     check_name(lesson.name)
     if processes().world > 1:
@@ -59,13 +63,17 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
     painter = load_painter(lesson.network, device="cpu", dtype=torch.float32)
     known = (*painter.bank.names, *_own(painter).names)
     if lesson.name in known and not lesson.replace:
-        raise ImpastoError(f"a style is called {lesson.name} already; choose another --name, or add --replace")
+        raise ImpastoError(
+            f"a style is called {lesson.name} already; choose another --name, or add --replace"
+        )
     settings = _settings(config, device)
     done, interrupted = 0, False
     try:
         with display(quiet) as show, TemporaryDirectory(prefix="impasto-") as folder:
             task = _task(lesson, painter, settings, show)
-            for record in train(task, checkpoint=Path(folder) / "checkpoint", device=device, every=settings.steps):
+            for record in train(
+                task, checkpoint=Path(folder) / "checkpoint", device=device, every=settings.steps
+            ):
                 tell(record, show)
                 done = record.step
     except KeyboardInterrupt:
@@ -82,7 +90,16 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
     bank.save(own_bank())
     if not quiet:
         where = () if lesson.network == PAINTER else ("--network", lesson.network)
-        command = ("impasto", "stylize", "PHOTO", "--style", lesson.name, "--method", "fast", *where)
+        command = (
+            "impasto",
+            "stylize",
+            "PHOTO",
+            "--style",
+            lesson.name,
+            "--method",
+            "fast",
+            *where,
+        )
         say(f"use it: {shlex.join(command)}")
     print(lesson.name, flush=True)
     if interrupted:
@@ -92,17 +109,24 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
 def _settings(config: Mapping[str, Any], device: str) -> BankConfig:
     native = best_dtype(pick_device(device)) == torch.bfloat16
     # So few steps cannot spend a hundred on warming up.
-    own = {"precision": "bfloat16" if native else "float32", "warmup": max(1, config.get("steps", 0) // 10)}
+    own = {
+        "precision": "bfloat16" if native else "float32",
+        "warmup": max(1, config.get("steps", 0) // 10),
+    }
     return BankConfig(**{**own, **config, "vectors_only": True})
 
 
 def _own(painter: Painter) -> StyleBank:
-    """The user's bank, empty at first; its folder is made. `ImpastoError` if it is not for this network."""
+    """The user's bank, empty at first; its folder is made. `ImpastoError` if it is not for this
+    network.
+    """
     path = own_bank()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImpastoError(f"cannot make the folder {path.parent} ({error.strerror}); set IMPASTO_HOME") from error
+        raise ImpastoError(
+            f"cannot make the folder {path.parent} ({error.strerror}); set IMPASTO_HOME"
+        ) from error
     if not os.access(path.parent, os.W_OK):
         raise ImpastoError(f"{path.parent} is write-protected; set IMPASTO_HOME to another folder")
     bank = StyleBank.load(path) if path.is_file() else StyleBank(painter.bank.network)
@@ -123,7 +147,9 @@ def _task(lesson: Lesson, painter: Painter, settings: BankConfig, show: Display)
 
 
 def _samples(show: Display) -> Sequence[Tensor]:
-    show.note(f"learning on the sample photos ({', '.join(sample_names())}); --content FOLDER takes others")
+    show.note(
+        f"learning on the sample photos ({', '.join(sample_names())}); --content FOLDER takes others"
+    )
     return [_bytes(open_picture(sample(name), size=_PHOTO)) for name in sample_names()]
 
 

@@ -70,16 +70,24 @@ def impasto(
 @asks(*OPTIONS)
 def stylize(
     *,
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")],
+    content: Annotated[
+        str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")
+    ],
     styles: Annotated[
         list[str] | None,
-        typer.Argument(metavar="STYLE", show_default=False, help="One painting or several, or names of styles."),
+        typer.Argument(
+            metavar="STYLE", show_default=False, help="One painting or several, or names of styles."
+        ),
     ] = None,
     output: Output = None,
     given: dict[str, Any],
     style: Annotated[
         list[str] | None,
-        typer.Option(metavar="STYLE", show_default=False, help="The same as STYLE; may be given several times."),
+        typer.Option(
+            metavar="STYLE",
+            show_default=False,
+            help="The same as STYLE; may be given several times.",
+        ),
     ] = None,
     save_every: Annotated[
         int,
@@ -104,7 +112,8 @@ def stylize(
 ) -> None:
     """Paint a photo in the style of one painting or several.
 
-    The path of the picture goes to stdout, all else to stderr. Ctrl-C stops and saves the picture so far.
+    The path of the picture goes to stdout, all else to stderr. Ctrl-C stops and saves the picture
+    so far.
 
     impasto stylize photo.jpg painting.jpg -o out.png
     impasto stylize photo.jpg waves mosaic --blend 0.7,0.3 --size 1024
@@ -125,7 +134,9 @@ def stylize(
 @asks("size", "steps")
 def demo(
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write.")] = DEMO_OUTPUT,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write.")
+    ] = DEMO_OUTPUT,
     given: dict[str, Any],
     quiet: Quiet = False,
     debug: Debug = False,
@@ -147,7 +158,10 @@ def demo(
 def styles(
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw them all as PNGs into this folder, and a photo in each learned one."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw them all as PNGs into this folder, and a photo in each learned one.",
+        ),
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the saved pictures in pixels.")] = 512,
     debug: Debug = False,
@@ -167,8 +181,9 @@ def styles(
 def presets(debug: Debug = False) -> None:
     """List the presets: layers, weights, start and optimiser, after their sources.
 
-    The sources' layers and weights are those of VGG-19. The default encoder, compact, has 128 channels at relu4_2 for
-    512 there, and no relu5_2: for a source's own numbers add --encoder vgg19.
+    The sources' layers and weights are those of VGG-19. The default encoder, compact, has 128
+    channels at relu4_2 for 512 there, and no relu5_2: for a source's own numbers add --encoder
+    vgg19.
 
     impasto stylize photo.jpg painting.jpg --preset gatys2015 --encoder vgg19
     """

@@ -37,10 +37,15 @@ def _explain(asked: bool) -> None:
 
 
 def score(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo, or a sample photo's name.")],
-    painting: Annotated[str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")],
+    photo: Annotated[
+        str, typer.Argument(metavar="PHOTO", help="The photo, or a sample photo's name.")
+    ],
+    painting: Annotated[
+        str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")
+    ],
     outputs: Annotated[
-        list[Path], typer.Argument(metavar="OUTPUT", help="The pictures to measure, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="OUTPUT", help="The pictures to measure, or folders of them."),
     ],
     encoder: Annotated[
         str | None,
@@ -51,18 +56,29 @@ def score(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="METRIC", help="Rank by this; if not given, by style and legibility alike."),
+        typer.Option(
+            metavar="METRIC", help="Rank by this; if not given, by style and legibility alike."
+        ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=32, help="Compare at this long side in pixels, where the pictures are larger.")
+        int | None,
+        typer.Option(
+            min=32, help="Compare at this long side in pixels, where the pictures are larger."
+        ),
     ] = None,
     tile: Annotated[
-        int | None, typer.Option(metavar="N", min=2, help="Also look for seams between tiles of N pixels.")
+        int | None,
+        typer.Option(metavar="N", min=2, help="Also look for seams between tiles of N pixels."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The numbers in full, as JSON.")] = False,
     explain: Annotated[  # noqa: ARG001
         bool,
-        typer.Option("--explain", callback=_explain, is_eager=True, help="What each number means, and its source."),
+        typer.Option(
+            "--explain",
+            callback=_explain,
+            is_eager=True,
+            help="What each number means, and its source.",
+        ),
     ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -76,7 +92,9 @@ def score(
     with reporting(debug):
         if tile is not None and size is not None:
             raise ImpastoError("--tile counts the pixels of the file: leave --size out")
-        scored = measure(photo, painting, outputs, encoder=encoder, by=by, size=size, tile=tile, quiet=quiet)
+        scored = measure(
+            photo, painting, outputs, encoder=encoder, by=by, size=size, tile=tile, quiet=quiet
+        )
         if not quiet:
             for note in dict.fromkeys(note for each in scored for note in each.notes):
                 say(f"note: {printable(note)}")
@@ -84,7 +102,9 @@ def score(
 
 
 class Scored(NamedTuple):
-    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, and what to know of it."""
+    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, and what
+    to know of it.
+    """
 
     path: Path
     values: dict[str, float]
@@ -105,8 +125,9 @@ def measure(
 ) -> list[Scored]:
     """Score picture files and those in folders, best first (see `impasto.analysis.metrics.rank`).
 
-    All are measured under one encoder, in float32: the one given, or `judge`'s choice. The photo is resized to each
-    picture, the painting reduced to its long side. `ImpastoError` for what cannot be read or measured.
+    All are measured under one encoder, in float32: the one given, or `judge`'s choice. The photo is
+    resized to each picture, the painting reduced to its long side. `ImpastoError` for what cannot
+    be read or measured.
     """
     import torch
 
@@ -132,11 +153,19 @@ def measure(
             if (height, width) not in known:
                 style = open_source(painting, max(height, width))
                 known[height, width] = reference(content.image, style.image, (height, width), net)
-                notes += [f"{each}: {note}" for each, of in ((photo, content), (painting, style)) for note in of.notes]
+                notes += [
+                    f"{each}: {note}"
+                    for each, of in ((photo, content), (painting, style))
+                    for note in of.notes
+                ]
             values = scored(opened.image, known[height, width], tile=tile)
-            notes += [note for note in (_stretched(path, content.image.shape, width / height),) if note]
+            notes += [
+                note for note in (_stretched(path, content.image.shape, width / height),) if note
+            ]
             if maker == net.name:
-                notes.append(f"{path.name} was made with the features of {maker} and is measured with them: flattering")
+                notes.append(
+                    f"{path.name} was made with the features of {maker} and is measured with them: flattering"
+                )
             found.append(Scored(path, values, net.name, tuple(notes)))
             show.update(done, len(paths), one_line(printable(path.name)), None)
     return [found[index] for index in rank([each.values for each in found], by)]
@@ -151,10 +180,12 @@ def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
 
 
 def judge(makers: Iterable[str | None]) -> str:
-    """An encoder that made none of the pictures: the embedded one, else VGG-19 where its weights are already here.
+    """An encoder that made none of the pictures: the embedded one, else VGG-19 where its weights
+    are already here.
 
-    Where there is none, it is the embedded one again. `makers` are the names in the pictures' recipes. An optimiser
-    finds what pleases the very encoder it descends on; another one is harder to please.
+    Where there is none, it is the embedded one again. `makers` are the names in the pictures'
+    recipes. An optimiser finds what pleases the very encoder it descends on; another one is harder
+    to please.
     """
     from impasto.networks.weights import EMBEDDED
 
@@ -187,7 +218,9 @@ def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(each for each in path.iterdir() if each.suffix.lower() in FORMATS and each.is_file())
+        inside = sorted(
+            each for each in path.iterdir() if each.suffix.lower() in FORMATS and each.is_file()
+        )
         inside = [each for each in inside if not any(each.samefile(other) for other in own)]
         if not inside:
             raise ImpastoError(f"the folder {path} holds no pictures to measure; name another")
@@ -204,7 +237,10 @@ def _scores(scored: Sequence[Scored]) -> str:
     if len(scored) == 1:
         table = _table([(files[0], ""), *zip(heads, rows[0], strict=True)], left=1)
     else:
-        numbered = [(f"{place}  {name}", *row) for place, (name, row) in enumerate(zip(files, rows, strict=True), 1)]
+        numbered = [
+            (f"{place}  {name}", *row)
+            for place, (name, row) in enumerate(zip(files, rows, strict=True), 1)
+        ]
         table = _table([("   picture", *heads), *numbered], left=1)
     return f"{table}\n\nunder {printable(scored[0].encoder)}; impasto score --explain says what is what"
 
@@ -217,7 +253,10 @@ def _table(rows: Sequence[Sequence[str]], left: int) -> str:
     """Rows of texts as columns, the first `left` of them flush left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = ["<" if i < left else ">" for i in range(len(widths))]
-    lines = ["  ".join(f"{text:{s}{w}}" for text, s, w in zip(row, sides, widths, strict=True)) for row in rows]
+    lines = [
+        "  ".join(f"{text:{s}{w}}" for text, s, w in zip(row, sides, widths, strict=True))
+        for row in rows
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -227,7 +266,11 @@ def _json(photo: str, painting: str, scored: Sequence[Scored]) -> str:
         {"rank": place, "picture": each.path.name, "scores": each.values, "notes": list(each.notes)}
         for place, each in enumerate(scored, start=1)
     ]
-    names = {"photo": Path(photo).name, "painting": Path(painting).name, "encoder": scored[0].encoder}
+    names = {
+        "photo": Path(photo).name,
+        "painting": Path(painting).name,
+        "encoder": scored[0].encoder,
+    }
     return json.dumps({**names, "pictures": pictures}, indent=2, allow_nan=False)
 
 
@@ -235,13 +278,21 @@ def _json(photo: str, painting: str, scored: Sequence[Scored]) -> str:
 
 
 def inspect(
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture, or a sample's name.")],
+    picture: Annotated[
+        str, typer.Argument(metavar="PICTURE", help="A picture, or a sample's name.")
+    ],
     layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Show what excites this layer most, e.g. relu3_1.")
+        str | None,
+        typer.Option(metavar="NAME", help="Show what excites this layer most, e.g. relu3_1."),
     ] = None,
-    gram: Annotated[bool, typer.Option("--gram", help="Show the Gram matrices of the five style layers.")] = False,
+    gram: Annotated[
+        bool, typer.Option("--gram", help="Show the Gram matrices of the five style layers.")
+    ] = False,
     top: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help=f"So many feature maps of the layer; {_TOP} if not given.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help=f"So many feature maps of the layer; {_TOP} if not given."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -253,17 +304,19 @@ def inspect(
         ),
     ] = None,
     size: Annotated[
-        int, typer.Option(min=32, help="Long side at which to look, in pixels, of a larger picture.")
+        int,
+        typer.Option(min=32, help="Long side at which to look, in pixels, of a larger picture."),
     ] = 512,
     encoder: Annotated[
         str, typer.Option(metavar="compact|compact-2|vgg19|FILE", help="Whose features to look at.")
     ] = "compact",
     debug: Debug = False,
 ) -> None:
-    """Show what the network sees: feature maps and what excites them, or a style's Gram matrices, as a sheet.
+    """Show what the network sees: feature maps and what excites them, or a style's Gram matrices,
+    as a sheet.
 
-    Each row of a layer's sheet is a feature map, then the patches of the picture that excite it most, each with its
-    projection back to pixels by a deconvnet (Zeiler and Fergus 2013).
+    Each row of a layer's sheet is a feature map, then the patches of the picture that excite it
+    most, each with its projection back to pixels by a deconvnet (Zeiler and Fergus 2013).
 
     impasto inspect photo.jpg --layer relu3_1 --top 9
     impasto inspect painting.jpg --gram -o gram.pdf
@@ -278,12 +331,16 @@ def inspect(
 
         target = check_sheet(output or free_name(picture, [layer or "gram"]))
         if target.exists() and Path(picture).exists() and target.samefile(picture):
-            raise ImpastoError(f"{target} is the input and would be written over; choose another name (-o)")
+            raise ImpastoError(
+                f"{target} is the input and would be written over; choose another name (-o)"
+            )
         sheet, recipe = _look(picture, layer, top or _TOP, size, encoder)
         emit(save_sheet(target, sheet, recipe=recipe))
 
 
-def _look(picture: str, layer: str | None, top: int, size: int, encoder: str) -> tuple["Sheet", dict[str, object]]:
+def _look(
+    picture: str, layer: str | None, top: int, size: int, encoder: str
+) -> tuple["Sheet", dict[str, object]]:
     """The sheet, and how it was made."""
     import torch
 
@@ -294,7 +351,13 @@ def _look(picture: str, layer: str | None, top: int, size: int, encoder: str) ->
 
     image = open_source(picture, size).image
     net = load_encoder(encoder, dtype=torch.float32)
-    recipe = settings_of("inspect", net, image) | {"picture": {"name": Path(picture).name}, "size": size}
+    recipe = settings_of("inspect", net, image) | {
+        "picture": {"name": Path(picture).name},
+        "size": size,
+    }
     if layer is None:
         return gram_sheet(gram_maps(net, image)), recipe | {"gram": True}
-    return feature_sheet(strongest(net, image, layer, top=top)), recipe | {"layer": layer, "top": top}
+    return feature_sheet(strongest(net, image, layer, top=top)), recipe | {
+        "layer": layer,
+        "top": top,
+    }

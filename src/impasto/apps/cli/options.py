@@ -1,4 +1,6 @@
-"""Options of commands: those made from `Settings`, those many commands share, and how texts become values."""
+"""Options of commands: those made from `Settings`, those many commands share, and how texts become
+values.
+"""
 
 import inspect
 import re
@@ -28,18 +30,22 @@ __all__ = [
 FILES = "Files and messages"
 """The heading in a command's help."""
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=FILES)]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=FILES)
+]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="No progress and no notes: only the result.", rich_help_panel=FILES),
+    typer.Option(
+        "--quiet", "-q", help="No progress and no notes: only the result.", rich_help_panel=FILES
+    ),
 ]
 
 
 def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command takes these settings as options too, and gets those typed as the mapping `given`.
 
-    They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of `Settings`; `usual`
-    has other defaults, for the help alone.
+    They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of
+    `Settings`; `usual` has other defaults, for the help alone.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -72,7 +78,9 @@ def _parameter(option: Option) -> inspect.Parameter:
         show_default=kind is not bool,
     )
     annotation = Annotated[kind | None, said]  # type: ignore[valid-type]
-    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
 
 
 class SettingsCommand(TyperCommand):
@@ -80,7 +88,9 @@ class SettingsCommand(TyperCommand):
 
     def known(self) -> dict[str, Any]:
         """Option -> default."""
-        return {name: option.usual for name, option in OPTIONS.items()} | getattr(self.callback, "usual", {})
+        return {name: option.usual for name, option in OPTIONS.items()} | getattr(
+            self.callback, "usual", {}
+        )
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """As always, with defaults and the methods there are."""
@@ -96,11 +106,14 @@ class SettingsCommand(TyperCommand):
 
 
 def in_flags(text: str) -> str:
-    """A message that names parameters, between backticks, with the options of a command line instead.
+    """A message that names parameters, between backticks, with the options of a command line
+    instead.
 
     `` `style_scale` `` becomes `--style-scale`, and `` `method=fast` `` becomes `--method fast`.
     """
-    return _PARAMETER.sub(lambda found: _flag(found[1]) + (f" {found[2]}" if found[2] else ""), text)
+    return _PARAMETER.sub(
+        lambda found: _flag(found[1]) + (f" {found[2]}" if found[2] else ""), text
+    )
 
 
 _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")

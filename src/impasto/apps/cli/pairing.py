@@ -22,7 +22,8 @@ __all__ = ["Pairs", "make_pairs"]
 
 @dataclass(frozen=True)
 class Pairs:
-    """The images under the folder `photos`, to be painted in `style` (a file, or a sample style's name) in `output`.
+    """The images under the folder `photos`, to be painted in `style` (a file, or a sample style's
+    name) in `output`.
 
     `size`: the long side in px; `steps` of the optimiser for each, by default its own.
     """
@@ -50,8 +51,8 @@ class Pairs:
 def make_pairs(pairs: Pairs, *, quiet: bool) -> None:
     """Make the pairs that are missing, and print their folder on stdout.
 
-    Ctrl-C keeps those that are whole and raises `typer.Exit(130)`. Raises `ImpastoError`, long work not yet begun,
-    for whatever does not fit, and at the end if there is not one pair.
+    Ctrl-C keeps those that are whole and raises `typer.Exit(130)`. Raises `ImpastoError`, long work
+    not yet begun, for whatever does not fit, and at the end if there is not one pair.
     """
     # On grey paper first: what is wrong with the style or an option is no photo's fault.
     trial = pairs.plan(Image.new("RGB", (64, 64), "grey"))
@@ -59,20 +60,28 @@ def make_pairs(pairs: Pairs, *, quiet: bool) -> None:
     try:
         with display(quiet) as show:
             photos = _photos(pairs, show)
-            there = [name for name in photos if pairs.photo(name).exists() and pairs.painted(name).exists()]
+            there = [
+                name
+                for name in photos
+                if pairs.photo(name).exists() and pairs.painted(name).exists()
+            ]
             for name in there:
                 _check_alike(pairs.painted(name), trial.recipe)
             if there:
                 show.note(f"{len(there)} of {len(photos)} pairs are there already")
             made = len(there)
-            paint = _Painting(pairs, show, {name: path for name, path in photos.items() if name not in there})
+            paint = _Painting(
+                pairs, show, {name: path for name, path in photos.items() if name not in there}
+            )
             for name in paint.missing:
                 made += paint.pair(name)
     except KeyboardInterrupt:
         say(f"interrupted; the pairs so far are in {pairs.output}, and the same command goes on")
         raise typer.Exit(INTERRUPTED) from None
     if not made:
-        raise ImpastoError(f"not one picture in {pairs.photos} could be painted; run it with other photos")
+        raise ImpastoError(
+            f"not one picture in {pairs.photos} could be painted; run it with other photos"
+        )
     emit(pairs.output)
 
 
@@ -80,11 +89,17 @@ def _photos(pairs: Pairs, show: Display) -> dict[str, Path]:
     """The image files by name: their path in the folder, without the ending."""
     if not pairs.photos.is_dir():
         raise ImpastoError(f"{pairs.photos} is not a folder; give a folder of photos")
-    endings = {ending for ending, form in Image.registered_extensions().items() if form in Image.OPEN}
+    endings = {
+        ending for ending, form in Image.registered_extensions().items() if form in Image.OPEN
+    }
     output = pairs.output.resolve()
     found: dict[str, Path] = {}
     for path in sorted(pairs.photos.rglob("*")):
-        if path.suffix.lower() not in endings or not path.is_file() or output in path.resolve().parents:
+        if (
+            path.suffix.lower() not in endings
+            or not path.is_file()
+            or output in path.resolve().parents
+        ):
             continue
         name = path.relative_to(pairs.photos).with_suffix("").as_posix()
         if name in found:
@@ -92,7 +107,9 @@ def _photos(pairs: Pairs, show: Display) -> dict[str, Path]:
         else:
             found[name] = path
     if not found:
-        raise ImpastoError(f"there are no image files in {pairs.photos} to make pairs of; give a folder of photos")
+        raise ImpastoError(
+            f"there are no image files in {pairs.photos} to make pairs of; give a folder of photos"
+        )
     return found
 
 
@@ -101,7 +118,9 @@ def _check_alike(path: Path, recipe: Mapping[str, Any]) -> None:
     theirs = read_recipe(path) or {}
     for name in ("styles", "size", "steps"):
         if name in theirs and theirs[name] != recipe[name]:
-            raise ImpastoError(f"{path} was painted with other {name} than now; choose another -o, or delete it")
+            raise ImpastoError(
+                f"{path} was painted with other {name} than now; choose another -o, or delete it"
+            )
 
 
 class _Painting:

@@ -1,4 +1,6 @@
-"""The recipe inside a picture, for people, for machines, and as the command that makes the picture again."""
+"""The recipe inside a picture, for people, for machines, and as the command that makes the picture
+again.
+"""
 
 import json
 import shlex
@@ -19,7 +21,9 @@ def show(path: Path, *, as_json: bool) -> None:
     """Print the recipe in a picture; `InputError` where there is none."""
     recipe = read_recipe(path)
     if recipe is None:
-        raise InputError(f"{path} holds no recipe: impasto did not make it, or its metadata was stripped")
+        raise InputError(
+            f"{path} holds no recipe: impasto did not make it, or its metadata was stripped"
+        )
     if as_json:
         print(json.dumps(recipe, indent=2))
         return
@@ -47,10 +51,11 @@ def _text(value: object) -> str:
 
 
 def command(recipe: Mapping[str, Any], output: str) -> str | None:
-    """The line for a shell that makes the picture of `recipe` again as `output`; None if there is none.
+    """The line for a shell that makes the picture of `recipe` again as `output`; None if there is
+    none.
 
-    There is none for pictures that were never in a file. Files are named as they were, without their folders, and
-    options unless leaving them out says the same.
+    There is none for pictures that were never in a file. Files are named as they were, without
+    their folders, and options unless leaving them out says the same.
     """
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
@@ -58,7 +63,12 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     if isinstance(digests, Mapping):
         names = [f"{name}@{digests[name]}" if name in digests else name for name in names]
     start = _name(recipe.get("start"))
-    if str(recipe.get("method")) not in METHODS.names or content is None or not names or None in names:
+    if (
+        str(recipe.get("method")) not in METHODS.names
+        or content is None
+        or not names
+        or None in names
+    ):
         return None
     try:
         settings = _settings(recipe)
@@ -83,7 +93,11 @@ def _settings(recipe: Mapping[str, Any]) -> Settings:
     if found.get("device") == "cpu":
         found.pop("device")
     settings = Settings(**found)
-    return settings.but(steps=None) if settings.steps == settings.but(steps=None).resolved().steps else settings
+    return (
+        settings.but(steps=None)
+        if settings.steps == settings.but(steps=None).resolved().steps
+        else settings
+    )
 
 
 def _typed(name: str, value: object) -> list[str]:

@@ -46,18 +46,34 @@ class Request:
     @property
     def inputs(self) -> list[Path]:
         """The files it reads."""
-        named = (self.content, *self.styles, self.start, self.settings.encoder, self.settings.network)
+        named = (
+            self.content,
+            *self.styles,
+            self.start,
+            self.settings.encoder,
+            self.settings.network,
+        )
         return [Path(name) for name in named if name is not None and Path(name).is_file()]
 
     def check(self) -> None:
         """`InputError` for no style at all, and for a learned style where only pictures will do."""
         if not self.styles:
-            raise InputError("name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)")
+            raise InputError(
+                "name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)"
+            )
         learned = {each.name for each in learned_styles()}
         for style in self.styles:
-            if style in learned and not METHODS.get(self.settings.method).takes(named_style(style), learned):
-                others = [name for name, each in METHODS.all().items() if each.takes(named_style(style), learned)]
-                raise InputError(f"{style} is a learned style and no picture: add --method {' or '.join(others)}")
+            if style in learned and not METHODS.get(self.settings.method).takes(
+                named_style(style), learned
+            ):
+                others = [
+                    name
+                    for name, each in METHODS.all().items()
+                    if each.takes(named_style(style), learned)
+                ]
+                raise InputError(
+                    f"{style} is a learned style and no picture: add --method {' or '.join(others)}"
+                )
 
     def plan(self) -> Job:
         """See `impasto.pipeline.plan`."""
@@ -66,7 +82,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where to write: the picture, every so many steps one more (0: none), the losses (`None`: nowhere)."""
+    """Where to write: the picture, every so many steps one more (0: none), the losses (`None`:
+    nowhere).
+    """
 
     picture: Path
     save_every: int = 0
@@ -74,24 +92,34 @@ class Outputs:
 
     @property
     def plot(self) -> Path | None:
-        """The picture of the losses: beside the CSV and called the same, unless that is the picture's own name."""
+        """The picture of the losses: beside the CSV and called the same, unless that is the
+        picture's own name.
+        """
         if self.trace is None:
             return None
         plot = self.trace.with_suffix(".png")
-        return self.trace.with_name(f"{self.trace.stem}-losses.png") if _same(plot, self.picture) else plot
+        return (
+            self.trace.with_name(f"{self.trace.stem}-losses.png")
+            if _same(plot, self.picture)
+            else plot
+        )
 
     def snapshot(self, step: int) -> Path:
         """`OUTSTEM-00050.png`, beside the picture."""
         return self.picture.with_name(f"{self.picture.stem}-{step:05}.png")
 
     def check(self, request: Request) -> None:
-        """`OptionError` for what cannot be written, would be written over an input, or would hold nothing."""
+        """`OptionError` for what cannot be written, would be written over an input, or would hold
+        nothing.
+        """
         inputs = request.inputs
         check_output(self.picture)
         targets = [self.picture]
         if self.trace is not None and self.plot is not None:
             if self.trace.suffix.lower() != ".csv" or self.trace.is_dir():
-                raise OptionError(f"--trace writes a table; {self.trace} should be a file ending in .csv")
+                raise OptionError(
+                    f"--trace writes a table; {self.trace} should be a file ending in .csv"
+                )
             check_output(self.plot)
             require_plot()
             targets += [self.trace, self.plot]
@@ -102,7 +130,9 @@ class Outputs:
                         f"{target} is an input and would be written over; choose another name (-o, --trace)"
                     )
             if self.save_every and self._may_be_snapshot(path):
-                raise OptionError(f"{path} is an input and --save-every may write over it; choose another -o")
+                raise OptionError(
+                    f"{path} is an input and --save-every may write over it; choose another -o"
+                )
 
     def check_steps(self, steps: int) -> None:
         """`OptionError` where the steps of a rendering are to be kept and there is only one."""
@@ -115,7 +145,9 @@ class Outputs:
 
     def _may_be_snapshot(self, path: Path) -> bool:
         pattern = re.escape(self.picture.stem) + r"-\d{5,}\.png"
-        return bool(re.fullmatch(pattern, path.name, re.I)) and _same(path.parent, self.picture.parent)
+        return bool(re.fullmatch(pattern, path.name, re.I)) and _same(
+            path.parent, self.picture.parent
+        )
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -135,11 +167,12 @@ def free_name(content: str, styles: Sequence[str]) -> Path:
 
 
 def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
-    """Make the picture and print its path on stdout; everything else goes to stderr, and with `quiet` nowhere.
+    """Make the picture and print its path on stdout; everything else goes to stderr, and with
+    `quiet` nowhere.
 
     Ctrl-C or SIGTERM saves the picture so far under the name asked for, and the losses, and raises
-    `typer.Exit(130)`; before the first step it writes nothing. Raises `ImpastoError`, long work not yet begun, for
-    anything that does not fit.
+    `typer.Exit(130)`; before the first step it writes nothing. Raises `ImpastoError`, long work not
+    yet begun, for anything that does not fit.
     """
     request.check()
     outputs.check(request)
@@ -169,7 +202,9 @@ def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
             trace.save(outputs.trace)
             trace.plot(outputs.plot)
         if interrupt.came:
-            say(f"interrupted at step {run.last.step} of {run.last.of}; the picture so far is {outputs.picture}")
+            say(
+                f"interrupted at step {run.last.step} of {run.last.of}; the picture so far is {outputs.picture}"
+            )
             raise typer.Exit(INTERRUPTED)
 
 
@@ -196,10 +231,16 @@ class _Run:
                 self.save(self.outputs.snapshot(step.step), unfinished=step.step < step.of)
 
     def save(self, path: Path, *, unfinished: bool) -> tuple[str, ...]:
-        """Write the picture of the last step with its recipe; what the format could not keep comes back."""
+        """Write the picture of the last step with its recipe; what the format could not keep comes
+        back.
+        """
         assert self.job is not None
         assert self.last is not None
         picture = self.job.finish(self.last)
-        recipe = self.job.recipe | {"steps_done": self.last.step} | ({"unfinished": True} if unfinished else {})
+        recipe = (
+            self.job.recipe
+            | {"steps_done": self.last.step}
+            | ({"unfinished": True} if unfinished else {})
+        )
         save_picture(path, picture, recipe=recipe)
         return save_notes(path, picture)

@@ -1,4 +1,5 @@
-"""`impasto reconstruct`, `impasto grid` and `impasto deltas`: sheets that show what the networks see.
+"""`impasto reconstruct`, `impasto grid` and `impasto deltas`: sheets that show what the networks
+see.
 
 Anything heavy is imported by the command that needs it.
 """
@@ -7,11 +8,17 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from impasto.analysis.usual import GRID_SIZE, RECONSTRUCTION_SIZE, SMOOTHING, SMOOTHING_STEPS, Descent
+from impasto.analysis.usual import (
+    GRID_SIZE,
+    RECONSTRUCTION_SIZE,
+    SMOOTHING,
+    SMOOTHING_STEPS,
+    Descent,
+)
 from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, words
 from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts
 from impasto.apps.report import emit, reporting, say
@@ -34,19 +41,30 @@ Output = Annotated[
         rich_help_panel=FILES,
     ),
 ]
-Size = Annotated[int | None, typer.Option("--size", help="Long side of each picture in pixels, at most.")]
-Steps = Annotated[int | None, typer.Option("--steps", help="Steps of the optimiser for each picture.")]
-Layers = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Layers (impasto layers); a style takes one more at a time.")
+Size = Annotated[
+    int | None, typer.Option("--size", help="Long side of each picture in pixels, at most.")
 ]
-Variation = Annotated[float | None, typer.Option(help="Weight of the total variation: more is smoother.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help="Steps of the optimiser for each picture.")
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Layers (impasto layers); a style takes one more at a time."),
+]
+Variation = Annotated[
+    float | None, typer.Option(help="Weight of the total variation: more is smoother.")
+]
 EncoderName = Annotated[
     str,
     typer.Option(
-        "--encoder", metavar="compact|compact-2|vgg19|FILE", help="Whose features: embedded, fetched once, a file."
+        "--encoder",
+        metavar="compact|compact-2|vgg19|FILE",
+        help="Whose features: embedded, fetched once, a file.",
     ),
 ]
-Pooling = Annotated[str, typer.Option(metavar="max|average", help="How the encoder halves its maps.")]
+Pooling = Annotated[
+    str, typer.Option(metavar="max|average", help="How the encoder halves its maps.")
+]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[int | None, typer.Option(help="Of the noise: one seed, one sheet.")]
 
@@ -58,7 +76,9 @@ def register(app: typer.Typer) -> None:
 
 
 class _SheetCommand(SettingsCommand):
-    """Options are `None` unless given; their defaults are those of the functions behind the commands."""
+    """Options are `None` unless given; their defaults are those of the functions behind the
+    commands.
+    """
 
     def known(self) -> dict[str, Any]:
         """Option -> default."""
@@ -71,9 +91,15 @@ class _SheetCommand(SettingsCommand):
 
 
 def reconstruct(
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A photo, a painting, or a sample's name.")],
-    content: Annotated[bool, typer.Option("--content", help="One reconstruction for each layer's features.")] = False,
-    style: Annotated[bool, typer.Option("--style", help="One for each growing set of layers' Gram matrices.")] = False,
+    picture: Annotated[
+        str, typer.Argument(metavar="PICTURE", help="A photo, a painting, or a sample's name.")
+    ],
+    content: Annotated[
+        bool, typer.Option("--content", help="One reconstruction for each layer's features.")
+    ] = False,
+    style: Annotated[
+        bool, typer.Option("--style", help="One for each growing set of layers' Gram matrices.")
+    ] = False,
     layers: Layers = None,
     output: Output = None,
     size: Size = None,
@@ -86,9 +112,11 @@ def reconstruct(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """What layers know of a picture: noise, optimised until they see the picture in it (Gatys et al. 2015, figure 1).
+    """What layers know of a picture: noise, optimised until they see the picture in it (Gatys et
+    al. 2015, figure 1).
 
-    The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same command goes on.
+    The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same
+    command goes on.
 
     impasto reconstruct photo.jpg --content
     impasto reconstruct photo.jpg --content --layers relu1_1,relu4_2 --encoder vgg19 -o layers.pdf
@@ -101,27 +129,44 @@ def reconstruct(
             raise ImpastoError("say what to reconstruct: either --content or --style")
         make = content_reconstructions if content else style_reconstructions
         descent = Descent(**_given(steps=steps, seed=seed, tv_weight=tv_weight))
-        options = _given(size=size, layers=words(layers, "--layers") if layers is not None else None)
+        options = _given(
+            size=size, layers=words(layers, "--layers") if layers is not None else None
+        )
         target = _target(output, "content" if content else "style", picture)
         make_sheet(
-            make(picture, encoder=_encoder(encoder, pooling, device), descent=descent, **options), target, quiet=quiet
+            make(picture, encoder=_encoder(encoder, pooling, device), descent=descent, **options),
+            target,
+            quiet=quiet,
         )
 
 
 def grid(
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")],
-    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting, or the name of a style.")],
+    content: Annotated[
+        str, typer.Argument(metavar="CONTENT", help="The photo, or a sample photo's name.")
+    ],
+    style: Annotated[
+        str, typer.Argument(metavar="STYLE", help="The painting, or the name of a style.")
+    ],
     over: Annotated[
         str | None,
-        typer.Option(metavar="OPTION", help="One row over this option of stylize instead: strength, style-scale, …"),
+        typer.Option(
+            metavar="OPTION",
+            help="One row over this option of stylize instead: strength, style-scale, …",
+        ),
     ] = None,
     values: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="The columns: content/style ratios, or values of --over."),
+        typer.Option(
+            metavar="A,B,C", help="The columns: content/style ratios, or values of --over."
+        ),
     ] = None,
     layers: Layers = None,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The convention to begin from.")] = None,
-    init: Annotated[str, typer.Option(metavar="content|noise", help="What to start from.")] = "content",
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The convention to begin from.")
+    ] = None,
+    init: Annotated[
+        str, typer.Option(metavar="content|noise", help="What to start from.")
+    ] = "content",
     output: Output = None,
     size: Size = None,
     steps: Steps = None,
@@ -132,13 +177,14 @@ def grid(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """One pair many times: ever more style layers down, ever more content across (Gatys et al. 2015, figure 3).
+    """One pair many times: ever more style layers down, ever more content across (Gatys et al.
+    2015, figure 3).
 
-    The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same command goes on.
+    The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same
+    command goes on.
 
-    impasto grid photo.jpg painting.jpg
-    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o figure3.pdf
-    impasto grid photo.jpg painting.jpg --over strength
+    impasto grid photo.jpg painting.jpg impasto grid photo.jpg painting.jpg --preset gatys2015
+    --init noise --encoder vgg19 -o figure3.pdf impasto grid photo.jpg painting.jpg --over strength
     impasto grid photo.jpg painting.jpg --over style-scale --values 0.5,1,2
     """
     given = _given(preset=preset, init=init, steps=steps, seed=seed)
@@ -147,11 +193,22 @@ def grid(
         from impasto.settings import Settings
 
         used = words(layers, "--layers") if layers is not None else None
-        target, network = _target(output, "grid", content, style), _encoder(encoder, pooling, device)
+        target, network = (
+            _target(output, "grid", content, style),
+            _encoder(encoder, pooling, device),
+        )
         common: dict[str, Any] = {"encoder": network} | _given(size=size)
         if over is None:
             columns = read_values("content-weight", values) if values is not None else ()
-            work = ratio_grid(content, style, columns, settings=Settings(**given), **common, **_given(layers=used))  # type: ignore[arg-type]
+            balances = cast("tuple[float, ...]", columns)  # what a weight's values are read as
+            work = ratio_grid(
+                content,
+                style,
+                balances,
+                settings=Settings(**given),
+                **common,
+                **_given(layers=used),
+            )
         else:
             settings = Settings(**given, **_given(style_layers=used))
             dialled = read_values(over, values) if values is not None else ()
@@ -160,9 +217,13 @@ def grid(
 
 
 def deltas(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo, or a sample photo's name.")],
+    photo: Annotated[
+        str, typer.Argument(metavar="PHOTO", help="The photo, or a sample photo's name.")
+    ],
     out: Annotated[str, typer.Argument(metavar="OUT", help="What was made of it.")],
-    smooth: Annotated[bool, typer.Option("--smooth", help="Also OUT optimised with the total variation on.")] = False,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Also OUT optimised with the total variation on.")
+    ] = False,
     tv_weight: Variation = None,
     steps: Steps = None,
     output: Output = None,
@@ -186,7 +247,9 @@ def deltas(
         from impasto.apps.progress import display
 
         if options and not smooth:
-            raise ImpastoError(f"--{next(iter(options)).replace('_', '-')} has a say with --smooth only; add it")
+            raise ImpastoError(
+                f"--{next(iter(options)).replace('_', '-')} has a say with --smooth only; add it"
+            )
         target = _target(output, "deltas", photo, out)
         with display(quiet) as show:
             first, second, notes = open_pair(photo, out, size)
@@ -221,7 +284,9 @@ def _cells(output: Path) -> Path:
 
 
 def _target(output: Path | None, kind: str, *inputs: str) -> Path:
-    """The file to write: `output`, or a free name after the inputs; the name of an unfinished sheet is free."""
+    """The file to write: `output`, or a free name after the inputs; the name of an unfinished sheet
+    is free.
+    """
     from impasto.analysis.sheets import check_sheet
 
     if output is None:
@@ -239,8 +304,8 @@ def _target(output: Path | None, kind: str, *inputs: str) -> Path:
 def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
     """Make the sheet cell by cell, save it, and print its path on stdout.
 
-    Ctrl-C saves it with the cells that are finished, which wait beside it for the same command, and raises
-    `typer.Exit(130)`.
+    Ctrl-C saves it with the cells that are finished, which wait beside it for the same command, and
+    raises `typer.Exit(130)`.
     """
     from impasto.analysis.sheets import save_sheet
     from impasto.apps.progress import display
@@ -259,7 +324,9 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
             say("interrupted before the first picture was finished; nothing was written")
             raise typer.Exit(INTERRUPTED) from None
         emit(save_sheet(target, work.sheet(cells), recipe={**recipe, "unfinished": True}))
-        say(f"interrupted; {len(cells)} of {len(work.tasks)} pictures are in {target}, and the same command goes on")
+        say(
+            f"interrupted; {len(cells)} of {len(work.tasks)} pictures are in {target}, and the same command goes on"
+        )
         raise typer.Exit(INTERRUPTED) from None
     save_sheet(target, work.sheet(cells), recipe=recipe)
     work.forget(folder)

@@ -1,4 +1,6 @@
-"""`impasto serve`: the studio, a page and an HTTP API to paint with. Anything heavy is imported when it runs."""
+"""`impasto serve`: the studio, a page and an HTTP API to paint with. Anything heavy is imported
+when it runs.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,13 +24,22 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="The address to listen at: 127.0.0.1 is this machine only, 0.0.0.0 everyone.")
+        str,
+        typer.Option(
+            help="The address to listen at: 127.0.0.1 is this machine only, 0.0.0.0 everyone."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 7860,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")
+    ] = 7860,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    ] = "auto",
     network: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The network that paints: of impasto train, or the embedded one."),
+        typer.Option(
+            metavar="FILE", help="The network that paints: of impasto train, or the embedded one."
+        ),
     ] = None,
     auth: Annotated[
         str | None,
@@ -38,14 +49,21 @@ def serve(
             help="Ask for them. Others on this machine can read a command line, but not the variable.",
         ),
     ] = None,
-    max_upload_mb: Annotated[float, typer.Option(help="Of one file, in MB.", rich_help_panel=LIMITS)] = 30,
-    max_megapixels: Annotated[float, typer.Option(help="Of one picture sent.", rich_help_panel=LIMITS)] = 60,
+    max_upload_mb: Annotated[
+        float, typer.Option(help="Of one file, in MB.", rich_help_panel=LIMITS)
+    ] = 30,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Of one picture sent.", rich_help_panel=LIMITS)
+    ] = 60,
     max_size: Annotated[
         int, typer.Option(help="Longest side of a picture made, in pixels.", rich_help_panel=LIMITS)
     ] = 2048,
-    queue: Annotated[int, typer.Option(help="Orders that may wait while one is painted.", rich_help_panel=LIMITS)] = 16,
+    queue: Annotated[
+        int, typer.Option(help="Orders that may wait while one is painted.", rich_help_panel=LIMITS)
+    ] = 16,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Of work at one picture.", rich_help_panel=LIMITS)
+        float,
+        typer.Option(metavar="SECONDS", help="Of work at one picture.", rich_help_panel=LIMITS),
     ] = 600,
     debug: Debug = False,
 ) -> None:
@@ -71,10 +89,14 @@ def serve(
             seconds=time_limit,
         )
         if device not in ("auto", "cpu"):
-            from impasto.networks.weights import pick_device  # brings torch, which the page need not wait for otherwise
+            from impasto.networks.weights import (
+                pick_device,
+            )  # brings torch, which the page need not wait for otherwise
 
             pick_device(device)
-        engine = Engine(device, limits, **({} if network is None else {"network": network.absolute()}))
+        engine = Engine(
+            device, limits, **({} if network is None else {"network": network.absolute()})
+        )
         studio.serve(engine, host=host, port=port, auth=user)
 
 
@@ -83,7 +105,9 @@ def _user(auth: str | None) -> tuple[str, str] | None:
         return None
     user, colon, password = auth.partition(":")
     if not (user and colon and password):
-        raise ImpastoError("--auth takes a user and a password with a colon between them: --auth ada:secret")
+        raise ImpastoError(
+            "--auth takes a user and a password with a colon between them: --auth ada:secret"
+        )
     return user, password
 
 

@@ -26,7 +26,10 @@ def _print(table: Table) -> None:
     if sys.stdout.isatty():
         Console(highlight=False).print(table)
         return
-    wide, table.leading = Console(highlight=False, no_color=True, force_terminal=False, width=_WIDE), 0
+    wide, table.leading = (
+        Console(highlight=False, no_color=True, force_terminal=False, width=_WIDE),
+        0,
+    )
     with wide.capture() as text:
         wide.print(table)
     print("\n".join(line.rstrip() for line in text.get().splitlines()))
@@ -40,7 +43,9 @@ def _table(*columns: str) -> Table:
 
 
 def styles() -> None:
-    """Print the sample styles with what they show, the names of the sample photos, and the learned styles."""
+    """Print the sample styles with what they show, the names of the sample photos, and the learned
+    styles.
+    """
     table = _table("style", "what it is")
     for name, note in STYLES.items():
         table.add_row(name, note)
@@ -49,7 +54,9 @@ def styles() -> None:
     found = learned_styles()
     if foreign := foreign_styles():
         where = printable(", ".join(foreign))
-        say(f"note: {where} in {own_bank()}: learned for another network, not usable with the embedded one")
+        say(
+            f"note: {where} in {own_bank()}: learned for another network, not usable with the embedded one"
+        )
     if found:
         print("\nlearned, for --method fast:")
         table = _table("style", "what it is")
@@ -63,14 +70,17 @@ def styles() -> None:
 def save_styles(folder: Path, size: int, photo: str) -> None:
     """Save every sample style as `FOLDER/NAME.png`, `size` pixels square, and print the paths.
 
-    And paint the sample `photo` in every learned style, as `FOLDER/NAME-painted.png`, `size` pixels on its long side.
+    And paint the sample `photo` in every learned style, as `FOLDER/NAME-painted.png`, `size` pixels
+    on its long side.
     """
     from impasto.pictures.image import check_output, open_picture, resize, save_picture
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImpastoError(f"cannot make the folder {folder} ({error.strerror}); choose another") from error
+        raise ImpastoError(
+            f"cannot make the folder {folder} ({error.strerror}); choose another"
+        ) from error
     paths = [check_output(folder / f"{name}.png") for name in STYLES]
     for name, path in zip(STYLES, paths, strict=True):
         emit(save_picture(path, resize(open_picture(sample_style(name)).image, (size, size))))
@@ -96,7 +106,9 @@ def _paint_learned(folder: Path, size: int, name: str) -> None:
 
 
 def presets() -> None:
-    """Print the presets: layers with their weights and scales, the start, the optimiser, the source."""
+    """Print the presets: layers with their weights and scales, the start, the optimiser, the
+    source.
+    """
     table = _table("preset", "content, of VGG-19", "style, of VGG-19", "how", "source")
     for name, preset in PRESETS.items():
         table.add_row(name, *_preset(preset))

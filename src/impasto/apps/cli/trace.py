@@ -18,8 +18,9 @@ __all__ = ["Trace", "require_plot"]
 class Trace:
     """The losses of each step, as they came.
 
-    `losses[i]` are those of step `steps[i]`, empty where the step was undone; `sides[i]` is the long side of its
-    picture in pixels: relative losses jump where a coarse-to-fine method changes it.
+    `losses[i]` are those of step `steps[i]`, empty where the step was undone; `sides[i]` is the
+    long side of its picture in pixels: relative losses jump where a coarse-to-fine method changes
+    it.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -40,7 +41,9 @@ class Trace:
         return tuple(sorted(found, key=lambda name: (name != "total", name.startswith("raw/"))))
 
     def save(self, path: Path) -> None:
-        """Write `step,total,NAME…,raw/NAME…`, one row a step, numbers in full. `InputError` where it cannot."""
+        """Write `step,total,NAME…,raw/NAME…`, one row a step, numbers in full. `InputError` where
+        it cannot.
+        """
 
         with _written(path) as partial, partial.open("x", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, ("step", *self.names), restval="", lineterminator="\n")
@@ -49,7 +52,9 @@ class Trace:
                 table.writerow({"step": step, **losses})
 
     def plot(self, path: Path) -> None:
-        """Draw total and weighted losses over the steps as PNG, sizes marked. `InputError` where it cannot."""
+        """Draw total and weighted losses over the steps as PNG, sizes marked. `InputError` where it
+        cannot.
+        """
         require_plot()
         # Not pyplot: it keeps global state and looks for a display.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,7 +98,9 @@ def require_plot() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise OptionError('--trace draws its plot with matplotlib: pip install "impasto[plot]"') from None
+        raise OptionError(
+            '--trace draws its plot with matplotlib: pip install "impasto[plot]"'
+        ) from None
 
 
 @contextmanager

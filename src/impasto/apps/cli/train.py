@@ -29,23 +29,37 @@ Steps = Annotated[int | None, typer.Option(help="Steps of training.", rich_help_
 Batch = Annotated[int | None, typer.Option(help="Pictures a step.", rich_help_panel=COURSE)]
 Accumulate = Annotated[
     int | None,
-    typer.Option(help="Batches a step, one after the other, in each process.", rich_help_panel=COURSE),
+    typer.Option(
+        help="Batches a step, one after the other, in each process.", rich_help_panel=COURSE
+    ),
 ]
-Crop = Annotated[int | None, typer.Option(help="Side of a training picture in pixels.", rich_help_panel=COURSE)]
+Crop = Annotated[
+    int | None, typer.Option(help="Side of a training picture in pixels.", rich_help_panel=COURSE)
+]
 Rate = Annotated[float | None, typer.Option(help="The largest of the run.", rich_help_panel=COURSE)]
-Balance = Annotated[float | None, typer.Option(help="More keeps more of the photo's forms.", rich_help_panel=COURSE)]
+Balance = Annotated[
+    float | None, typer.Option(help="More keeps more of the photo's forms.", rich_help_panel=COURSE)
+]
 Warmup = Annotated[int | None, typer.Option(help="Steps of a rising rate.", rich_help_panel=COURSE)]
 Decay = Annotated[
     float | None,
     typer.Option(
-        help="Last share of the steps in which the rate falls; 0 if another leg follows.", rich_help_panel=COURSE
+        help="Last share of the steps in which the rate falls; 0 if another leg follows.",
+        rich_help_panel=COURSE,
     ),
 ]
-Coarse = Annotated[float | None, typer.Option(help="Weight of the style in smaller copies.", rich_help_panel=COURSE)]
-Shifted = Annotated[
-    float | None, typer.Option(help="Weight of products with shifted features.", rich_help_panel=COURSE)
+Coarse = Annotated[
+    float | None,
+    typer.Option(help="Weight of the style in smaller copies.", rich_help_panel=COURSE),
 ]
-Even = Annotated[float | None, typer.Option(help="Against halos and bars in plain areas.", rich_help_panel=COURSE)]
+Shifted = Annotated[
+    float | None,
+    typer.Option(help="Weight of products with shifted features.", rich_help_panel=COURSE),
+]
+Even = Annotated[
+    float | None,
+    typer.Option(help="Against halos and bars in plain areas.", rich_help_panel=COURSE),
+]
 Critics = Annotated[
     list[str] | None,
     typer.Option(
@@ -56,27 +70,45 @@ Critics = Annotated[
     ),
 ]
 Precision = Annotated[
-    str | None, typer.Option(metavar="bfloat16|float32", help="Of convolutions.", rich_help_panel=COURSE)
+    str | None,
+    typer.Option(metavar="bfloat16|float32", help="Of convolutions.", rich_help_panel=COURSE),
 ]
 Seed = Annotated[int | None, typer.Option(help="One seed, one result.", rich_help_panel=COURSE)]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.", rich_help_panel=COURSE)]
-Every = Annotated[
-    int, typer.Option(min=1, help="Validate, save, and paint samples after so many steps.", rich_help_panel=COURSE)
+Device = Annotated[
+    str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.", rich_help_panel=COURSE)
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where the checkpoint left off.", rich_help_panel=COURSE)]
+Every = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Validate, save, and paint samples after so many steps.", rich_help_panel=COURSE
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on where the checkpoint left off.", rich_help_panel=COURSE),
+]
 Weights = Annotated[
     Path,
     typer.Option(
-        "--output", "-o", metavar="FILE.safetensors", help="The result; its checkpoint and log lie beside it."
+        "--output",
+        "-o",
+        metavar="FILE.safetensors",
+        help="The result; its checkpoint and log lie beside it.",
     ),
 ]
 Licence = Annotated[
-    str, typer.Option(help="What the file says of its licence; the pictures' has a say.", rich_help_panel=FILES)
+    str,
+    typer.Option(
+        help="What the file says of its licence; the pictures' has a say.", rich_help_panel=FILES
+    ),
 ]
 Content = Annotated[
-    list[str], typer.Option(metavar="FOLDER", help="Photos to paint while training; several are joined.")
+    list[str],
+    typer.Option(metavar="FOLDER", help="Photos to paint while training; several are joined."),
 ]
-Start = Annotated[str, typer.Option("--from", metavar="embedded|nothing|FILE", help="The network to go on from.")]
+Start = Annotated[
+    str, typer.Option("--from", metavar="embedded|nothing|FILE", help="The network to go on from.")
+]
 
 
 def _config(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,9 +117,11 @@ def _config(given: Mapping[str, Any]) -> dict[str, Any]:
 
 @train.callback(invoke_without_command=True)
 def train_group(ctx: typer.Context) -> None:
-    """Train networks of your own, in one process or, by a launcher, in several, on one machine or more.
+    """Train networks of your own, in one process or, by a launcher, in several, on one machine or
+    more.
 
-    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o mine.safetensors
+    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o
+    mine.safetensors
 
     torchrun and SLURM's srun do as well. Only encoders are always trained in one process.
     """
@@ -99,12 +133,22 @@ def train_group(ctx: typer.Context) -> None:
 def train_encoder(
     teacher: Annotated[
         list[str],
-        typer.Option(metavar="compact|compact-2|vgg19|FILE", help="Whose features to learn; several share the layers."),
+        typer.Option(
+            metavar="compact|compact-2|vgg19|FILE",
+            help="Whose features to learn; several share the layers.",
+        ),
     ],
-    data: Annotated[list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")],
+    data: Annotated[
+        list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")
+    ],
     output: Weights,
     start: Annotated[
-        str, typer.Option("--from", metavar="compact|compact-2|vgg19|FILE|nothing", help="The encoder to go on from.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="compact|compact-2|vgg19|FILE|nothing",
+            help="The encoder to go on from.",
+        ),
     ] = "nothing",
     resume: Resume = False,
     steps: Steps = None,
@@ -124,7 +168,8 @@ def train_encoder(
 ) -> None:
     """Distil an encoder: a small VGG learns to give a large one's features.
 
-    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
+    weights.
 
     impasto train encoder --teacher vgg19 --data photos --data paintings -o mine.safetensors
     impasto stylize photo.jpg painting.jpg --encoder mine.safetensors
@@ -139,7 +184,10 @@ def train_encoder(
 
 @train.command("bank", cls=TrainingCommand)
 def train_bank(
-    styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, each a style called after its file.")],
+    styles: Annotated[
+        list[str],
+        typer.Option(metavar="FOLDER", help="Paintings, each a style called after its file."),
+    ],
     content: Content,
     output: Weights,
     start: Start = "embedded",
@@ -160,7 +208,8 @@ def train_bank(
 ) -> None:
     """Train a network for a number of styles, which it then paints by name in one pass.
 
-    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
+    weights.
 
     impasto train bank --styles paintings --content photos -o mine.safetensors
     impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
@@ -175,7 +224,9 @@ def train_bank(
 
 @train.command("arbitrary", cls=TrainingCommand)
 def train_arbitrary(
-    styles: Annotated[list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")],
+    styles: Annotated[
+        list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")
+    ],
     content: Content,
     output: Weights,
     start: Start = "nothing",
@@ -200,13 +251,14 @@ def train_arbitrary(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network that paints in the style of any picture, also of one it has never seen, in one pass.
+    """Train a network that paints in the style of any picture, also of one it has never seen, in
+    one pass.
 
-    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights. Where only
-    weights are left, the next leg goes --from them.
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
+    weights. Where only weights are left, the next leg goes --from them.
 
-    impasto train arbitrary --styles paintings --content photos -o mine.safetensors
-    impasto train arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
+    impasto train arbitrary --styles paintings --content photos -o mine.safetensors impasto train
+    arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
     impasto stylize photo.jpg painting.jpg --method arbitrary --network more.safetensors
     """
     config = _config(locals())
@@ -220,7 +272,10 @@ def train_arbitrary(
 @train.command("pairs", cls=TrainingCommand)
 def train_pairs(
     pairs: Annotated[
-        str, typer.Option(metavar="FOLDER", help="photos/NAME.jpg in it, and painted/NAME.jpg of the same size.")
+        str,
+        typer.Option(
+            metavar="FOLDER", help="photos/NAME.jpg in it, and painted/NAME.jpg of the same size."
+        ),
     ],
     name: Annotated[str, typer.Option(help="What to call the style.")],
     output: Weights,
@@ -241,7 +296,8 @@ def train_pairs(
 ) -> None:
     """Train a network on photos and what each of them is to become.
 
-    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same weights.
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
+    weights.
 
     impasto pairs photos painting.jpg -o pairs    (makes some with the optimiser)
     impasto train pairs --pairs pairs --name harbour -o mine.safetensors
@@ -256,18 +312,32 @@ def train_pairs(
 
 
 def learn(
-    painting: Annotated[str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")],
+    painting: Annotated[
+        str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")
+    ],
     name: Annotated[str, typer.Option(help="What to call the style.")],
     content: Annotated[
         list[str] | None,
-        typer.Option(metavar="FOLDER", show_default=False, help="Photos to learn on; the sample photos if not given."),
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="Photos to learn on; the sample photos if not given.",
+        ),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The network to teach it to; the embedded one if not given.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The network to teach it to; the embedded one if not given."
+        ),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Learn anew a style that is there already.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Learn anew a style that is there already.")
+    ] = False,
     steps: Annotated[
-        int, typer.Option(help="Steps of training; a bank of many styles takes more.", rich_help_panel=COURSE)
+        int,
+        typer.Option(
+            help="Steps of training; a bank of many styles takes more.", rich_help_panel=COURSE
+        ),
     ] = LEARN_STEPS,
     batch: Batch = None,
     crop: Crop = None,
@@ -277,7 +347,8 @@ def learn(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Teach a painting to a network, as a style of your own: only its vector is learned, all else stays as it is.
+    """Teach a painting to a network, as a style of your own: only its vector is learned, all else
+    stays as it is.
 
     It is kept in ~/.impasto, or in the folder that IMPASTO_HOME names.
     Ctrl-C finishes the step and keeps what was learned so far.
@@ -297,13 +368,20 @@ def learn(
 
 def pairs(
     photos: Annotated[Path, typer.Argument(metavar="FOLDER", help="The photos.")],
-    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting, or a sample style's name.")],
+    style: Annotated[
+        str, typer.Argument(metavar="STYLE", help="The painting, or a sample style's name.")
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Gets photos/NAME.png and painted/NAME.png.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Gets photos/NAME.png and painted/NAME.png."
+        ),
     ],
     size: Annotated[int, typer.Option(help="Long side of the pictures in pixels.")] = PAIR_SIZE,
     steps: Annotated[int | None, typer.Option(help="Steps of the optimiser for each.")] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    ] = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

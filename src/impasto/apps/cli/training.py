@@ -70,13 +70,23 @@ class Paths:
         """`ImpastoError` for what cannot be written, or would be lost."""
         folder = self.weights.parent
         if self.weights.suffix != ".safetensors":
-            raise ImpastoError(f"weights are a .safetensors file; {self.weights} is called otherwise")
+            raise ImpastoError(
+                f"weights are a .safetensors file; {self.weights} is called otherwise"
+            )
         if self.weights.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise ImpastoError(f"{self.weights} cannot be written; name a file in a folder of yours")
-        if self.weights.exists() and any(os.path.exists(name) and self.weights.samefile(name) for name in inputs):
-            raise ImpastoError(f"{self.weights} is learned from and would be written over; choose another -o")
+            raise ImpastoError(
+                f"{self.weights} cannot be written; name a file in a folder of yours"
+            )
+        if self.weights.exists() and any(
+            os.path.exists(name) and self.weights.samefile(name) for name in inputs
+        ):
+            raise ImpastoError(
+                f"{self.weights} is learned from and would be written over; choose another -o"
+            )
         if self.checkpoint.exists() and not resume:
-            raise ImpastoError(f"{self.checkpoint} is there; go on from it with --resume, or delete it to start anew")
+            raise ImpastoError(
+                f"{self.checkpoint} is there; go on from it with --resume, or delete it to start anew"
+            )
 
 
 @dataclass(frozen=True)
@@ -93,15 +103,20 @@ class Session:
     def run(self, begin: Callable[[Display], _Trained]) -> None:
         """Train what `begin` makes, and print the path of the weights on stdout.
 
-        Ctrl-C finishes the step, saves and raises `typer.Exit(130)`. Of several processes the first alone does
-        whatever can be seen. Raises `ImpastoError` for whatever does not fit, before the first step.
+        Ctrl-C finishes the step, saves and raises `typer.Exit(130)`. Of several processes the first
+        alone does whatever can be seen. Raises `ImpastoError` for whatever does not fit, before the
+        first step.
         """
         paths, first = self.paths, processes().rank == 0
         try:
             with display(self.quiet or not first) as show:
                 task = begin(show)
                 records = train(
-                    task, checkpoint=paths.checkpoint, resume=self.resume, device=self.device, every=self.every
+                    task,
+                    checkpoint=paths.checkpoint,
+                    resume=self.resume,
+                    device=self.device,
+                    every=self.every,
                 )
                 for record in logged(records, paths.log) if first else records:
                     tell(record, show, _title(task))
@@ -123,9 +138,14 @@ class Session:
 
 
 def train_encoder(
-    teachers: Sequence[str], data: Sequence[str], start: str, config: Mapping[str, Any], session: Session
+    teachers: Sequence[str],
+    data: Sequence[str],
+    start: str,
+    config: Mapping[str, Any],
+    session: Session,
 ) -> None:
-    """Distil `teachers` (names or files) on the images in the folders `data`; `config` is for `DistillConfig`.
+    """Distil `teachers` (names or files) on the images in the folders `data`; `config` is for
+    `DistillConfig`.
 
     `start`: `nothing`, or the encoder to go on from. Raises what `Session.run` does.
     """
@@ -133,13 +153,20 @@ def train_encoder(
     settings = DistillConfig(**config)
     encoders = [_encoder(name) for name in teachers]
     begin = _encoder(start) if start != "nothing" else None
-    session.run(lambda show: Distillation(encoders, pictures(data, show), settings, start=begin, data=data))
+    session.run(
+        lambda show: Distillation(encoders, pictures(data, show), settings, start=begin, data=data)
+    )
 
 
 def train_bank(
-    styles: Sequence[str], content: Sequence[str], start: str, config: Mapping[str, Any], session: Session
+    styles: Sequence[str],
+    content: Sequence[str],
+    start: str,
+    config: Mapping[str, Any],
+    session: Session,
 ) -> None:
-    """A bank of the paintings in the folders `styles`, on the photos in `content`; `config` is for `BankConfig`.
+    """A bank of the paintings in the folders `styles`, on the photos in `content`; `config` is for
+    `BankConfig`.
 
     `start`: `embedded`, `nothing` or a file. Raises what `Session.run` does.
     """
@@ -150,7 +177,9 @@ def train_bank(
     def begin(show: Display) -> BankTask:
         paintings = _named_pictures(styles, show)
         photos = pictures(content, show)
-        return BankTask(encoder, photos, paintings, settings, start=painter, data=[*content, *styles])
+        return BankTask(
+            encoder, photos, paintings, settings, start=painter, data=[*content, *styles]
+        )
 
     session.run(begin)
 
@@ -163,10 +192,11 @@ def train_arbitrary(
     config: Mapping[str, Any],
     session: Session,
 ) -> None:
-    """A network for any style, on the folders `styles` and `content`; `config` is for `ArbitraryConfig`.
+    """A network for any style, on the folders `styles` and `content`; `config` is for
+    `ArbitraryConfig`.
 
-    `start`: `embedded`, `nothing` or a file. `critics`: encoders by name or file, for the losses; the one that reads
-    styles if there are none. Raises what `Session.run` does.
+    `start`: `embedded`, `nothing` or a file. `critics`: encoders by name or file, for the losses;
+    the one that reads styles if there are none. Raises what `Session.run` does.
     """
     session.paths.check((start, *critics), session.resume)
     settings, painter = ArbitraryConfig(**config), _beginning(start)
@@ -176,12 +206,16 @@ def train_arbitrary(
     def begin(show: Display) -> ArbitraryTask:
         paintings, photos = pictures(styles, show), pictures(content, show)
         data = [*content, *styles]
-        return ArbitraryTask(encoder, photos, paintings, settings, critics=judges, start=painter, data=data)
+        return ArbitraryTask(
+            encoder, photos, paintings, settings, critics=judges, start=painter, data=data
+        )
 
     session.run(begin)
 
 
-def train_pairs(folder: str, name: str, start: str, config: Mapping[str, Any], session: Session) -> None:
+def train_pairs(
+    folder: str, name: str, start: str, config: Mapping[str, Any], session: Session
+) -> None:
     """A network for the pairs in `folder`, as a style of this name; `config` is for `PairsConfig`.
 
     `start`: `embedded`, `nothing` or a file. Raises what `Session.run` does.
@@ -211,8 +245,12 @@ def _beginning(start: str) -> Painter | None:
     if start == "nothing":
         return None
     if start != "embedded" and not Path(start).is_file():
-        raise ImpastoError(f"no network {start!r}: --from takes embedded, nothing, or a file that impasto train made")
-    return load_painter(PAINTER if start == "embedded" else start, device="cpu", dtype=torch.float32)
+        raise ImpastoError(
+            f"no network {start!r}: --from takes embedded, nothing, or a file that impasto train made"
+        )
+    return load_painter(
+        PAINTER if start == "embedded" else start, device="cpu", dtype=torch.float32
+    )
 
 
 def pictures(folders: Sequence[str], show: Display) -> list[torch.Tensor]:
@@ -226,7 +264,9 @@ def _named_pictures(folders: Sequence[str], show: Display) -> dict[str, torch.Te
     for path, picture in _readable(folders, show):
         name = style_name(path)
         if name in found:
-            raise ImpastoError(f"{origins[name]} and {path} would both be called {name}; rename one of them")
+            raise ImpastoError(
+                f"{origins[name]} and {path} would both be called {name}; rename one of them"
+            )
         found[name], origins[name] = picture, path
     return found
 
@@ -242,7 +282,9 @@ def _readable(folders: Sequence[str], show: Display) -> list[tuple[Path, torch.T
 
 
 def style_name(path: Path) -> str:
-    """What to call the style of a painting: its file's name, with a dash for whatever a style's name cannot have."""
+    """What to call the style of a painting: its file's name, with a dash for whatever a style's
+    name cannot have.
+    """
     stem = unicodedata.normalize("NFC", path.stem)
     return check_name(re.sub(r"[^\w-]+", "-", stem).strip("-_")[:64])
 

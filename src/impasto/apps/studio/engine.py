@@ -1,4 +1,6 @@
-"""What paints behind the studio: one worker, which makes the orders of a queue into pictures, step by step."""
+"""What paints behind the studio: one worker, which makes the orders of a queue into pictures, step
+by step.
+"""
 
 import logging
 import threading
@@ -15,7 +17,17 @@ from PIL import Image
 
 from impasto.apps.report import printable
 from impasto.apps.studio.limits import Limits, Upload
-from impasto.apps.studio.orders import GIVEN_UP, BusyError, Glimpse, Order, PaintingError, Queue, Ticket, Work, check
+from impasto.apps.studio.orders import (
+    GIVEN_UP,
+    BusyError,
+    Glimpse,
+    Order,
+    PaintingError,
+    Queue,
+    Ticket,
+    Work,
+    check,
+)
 from impasto.errors import ImpastoError
 from impasto.networks.header import EMBEDDED, learned_styles, network_header
 from impasto.pictures.samples import STYLES, sample
@@ -54,11 +66,13 @@ class StyleCard:
 class Engine:
     """A queue of orders and the one thread that works at them, first come, first served.
 
-    `device`, `network`: as in `plan`. Nothing heavy is loaded before `warm` or the first order. A context manager:
-    leaving it closes. Raises `ImpastoError` for a network that cannot be read.
+    `device`, `network`: as in `plan`. Nothing heavy is loaded before `warm` or the first order. A
+    context manager: leaving it closes. Raises `ImpastoError` for a network that cannot be read.
     """
 
-    def __init__(self, device: str = "auto", limits: Limits | None = None, network: str | Path = EMBEDDED) -> None:
+    def __init__(
+        self, device: str = "auto", limits: Limits | None = None, network: str | Path = EMBEDDED
+    ) -> None:
         self.limits = limits or Limits()
         self._device, self._network = device, network
         self._queue, self._ready = Queue(self.limits.waiting), threading.Event()
@@ -72,7 +86,10 @@ class Engine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -104,8 +121,8 @@ class Engine:
     def thumbnail(self, name: str) -> Image.Image:
         """A sample photo in that style, 160 px on its long side, from memory after the first time.
 
-        It is painted by the worker when no order is waiting, and this waits for it. Raises `ImpastoError` for an
-        unknown name and when the engine is closed.
+        It is painted by the worker when no order is waiting, and this waits for it. Raises
+        `ImpastoError` for an unknown name and when the engine is closed.
         """
         self._known((name,))
         with self._queue.news:
@@ -120,8 +137,8 @@ class Engine:
     def place(self, order: Order) -> Ticket:
         """Take an order on.
 
-        Raises `ImpastoError` for an order outside the limits or that no method can honour, `BusyError` where the queue
-        is full or the engine closed.
+        Raises `ImpastoError` for an order outside the limits or that no method can honour,
+        `BusyError` where the queue is full or the engine closed.
         """
         check(order, self.limits)
         by_vector = [card.name for card in self._known(order.styles) if not card.sample]
@@ -137,7 +154,9 @@ class Engine:
         return self._queue.put(order)
 
     def close(self) -> None:
-        """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the worker."""
+        """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the
+        worker.
+        """
         self._queue.close()
         for thumbnail in list(self._thumbnails.values()):
             self._settle(thumbnail, BusyError("the studio is closing"))
@@ -149,7 +168,9 @@ class Engine:
         cards = {card.name: card for card in self.styles()}
         for style in styles:
             if isinstance(style, str) and style not in cards:
-                raise ImpastoError(f"there is no style called {printable(style[:80])!r}; there are: {', '.join(cards)}")
+                raise ImpastoError(
+                    f"there is no style called {printable(style[:80])!r}; there are: {', '.join(cards)}"
+                )
         return [cards[style] for style in styles if isinstance(style, str)]
 
     # ------------------------------------------------------------------------------- in the worker's thread
@@ -167,7 +188,9 @@ class Engine:
             del task
 
     def _paint(self, work: Work) -> Glimpse:
-        """Every step of an order, shown as it comes; the last glimpse, of the end or of where it was stopped."""
+        """Every step of an order, shown as it comes; the last glimpse, of the end or of where it
+        was stopped.
+        """
         from impasto.apps.progress import Clock
 
         begun, clock = time.monotonic(), Clock()
@@ -185,10 +208,21 @@ class Engine:
                 break
             if step.step < step.of:
                 # The first step is another kind of work: it tells nothing of the pace.
-                work.show(partial(_glimpse, job, step, clock.left(step, full) if step.step > 1 else None))
+                work.show(
+                    partial(_glimpse, job, step, clock.left(step, full) if step.step > 1 else None)
+                )
         self._ready.set()
-        notes = [*_notes(work.order), *job.notes, f"{why} at step {step.step} of {step.of}" if why else step.note]
-        recipe = job.recipe | _inputs(work.order) | {"steps_done": step.step} | ({"unfinished": True} if why else {})
+        notes = [
+            *_notes(work.order),
+            *job.notes,
+            f"{why} at step {step.step} of {step.of}" if why else step.note,
+        ]
+        recipe = (
+            job.recipe
+            | _inputs(work.order)
+            | {"steps_done": step.step}
+            | ({"unfinished": True} if why else {})
+        )
         return Glimpse(
             job.finish(step),
             step.step,
@@ -206,10 +240,13 @@ class Engine:
 
         self._networks = self._networks or Networks()
         styles = [style.image if isinstance(style, Upload) else style for style in order.styles]
-        # To refine, a style has to be a picture: its name as the network learned it is of no use then.
+        # To refine, a style has to be a picture: its name as the network learned it is of no use
+        # then.
         learned = frozenset() if order.settings.refine else frozenset(self._learned())
         method = instant_method(styles, order.settings, learned)
-        settings = order.settings.but(method=method, device=self._device, network=str(self._network))
+        settings = order.settings.but(
+            method=method, device=self._device, network=str(self._network)
+        )
         return plan(order.photo.image, styles, settings, networks=self._networks)
 
     def _warm(self) -> None:
@@ -220,7 +257,9 @@ class Engine:
         try:
             for style in ways:
                 self._once(Order(photo, (style,), Settings(size=64)))
-        except ImpastoError as error:  # a network that only knows names, say; an order will tell whom it concerns
+        except (
+            ImpastoError
+        ) as error:  # a network that only knows names, say; an order will tell whom it concerns
             _log.warning("%s", error)
         except Exception:
             _log.exception("the studio cannot paint")
@@ -241,7 +280,9 @@ class Engine:
             self._thumbnails.pop(name, None)  # the next who asks may have more luck
             self._settle(thumbnail, _in_words(error))
 
-    def _settle(self, thumbnail: "Future[Image.Image]", outcome: Image.Image | ImpastoError) -> None:
+    def _settle(
+        self, thumbnail: "Future[Image.Image]", outcome: Image.Image | ImpastoError
+    ) -> None:
         with self._queue.news:
             if thumbnail.done():
                 return
@@ -256,7 +297,11 @@ def _card(name: str, note: str | None) -> StyleCard:
     known = name in STYLES
     title = name.replace("-", " ")
     return StyleCard(
-        name, title[:1].upper() + title[1:], STYLES[name] if known else note or "", note is not None, known
+        name,
+        title[:1].upper() + title[1:],
+        STYLES[name] if known else note or "",
+        note is not None,
+        known,
     )
 
 
@@ -271,7 +316,10 @@ def _notes(order: Order) -> list[str]:
 
 def _inputs(order: Order) -> dict[str, Any]:
     """What a recipe says of the pictures it was made from: never where they are."""
-    return {"content": _identity(order.photo), "styles": [_identity(style) for style in order.styles]}
+    return {
+        "content": _identity(order.photo),
+        "styles": [_identity(style) for style in order.styles],
+    }
 
 
 def _identity(source: str | Upload) -> dict[str, str]:
@@ -284,8 +332,14 @@ def _in_words(error: Exception) -> ImpastoError:
     """What may be told to anyone; anything but a user's mistake goes to the log with its traceback."""
     if isinstance(error, ImpastoError):
         return error
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in str(error).lower()
+    ):
         _log.warning("%s", error)
-        return ImpastoError("there is not enough memory for a picture of this size; choose a smaller one")
+        return ImpastoError(
+            "there is not enough memory for a picture of this size; choose a smaller one"
+        )
     _log.error("an order failed", exc_info=error)
-    return PaintingError(f"something went wrong while painting ({type(error).__name__}); the studio's log says more")
+    return PaintingError(
+        f"something went wrong while painting ({type(error).__name__}); the studio's log says more"
+    )

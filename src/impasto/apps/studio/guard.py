@@ -1,4 +1,6 @@
-"""What stands before the page's server: only what the page needs goes through, no larger than it needs to be."""
+"""What stands before the page's server: only what the page needs goes through, no larger than it
+needs to be.
+"""
 
 import asyncio
 import json
@@ -36,7 +38,9 @@ _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-"""Content-Security-Policy: whatever the page may be brought to do, the browser sends nothing to anyone else."""
+"""Content-Security-Policy: whatever the page may be brought to do, the browser sends nothing to
+anyone else.
+"""
 
 _HEADERS = [
     (b"content-security-policy", _POLICY.encode()),
@@ -46,10 +50,11 @@ _HEADERS = [
 
 
 class Guard:
-    """An ASGI application around another: closes what is not needed, counts bytes while they come in.
+    """An ASGI application around another: closes what is not needed, counts bytes while they come
+    in.
 
-    `root`: the folder that files are kept in for a while; once it holds a hundred uploads of the largest size, no more
-    are taken (507) until some have gone.
+    `root`: the folder that files are kept in for a while; once it holds a hundred uploads of the
+    largest size, no more are taken (507) until some have gone.
     """
 
     def __init__(self, app: Application, limits: Limits, root: Path) -> None:
@@ -124,7 +129,9 @@ async def _answer(send: Send, status: int, words: str) -> None:
 
 
 def refuse_foreign_files(data: object) -> None:
-    """`ImpastoError` if a URL, or a path that climbs, stands anywhere in `data` where a file is meant."""
+    """`ImpastoError` if a URL, or a path that climbs, stands anywhere in `data` where a file is
+    meant.
+    """
     for found in _files(data):
         path = str(found.get("path") or "")
         url = str(found.get("url") or "")

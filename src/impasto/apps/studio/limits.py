@@ -15,13 +15,15 @@ from impasto.pictures.files import Array, decode, decoding
 
 __all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
 
-# What people have. The rest of what Pillow reads (PostScript, fonts, scientific data) is no photo, and one more way in.
+# What people have. The rest of what Pillow reads (PostScript, fonts, scientific data) is no photo,
+# and one more way in.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
 _READABLE = "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP"
 _PREFIX = 16  # bytes that tell a format
 _LONGEST_NAME = 100
 
-# Decoding takes several times a picture's size in memory: one at a time, however many are sent at once.
+# Decoding takes several times a picture's size in memory: one at a time, however many are sent at
+# once.
 _DECODING = threading.Lock()
 
 
@@ -33,10 +35,11 @@ class TooLargeError(ImpastoError):
 class Limits:
     """What the studio takes.
 
-    `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a picture it makes, in
-    pixels. `styles`: at most so many blended. `steps`: of the optimiser (refine). `waiting`: orders in the queue,
-    beyond the one worked at. `seconds`: of work at one order. `keep`: seconds that temporary files live.
-    `ImpastoError` for one that is not above 0 (`steps` and `waiting` may be 0) or, but for times, no whole number.
+    `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a
+    picture it makes, in pixels. `styles`: at most so many blended. `steps`: of the optimiser
+    (refine). `waiting`: orders in the queue, beyond the one worked at. `seconds`: of work at one
+    order. `keep`: seconds that temporary files live. `ImpastoError` for one that is not above 0
+    (`steps` and `waiting` may be 0) or, but for times, no whole number.
     """
 
     upload_bytes: int = 30_000_000
@@ -68,9 +71,10 @@ class Limits:
 class Upload:
     """A picture that someone sent, opened.
 
-    `image`: RGB or RGBA, 8 bits, upright, sRGB, no longer than `Limits.size` where `open_upload` made it. `name`: what
-    its owner calls it, without folders. `sha256`: of the file, empty where there was none. `notes`: what was decided
-    on the way, such as "first frame of 12 used". `Upload(sample("cat"), "cat")` is a sample photo.
+    `image`: RGB or RGBA, 8 bits, upright, sRGB, no longer than `Limits.size` where `open_upload`
+    made it. `name`: what its owner calls it, without folders. `sha256`: of the file, empty where
+    there was none. `notes`: what was decided on the way, such as "first frame of 12 used".
+    `Upload(sample("cat"), "cat")` is a sample photo.
     """
 
     image: Image.Image
@@ -80,11 +84,13 @@ class Upload:
 
 
 def open_upload(source: Path | bytes | BinaryIO, limits: Limits, *, name: str = "") -> Upload:
-    """The picture in a file, in bytes or in a stream (at its start), reduced to `limits.size` if it is larger.
+    """The picture in a file, in bytes or in a stream (at its start), reduced to `limits.size` if it
+    is larger.
 
-    The number of bytes is judged first, then the format and the number of pixels, from the header; only then it is
-    decoded, once. `name`: as its sender calls it; a path's own name if not given. Raises `TooLargeError` for more
-    than the limits allow and `ImpastoError` for what is no picture or a broken one, in words for whoever sent it.
+    The number of bytes is judged first, then the format and the number of pixels, from the header;
+    only then it is decoded, once. `name`: as its sender calls it; a path's own name if not given.
+    Raises `TooLargeError` for more than the limits allow and `ImpastoError` for what is no picture
+    or a broken one, in words for whoever sent it.
     """
     data = _read(source, limits)
     digest = hashlib.sha256(data).hexdigest()
@@ -109,9 +115,15 @@ def _read(source: Path | bytes | BinaryIO, limits: Limits) -> bytes:
         with source.open("rb") as file:
             return _read(file, limits)
     # A byte more than allowed tells, and no more than that is read.
-    data = source[: limits.upload_bytes + 1] if isinstance(source, bytes) else source.read(limits.upload_bytes + 1)
+    data = (
+        source[: limits.upload_bytes + 1]
+        if isinstance(source, bytes)
+        else source.read(limits.upload_bytes + 1)
+    )
     if len(data) > limits.upload_bytes:
-        raise TooLargeError(f"this file has more than {_mega(limits.upload_bytes)} MB, which is all the studio takes")
+        raise TooLargeError(
+            f"this file has more than {_mega(limits.upload_bytes)} MB, which is all the studio takes"
+        )
     if not data:
         raise ImpastoError("this file is empty; choose another")
     return data
@@ -120,7 +132,8 @@ def _read(source: Path | bytes | BinaryIO, limits: Limits) -> bytes:
 def _header(data: bytes) -> Image.Image:
     """The picture with nothing decoded but its header.
 
-    Not `Image.open`: it has a limit of its own, the same for the whole process, and does not tell the size.
+    Not `Image.open`: it has a limit of its own, the same for the whole process, and does not tell
+    the size.
     """
     Image.init()
     for form in _FORMATS:
@@ -130,7 +143,9 @@ def _header(data: bytes) -> Image.Image:
         try:
             return factory(BytesIO(data), "")
         except Exception as error:  # on broken data, nearly anything
-            raise ImpastoError("this picture is damaged or cut short; fetch or export it again") from error
+            raise ImpastoError(
+                "this picture is damaged or cut short; fetch or export it again"
+            ) from error
     raise ImpastoError(f"this file is not a picture I can read; save it as {_READABLE}")
 
 

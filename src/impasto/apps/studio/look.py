@@ -40,7 +40,9 @@ EMPTY_STAGE = """<div class="empty"><ol>
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture to press. `key`: what pressing it sends. `picture`: a data URL, or empty while there is none."""
+    """A picture to press. `key`: what pressing it sends. `picture`: a data URL, or empty while
+    there is none.
+    """
 
     key: str
     title: str
@@ -54,7 +56,9 @@ def text(name: str) -> str:
 
 
 def data_url(image: Image.Image, side: int, *, quality: int = 84) -> str:
-    """A picture within `side` x `side` pixels as WebP in a `data:` URL: sent with the page, never a file."""
+    """A picture within `side` x `side` pixels as WebP in a `data:` URL: sent with the page, never a
+    file.
+    """
     small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     coded = BytesIO()
@@ -77,7 +81,9 @@ def _tile(tile: Tile) -> str:
 
 
 def drop(words: str, label: str, *, picture: str = "", several: bool = False) -> str:
-    """A place to drop picture files, or to choose them: a file input, so that keyboards and screen readers know it."""
+    """A place to drop picture files, or to choose them: a file input, so that keyboards and screen
+    readers know it.
+    """
     inside = (
         f'<img src="{escape(picture)}" alt="Your photo">'
         if picture
@@ -109,10 +115,20 @@ def plain(picture: str) -> str:
 
 
 def progress(
-    words: str, *, part: float | None = None, losses: Mapping[str, float] | None = None, hint: str = ""
+    words: str,
+    *,
+    part: float | None = None,
+    losses: Mapping[str, float] | None = None,
+    hint: str = "",
 ) -> str:
-    """A line that says where things stand, `part` of 1 done, the losses, and a hint for what is next."""
-    bar = "" if part is None else f'<progress max="1" value="{part:.3f}" aria-hidden="true"></progress>'
+    """A line that says where things stand, `part` of 1 done, the losses, and a hint for what is
+    next.
+    """
+    bar = (
+        ""
+        if part is None
+        else f'<progress max="1" value="{part:.3f}" aria-hidden="true"></progress>'
+    )
     told = _loss_words(losses) if losses else hint
     detail = f'<p class="detail">{escape(told)}</p>' if told else ""
     return f'<div class="progress"><p role="status">{escape(words)}</p>{bar}{detail}</div>'
@@ -121,7 +137,8 @@ def progress(
 def _loss_words(losses: Mapping[str, float]) -> str:
     """The terms as they were weighted, added up by what they compare with."""
     style, photo = (
-        sum(value for name, value in losses.items() if name.startswith(kind)) for kind in ("style/", "content/")
+        sum(value for name, value in losses.items() if name.startswith(kind))
+        for kind in ("style/", "content/")
     )
     return f"Distance from the style {style:.3f}, from the photo {photo:.3f}."
 
@@ -139,10 +156,14 @@ def time_words(seconds: float) -> str:
 def step_words(step: int, of: int, left: float | None, ahead: int) -> str:
     """Where an order stands, said to who waits for it; empty while there is nothing to tell."""
     if ahead:
-        return "One picture is before yours." if ahead == 1 else f"{ahead} pictures are before yours."
+        return (
+            "One picture is before yours." if ahead == 1 else f"{ahead} pictures are before yours."
+        )
     if step <= 1:
         return ""
-    return f"Refining: step {step} of {of}" + (f", {time_words(left)} left." if left is not None else ".")
+    return f"Refining: step {step} of {of}" + (
+        f", {time_words(left)} left." if left is not None else "."
+    )
 
 
 def sentence(message: object) -> str:

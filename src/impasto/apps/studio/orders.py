@@ -1,4 +1,6 @@
-"""Orders, the queue they wait in, and the tickets through which they are watched. Nothing here paints."""
+"""Orders, the queue they wait in, and the tickets through which they are watched. Nothing here
+paints.
+"""
 
 import threading
 import weakref
@@ -32,7 +34,9 @@ GIVEN_UP = "this picture was given up"
 _SMALLEST = 32  # px, of a side that an encoder can read
 
 VISITOR = tuple(name for name, option in OPTIONS.items() if option.visitor)
-"""The settings that whoever visits may set; the others name files and devices of this machine, or take any time."""
+"""The settings that whoever visits may set; the others name files and devices of this machine, or
+take any time.
+"""
 USUAL = Settings(size=768)
 """Those of an order where nothing else is said."""
 
@@ -49,9 +53,9 @@ class PaintingError(ImpastoError):
 class Order:
     """A picture to make.
 
-    `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture. `settings`: of those a
-    visitor may set (`VISITOR`), within the limits; what the strokes' size makes of the size may not pass twice
-    `Limits.size`. Checked by `Engine.place`.
+    `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture.
+    `settings`: of those a visitor may set (`VISITOR`), within the limits; what the strokes' size
+    makes of the size may not pass twice `Limits.size`. Checked by `Engine.place`.
     """
 
     photo: Upload
@@ -60,19 +64,24 @@ class Order:
 
 
 def check(order: Order, limits: Limits) -> None:
-    """`OptionError` for what is outside its range or beyond the limits, in words for whoever ordered."""
+    """`OptionError` for what is outside its range or beyond the limits, in words for whoever
+    ordered.
+    """
     settings, styles = order.settings, order.styles
     if not 1 <= len(styles) <= limits.styles:
         raise OptionError(f"choose from one to {limits.styles} styles, not {len(styles)}")
     if settings.blend is not None and len(settings.blend) != len(styles):
-        raise OptionError(f"{len(settings.blend)} weights do not fit {len(styles)} styles; give one for each")
+        raise OptionError(
+            f"{len(settings.blend)} weights do not fit {len(styles)} styles; give one for each"
+        )
     foreign = next((name for name in settings.changed if name not in VISITOR), None)
     if foreign is not None:
         raise OptionError(f"`{foreign}` is the studio's own to choose; leave it out")
     for name, high in limits.highest.items():
         if getattr(settings, name) > high:
             raise OptionError(f"`{name}` must be between {OPTIONS[name].low:g} and {high}")
-    # One pass paints a copy of size / style_scale; the optimiser looks at paintings of size * style_scale.
+    # One pass paints a copy of size / style_scale; the optimiser looks at paintings of size *
+    # style_scale.
     scale = settings.style_scale
     worked = settings.size * max(1 / scale, scale if settings.refine else 0)
     if worked > 2 * limits.size:
@@ -80,7 +89,9 @@ def check(order: Order, limits: Limits) -> None:
             f"strokes of {scale:g} at {settings.size} px take work at {worked:.0f} px, and the limit is "
             f"{2 * limits.size}: choose a smaller picture, or strokes nearer to 1"
         )
-    width, height = (round(side * settings.size / max(order.photo.image.size)) for side in order.photo.image.size)
+    width, height = (
+        round(side * settings.size / max(order.photo.image.size)) for side in order.photo.image.size
+    )
     if min(width, height) < _SMALLEST:
         raise OptionError(
             f"the photo would be only {width} x {height} px, and each side needs {_SMALLEST}: choose a larger size"
@@ -91,10 +102,11 @@ def check(order: Order, limits: Limits) -> None:
 class Glimpse:
     """Where an order stands.
 
-    `image`: the picture so far at the size ordered, None before the first step. `step` of `of`: 0 of 0 before it.
-    `losses`: as in `Progress`, empty in one pass. `left`: seconds to go, None where not known. `ahead`: orders before
-    this one, while it waits. `done`: there is no more to come; then `recipe` is how the picture was made. `note`:
-    something to tell, such as why it ended early.
+    `image`: the picture so far at the size ordered, None before the first step. `step` of `of`: 0
+    of 0 before it. `losses`: as in `Progress`, empty in one pass. `left`: seconds to go, None where
+    not known. `ahead`: orders before this one, while it waits. `done`: there is no more to come;
+    then `recipe` is how the picture was made. `note`: something to tell, such as why it ended
+    early.
     """
 
     image: Image.Image | None = None
@@ -111,7 +123,8 @@ class Glimpse:
 class Work:
     """An order taken on, between the queue, the worker and who watches. Made by `Queue.put`.
 
-    `stopping`: what there is will do. `gone`: nobody wants it. Both may be set from any thread, at any time.
+    `stopping`: what there is will do. `gone`: nobody wants it. Both may be set from any thread, at
+    any time.
     """
 
     def __init__(self, order: Order, news: threading.Condition) -> None:
@@ -124,7 +137,9 @@ class Work:
         self._news = news
 
     def show(self, look: Callable[[], Glimpse]) -> None:
-        """There is something new: `look` makes the glimpse, in the thread of whoever looks, and only if one does."""
+        """There is something new: `look` makes the glimpse, in the thread of whoever looks, and
+        only if one does.
+        """
         with self._news:
             self.look, self.version = look, self.version + 1
             self._news.notify_all()
@@ -145,24 +160,30 @@ class Work:
 class Ticket:
     """An order taken on; made by `Engine.place`.
 
-    `for glimpse in ticket` blocks between glimpses and ends after the one that is `done`; what a slow reader misses is
-    left out, the last never is. Raises `ImpastoError`, in words, where the picture cannot be made. Closing the iterator
-    early, or letting go of the ticket, gives the order up.
+    `for glimpse in ticket` blocks between glimpses and ends after the one that is `done`; what a
+    slow reader misses is left out, the last never is. Raises `ImpastoError`, in words, where the
+    picture cannot be made. Closing the iterator early, or letting go of the ticket, gives the order
+    up.
     """
 
     def __init__(self, work: Work, queue: "Queue") -> None:
         self._work, self._queue = work, queue
-        # Runs wherever garbage is collected, also inside the queue's lock: a flag is all it may set.
+        # Runs wherever garbage is collected, also inside the queue's lock: a flag is all it may
+        # set.
         weakref.finalize(self, setattr, work, "gone", True).atexit = False
 
     @property
     def result(self) -> "Future[Glimpse]":
-        """The last glimpse, or the `ImpastoError`; it cannot be cancelled. For `asyncio.wrap_future`."""
+        """The last glimpse, or the `ImpastoError`; it cannot be cancelled. For
+        `asyncio.wrap_future`.
+        """
         return self._work.result
 
     @property
     def waiting(self) -> bool:
-        """Whether it has not been begun, so that giving it up leaves its place in the queue to another."""
+        """Whether it has not been begun, so that giving it up leaves its place in the queue to
+        another.
+        """
         return self._queue.waits(self._work)
 
     def __iter__(self) -> Iterator[Glimpse]:
@@ -182,19 +203,24 @@ class Ticket:
             self.abandon()
 
     def stop(self) -> None:
-        """Enough: the last glimpse comes at the next step, with the picture so far (none if it was still waiting)."""
+        """Enough: the last glimpse comes at the next step, with the picture so far (none if it was
+        still waiting).
+        """
         self._work.stopping = True
         self._queue.sweep()
 
     def abandon(self) -> None:
-        """Give the order up: nobody wants the picture any more. Its iterators end with an `ImpastoError`."""
+        """Give the order up: nobody wants the picture any more. Its iterators end with an
+        `ImpastoError`.
+        """
         self._work.gone = True
         self._queue.sweep()
         self._work.end(ImpastoError(GIVEN_UP))
 
 
 class Queue:
-    """First come, first served: at most `waiting` orders beside the one worked at, and chores for when there is none.
+    """First come, first served: at most `waiting` orders beside the one worked at, and chores for
+    when there is none.
 
     `news` guards all of it and tells of every change.
     """
@@ -233,13 +259,17 @@ class Queue:
             return work in self._waiting
 
     def chore(self, do: Callable[[], None]) -> None:
-        """Have the worker call `do` when no order is waiting; never called once the queue is closed."""
+        """Have the worker call `do` when no order is waiting; never called once the queue is
+        closed.
+        """
         with self.news:
             self._chores.append(do)
             self.news.notify_all()
 
     def take(self) -> "Work | Callable[[], None] | None":
-        """Wait for the next order, or a chore where there is none; None when closed. For the worker."""
+        """Wait for the next order, or a chore where there is none; None when closed. For the
+        worker.
+        """
         with self.news:
             self._current = None
             while not self.closed:

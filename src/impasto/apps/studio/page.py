@@ -1,4 +1,6 @@
-"""The studio's page, the one place that knows Gradio: what is on it, what leads to what, how it is mounted."""
+"""The studio's page, the one place that knows Gradio: what is on it, what leads to what, how it is
+mounted.
+"""
 
 import asyncio
 import logging
@@ -31,16 +33,23 @@ Handler = Callable[..., Iterator[Update]]
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 _LOG = logging.getLogger(__name__)
-_FRAME = 0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
+_FRAME = (
+    0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
+)
 _LOOKS = 300  # seconds that a page waits for thumbnails
 _REFINE = 60  # steps, unless told otherwise
 _SIZES = (512, 768, 1024, 1536, 2048)
 # What the page calls what may be chosen; see `Settings.keep_color`.
-_COLORS = {"none": "Of the painting", "luminance": "Of the photo", "statistics": "The photo's palette"}
+_COLORS = {
+    "none": "Of the painting",
+    "luminance": "Of the photo",
+    "statistics": "The photo's palette",
+}
 
 
 def page(engine: Engine, root: Path) -> gr.Blocks:
-    """The page, painting with `engine`; each visitor's files are in a folder of their own under `root`.
+    """The page, painting with `engine`; each visitor's files are in a folder of their own under
+    `root`.
 
     `root` must be Gradio's temporary folder (`GRADIO_TEMP_DIR`, set before Gradio is imported).
     """
@@ -64,7 +73,9 @@ def mount(app: Any, engine: Engine, *, root: Path) -> Any:
         pwa=False,
         mcp_server=False,
         enable_monitoring=False,
-        theme=gr.themes.Base(font=_FONT, font_mono=["ui-monospace", "monospace"]),  # of the system: none is fetched
+        theme=gr.themes.Base(
+            font=_FONT, font_mono=["ui-monospace", "monospace"]
+        ),  # of the system: none is fetched
         css=look.text("page.css"),
         head=f"<script>{look.text('page.js')}</script>",
     )
@@ -76,7 +87,9 @@ def mount(app: Any, engine: Engine, *, root: Path) -> Any:
 class _Blocks(gr.Blocks):
     """Gradio fetches URLs that are sent in place of uploaded files; these Blocks refuse to."""
 
-    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> Any:
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any
+    ) -> Any:
         try:
             refuse_foreign_files(inputs)
         except ImpastoError as error:
@@ -109,7 +122,9 @@ class _Page:
     def __init__(self, engine: Engine, root: Path) -> None:
         self.engine, self.limits, self.visits = engine, engine.limits, Visits(root, engine.limits)
         self.shelf, keep = Shelf(engine), int(self.limits.keep)
-        with _Blocks(title="impasto", analytics_enabled=False, delete_cache=(keep, keep)) as self.blocks:
+        with _Blocks(
+            title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
+        ) as self.blocks:
             with gr.Column(elem_id="studio"):
                 _html(look.HEADER, elem_id="head")
                 self.choices()
@@ -118,12 +133,17 @@ class _Page:
                 with gr.Column(elem_id="visit", visible=False) as self.visit_room:
                     with gr.Row(elem_classes="title"):
                         _html("<h2>This visit</h2>")
-                        self.again = gr.Button("Use these settings again", size="sm", elem_id="again")
+                        self.again = gr.Button(
+                            "Use these settings again", size="sm", elem_id="again"
+                        )
                     self.history = _tiles("")
             self.events()
-        # Orders wait in the engine, which says when it is full; Gradio's queue only has to be out of their way.
+        # Orders wait in the engine, which says when it is full; Gradio's queue only has to be out
+        # of their way.
         self.blocks.max_threads = 40 + 2 * self.limits.waiting  # whoever waits takes one up
-        self.blocks.queue(max_size=8 * (self.limits.waiting + 1), default_concurrency_limit=None, api_open=False)
+        self.blocks.queue(
+            max_size=8 * (self.limits.waiting + 1), default_concurrency_limit=None, api_open=False
+        )
 
     # ------------------------------------------------------------------------------------- parts
 
@@ -131,9 +151,12 @@ class _Page:
         """The photo, and the styles."""
         with gr.Column(elem_id="photo"):
             _html("<h2>Photo</h2>")
-            self.photo = self.place_to_drop(look.drop("Drop a photo here, or choose one", "Your photo"), pastes=True)
+            self.photo = self.place_to_drop(
+                look.drop("Drop a photo here, or choose one", "Your photo"), pastes=True
+            )
             samples = [
-                Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL)) for name in sample_names()
+                Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL))
+                for name in sample_names()
             ]
             self.samples = _tiles(look.tiles("Sample photos", samples))
         with gr.Column(elem_id="style"):
@@ -145,19 +168,25 @@ class _Page:
             )
             self.styles = _tiles(self.shelf.tiles({}))
             self.weights = [
-                gr.Slider(0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight")
+                gr.Slider(
+                    0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight"
+                )
                 for _ in range(self.limits.styles)
             ]
 
     def stage(self) -> None:
         """The picture and what to do with it."""
         with gr.Column(elem_id="stage"):
-            self.canvas = _html(look.EMPTY_STAGE, elem_id="canvas", js_on_load="studio.compare(element)")
+            self.canvas = _html(
+                look.EMPTY_STAGE, elem_id="canvas", js_on_load="studio.compare(element)"
+            )
             self.status = _html(look.progress(""), elem_id="status")
             with gr.Row(elem_id="actions"):
                 self.refine = gr.Button("Refine", visible=False, elem_id="refine")
                 self.stop = gr.Button("Stop", visible=False, variant="stop", elem_id="stop")
-                self.download = gr.DownloadButton("Download", visible=False, variant="primary", elem_id="download")
+                self.download = gr.DownloadButton(
+                    "Download", visible=False, variant="primary", elem_id="download"
+                )
 
     def tuning(self) -> None:
         """What changes the picture live."""
@@ -165,10 +194,16 @@ class _Page:
         with gr.Column(elem_id="tune"):
             _html("<h2>Adjust</h2>")
             self.strength = gr.Slider(
-                *percent(OPTIONS["strength"]), step=5, label="Strength", buttons=[], elem_id="strength"
+                *percent(OPTIONS["strength"]),
+                step=5,
+                label="Strength",
+                buttons=[],
+                elem_id="strength",
             )
             strokes = percent(OPTIONS["style_scale"], low=25, high=200)
-            self.scale = gr.Slider(*strokes, step=5, label="Stroke size", buttons=[], elem_id="scale")
+            self.scale = gr.Slider(
+                *strokes, step=5, label="Stroke size", buttons=[], elem_id="scale"
+            )
             colors = [(_COLORS[each], each) for each in OPTIONS["keep_color"].choices]
             self.keep = gr.Radio(colors, value=USUAL.keep_color, label="Colours", elem_id="keep")
             with gr.Accordion("More", open=False):
@@ -180,7 +215,9 @@ class _Page:
                 )
                 most = max(self.limits.steps, 1)
                 begin = min(_REFINE, most)
-                self.steps = gr.Slider(1, most, begin, step=1, label="Refining steps", buttons=[], elem_id="steps")
+                self.steps = gr.Slider(
+                    1, most, begin, step=1, label="Refining steps", buttons=[], elem_id="steps"
+                )
 
     def place_to_drop(self, inside: str, *, pastes: bool = False) -> gr.HTML:
         """A place to drop files; they are sent by Gradio's own upload, never opened by it."""
@@ -193,12 +230,31 @@ class _Page:
         """What leads to what. Nothing here is an endpoint for clients but `stylize`."""
         controls: list[Any] = [self.strength, self.scale, self.keep, self.size, *self.weights]
         self.controls = controls
-        shown = [self.photo, self.styles, self.mix, *controls, self.canvas, self.status, self.refine, self.stop]
+        shown = [
+            self.photo,
+            self.styles,
+            self.mix,
+            *controls,
+            self.canvas,
+            self.status,
+            self.refine,
+            self.stop,
+        ]
         shown += [self.download, self.visit_room, self.history]
-        hidden: dict[str, Any] = {"outputs": shown, "show_progress": "hidden", "api_visibility": "private"}
-        # Every press counts, and the newest is what is painted; of a slider's many values only the last is.
-        press, slide = {**hidden, "trigger_mode": "multiple"}, {**hidden, "trigger_mode": "always_last"}
-        self.blocks.load(self.fill, None, self.styles, show_progress="hidden", api_visibility="private")
+        hidden: dict[str, Any] = {
+            "outputs": shown,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        # Every press counts, and the newest is what is painted; of a slider's many values only the
+        # last is.
+        press, slide = (
+            {**hidden, "trigger_mode": "multiple"},
+            {**hidden, "trigger_mode": "always_last"},
+        )
+        self.blocks.load(
+            self.fill, None, self.styles, show_progress="hidden", api_visibility="private"
+        )
         self.blocks.unload(self.leave)
         self.photo.upload(self.take_photo, controls, **press)
         self.samples.select(self.take_sample, controls, **press)
@@ -225,20 +281,26 @@ class _Page:
             await asyncio.sleep(1)
 
     def leave(self, request: gr.Request) -> None:
-        """The window was closed, or a phone put it to sleep: nobody watches, but who comes back finds the visit."""
+        """The window was closed, or a phone put it to sleep: nobody watches, but who comes back
+        finds the visit.
+        """
         visit = self.visits.begun(str(request.session_hash))
         if visit is not None:
             visit.stop()
 
     @_in_words
-    def take_photo(self, request: gr.Request, sent: gr.EventData, *controls: Any) -> Iterator[Update]:
+    def take_photo(
+        self, request: gr.Request, sent: gr.EventData, *controls: Any
+    ) -> Iterator[Update]:
         """A photo was dropped."""
         visit = self.visit(request)
         visit.take_photo(visit.received(sent._data or {})[-1])
         yield from self.new_photo(visit, controls)
 
     @_in_words
-    def take_sample(self, request: gr.Request, pressed: gr.EventData, *controls: Any) -> Iterator[Update]:
+    def take_sample(
+        self, request: gr.Request, pressed: gr.EventData, *controls: Any
+    ) -> Iterator[Update]:
         """A sample photo was pressed."""
         visit = self.visit(request)
         visit.use_photo(Upload(sample(pressed.key), pressed.key))
@@ -248,22 +310,32 @@ class _Page:
         """Show it, and paint it if there is a style."""
         yield {self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before)}
         if not visit.chosen:
-            yield {self.canvas: look.plain(visit.before), self.status: look.progress("Now choose a style.")}
+            yield {
+                self.canvas: look.plain(visit.before),
+                self.status: look.progress("Now choose a style."),
+            }
         yield from self.paint(visit, controls)
 
     @_in_words
-    def take_paintings(self, request: gr.Request, sent: gr.EventData, mix: bool, *controls: Any) -> Iterator[Update]:
+    def take_paintings(
+        self, request: gr.Request, sent: gr.EventData, mix: bool, *controls: Any
+    ) -> Iterator[Update]:
         """Paintings were dropped: one is the style, several are mixed."""
         visit = self.visit(request)
         keys = [visit.take_painting(path) for path in visit.received(sent._data or {})]
         if len(keys) > 1 and not mix:
             visit.chosen = []
         visit.choose(keys, mix=mix or len(keys) > 1)
-        yield {self.styles: gr.update(value=self.shelf.tiles(visit.thumbs())), self.mix: mix or len(keys) > 1}
+        yield {
+            self.styles: gr.update(value=self.shelf.tiles(visit.thumbs())),
+            self.mix: mix or len(keys) > 1,
+        }
         yield from self.paint(visit, controls)
 
     @_in_words
-    def pick(self, request: gr.Request, pressed: gr.EventData, mix: bool, *controls: Any) -> Iterator[Update]:
+    def pick(
+        self, request: gr.Request, pressed: gr.EventData, mix: bool, *controls: Any
+    ) -> Iterator[Update]:
         """A style was pressed."""
         visit = self.visit(request)
         if pressed.key not in self.shelf and pressed.key not in visit.paintings:
@@ -288,7 +360,10 @@ class _Page:
     def refined(self, request: gr.Request, steps: int, *controls: Any) -> Iterator[Update]:
         """Optimise the picture from here."""
         visit = self.visit(request)
-        yield {self.refine: gr.update(visible=False), self.stop: gr.update(visible=True, interactive=True)}
+        yield {
+            self.refine: gr.update(visible=False),
+            self.stop: gr.update(visible=True, interactive=True),
+        }
         yield from self.paint(visit, controls, refine=int(steps))
 
     def enough(self, request: gr.Request) -> None:
@@ -312,7 +387,9 @@ class _Page:
         yield from self.paint(visit, tuple(values))
 
     def stylize(self, photo: dict[str, Any], styles: list[Any], **settings: Any) -> dict[str, Any]:
-        """A picture, for Gradio's client: `photo` and the paintings among `styles` are files, other styles names."""
+        """A picture, for Gradio's client: `photo` and the paintings among `styles` are files, other
+        styles names.
+        """
         visit = self.visits.passing()
         try:
             keys = visit.take(photo, styles)
@@ -325,12 +402,16 @@ class _Page:
 
     # ---------------------------------------------------------------------------------- painting
 
-    def paint(self, visit: Visit, controls: tuple[Any, ...], *, refine: int = 0) -> Iterator[Update]:
+    def paint(
+        self, visit: Visit, controls: tuple[Any, ...], *, refine: int = 0
+    ) -> Iterator[Update]:
         """Paint as the controls say, and show how it comes about."""
         yield self.choice(visit)
         if visit.photo is None or not visit.chosen:
             return
-        yield {self.status: look.progress("Getting ready to refine ..." if refine else "Painting ...")}
+        yield {
+            self.status: look.progress("Getting ready to refine ..." if refine else "Painting ...")
+        }
         choice, shown = Choice.read(visit.chosen, controls), 0.0
         for glimpse in visit.paint(self.engine, choice, refine=refine):
             if glimpse.done:
@@ -339,17 +420,25 @@ class _Page:
             if time.monotonic() - shown > _FRAME:
                 shown = time.monotonic()
                 yield self.under_way(visit, glimpse)
-        yield {self.status: gr.skip()}  # overtaken by a newer wish: what Gradio sends last must change nothing
+        yield {
+            self.status: gr.skip()
+        }  # overtaken by a newer wish: what Gradio sends last must change nothing
 
     def choice(self, visit: Visit) -> Update:
         """What is chosen, marked, with a weight for each of several."""
         several = visit.chosen if len(visit.chosen) > 1 else []
         titles = [self.shelf.title(key) for key in several]
         weights = [
-            gr.update(visible=number < len(several), **({"label": titles[number]} if number < len(several) else {}))
+            gr.update(
+                visible=number < len(several),
+                **({"label": titles[number]} if number < len(several) else {}),
+            )
             for number in range(len(self.weights))
         ]
-        return {self.styles: gr.update(chosen=visit.chosen), **dict(zip(self.weights, weights, strict=True))}
+        return {
+            self.styles: gr.update(chosen=visit.chosen),
+            **dict(zip(self.weights, weights, strict=True)),
+        }
 
     def under_way(self, visit: Visit, glimpse: Glimpse) -> Update:
         """An order waiting or being worked at."""
@@ -377,7 +466,9 @@ class _Page:
             **update,
             self.canvas: look.compare(kept.before, kept.after, kept.size),
             self.status: look.progress(words, hint=hint),
-            self.refine: gr.update(visible=self.limits.steps > 0, interactive=visit.newest and not hint),
+            self.refine: gr.update(
+                visible=self.limits.steps > 0, interactive=visit.newest and not hint
+            ),
             self.download: gr.update(value=str(kept.file), visible=True),
             self.visit_room: gr.update(visible=True),
             self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),

@@ -23,7 +23,8 @@ __all__ = ["application", "serve"]
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PATIENCE = 3  # seconds that answers under way have left when the server ends
-# Read by Gradio and its libraries when they are imported: nothing is looked up, counted or told elsewhere.
+# Read by Gradio and its libraries when they are imported: nothing is looked up, counted or told
+# elsewhere.
 _QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -32,11 +33,14 @@ _QUIET = {
 }
 
 
-def application(engine: Engine, root: Path, *, host: str = "127.0.0.1", auth: tuple[str, str] | None = None) -> Gate:
+def application(
+    engine: Engine, root: Path, *, host: str = "127.0.0.1", auth: tuple[str, str] | None = None
+) -> Gate:
     """The page and the API as one ASGI application, temporary files under `root`.
 
-    `root` must be Gradio's temporary folder (`GRADIO_TEMP_DIR`) before Gradio is imported. `host`: where it will be
-    served; the names of this machine alone are let in where that is one of them. `auth`: user and password.
+    `root` must be Gradio's temporary folder (`GRADIO_TEMP_DIR`) before Gradio is imported. `host`:
+    where it will be served; the names of this machine alone are let in where that is one of them.
+    `auth`: user and password.
     """
     from impasto.apps.studio.page import mount
 
@@ -44,12 +48,20 @@ def application(engine: Engine, root: Path, *, host: str = "127.0.0.1", auth: tu
     return Gate(mount(api(engine), engine, root=root), auth=auth, hosts=hosts)
 
 
-def serve(engine: Engine, *, host: str = "127.0.0.1", port: int = 7860, auth: tuple[str, str] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then end with `SystemExit(0)`: the picture in work is left at its next step.
+def serve(
+    engine: Engine,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    auth: tuple[str, str] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then end with `SystemExit(0)`: the picture in work is left at
+    its next step.
 
-    Says the address on stderr when the page can be opened; port 0 is any free one. `engine` is warmed up meanwhile,
-    and closed. Temporary files live in a folder of their own, for this user only, removed at the end. Raises
-    `ImpastoError` for an address that cannot be had. For the main thread.
+    Says the address on stderr when the page can be opened; port 0 is any free one. `engine` is
+    warmed up meanwhile, and closed. Temporary files live in a folder of their own, for this user
+    only, removed at the end. Raises `ImpastoError` for an address that cannot be had. For the main
+    thread.
     """
     with _leaving(), engine, _listening(host, port) as listener, _folder() as root:
         config = uvicorn.Config(
@@ -86,9 +98,11 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _leaving() -> Iterator[None]:
-    """Signals that end the process raise `SystemExit(0)`, so that everything is put away; see `capture_signals`.
+    """Signals that end the process raise `SystemExit(0)`, so that everything is put away; see
+    `capture_signals`.
 
-    Uvicorn takes them over while it serves and afterwards sends them again, which would kill the process.
+    Uvicorn takes them over while it serves and afterwards sends them again, which would kill the
+    process.
     """
 
     def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -106,7 +120,9 @@ def _leaving() -> Iterator[None]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A new temporary folder, private (0700), in which this process puts every other; removed at the end."""
+    """A new temporary folder, private (0700), in which this process puts every other; removed at
+    the end.
+    """
     path, before = Path(tempfile.mkdtemp(prefix="impasto-")), tempfile.tempdir
     told = _QUIET | {"GRADIO_TEMP_DIR": str(path), "TMPDIR": str(path)}
     environment = {name: os.environ.get(name) for name in told}
@@ -126,12 +142,14 @@ def _folder() -> Iterator[Path]:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket bound to the address; `ImpastoError` where that cannot be had."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listener = socket.socket(family, kind)
     except (OSError, UnicodeError, OverflowError):
-        raise ImpastoError(f"{host}:{port} is no address of this machine; use --host 127.0.0.1") from None
+        raise ImpastoError(
+            f"{host}:{port} is no address of this machine; use --host 127.0.0.1"
+        ) from None
     with listener:
         # A port just left may be taken again at once.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -140,7 +158,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.listen()
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ImpastoError(f"cannot serve at {host}:{port} ({reason}); choose another --port") from None
+            raise ImpastoError(
+                f"cannot serve at {host}:{port} ({reason}); choose another --port"
+            ) from None
         yield listener
 
 

@@ -16,7 +16,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Shelf:
-    """The styles of an engine by name, with thumbnails that are painted when they are first looked at."""
+    """The styles of an engine by name, with thumbnails that are painted when they are first looked
+    at.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -32,7 +34,9 @@ class Shelf:
         """Have the missing thumbnails painted, by a thread beside; returns at once."""
         with self._lock:
             if not self.full and (self._filling is None or not self._filling.is_alive()):
-                self._filling = threading.Thread(target=self._fill, name="impasto-shelf", daemon=True)
+                self._filling = threading.Thread(
+                    target=self._fill, name="impasto-shelf", daemon=True
+                )
                 self._filling.start()
 
     def _fill(self) -> None:
@@ -55,18 +59,24 @@ class Shelf:
         """HTML: the visitor's own paintings (key: thumbnail), then the styles."""
         mine = [Tile(key, self.title(key), picture) for key, picture in own.items()]
         named = [
-            Tile(card.name, card.title, self._thumbs.get(card.name, ""), card.note) for card in self._cards.values()
+            Tile(card.name, card.title, self._thumbs.get(card.name, ""), card.note)
+            for card in self._cards.values()
         ]
         return look.tiles("Styles", mine + named)
 
     def past(self, visit: Visit) -> str:
         """HTML: the visit's pictures, the newest first."""
-        made = [Tile(key, self.titles(kept.choice.styles), kept.thumb) for key, kept in visit.history.items()]
+        made = [
+            Tile(key, self.titles(kept.choice.styles), kept.thumb)
+            for key, kept in visit.history.items()
+        ]
         return look.tiles("Pictures of this visit", reversed(made))
 
     def title(self, key: str) -> str:
         """What a style is called, or a painting of the visitor's own."""
-        return self._cards[key].title if key in self._cards else f"Yours, {key.removeprefix('own-')}"
+        return (
+            self._cards[key].title if key in self._cards else f"Yours, {key.removeprefix('own-')}"
+        )
 
     def titles(self, keys: Sequence[str]) -> str:
         """What several are called, in one line."""
@@ -78,6 +88,8 @@ class Shelf:
         if not unknown:
             return ""
         known = (
-            "is known here only as the network learned it" if len(unknown) == 1 else "are known here only as learned"
+            "is known here only as the network learned it"
+            if len(unknown) == 1
+            else "are known here only as learned"
         )
         return f"{self.titles(unknown)} {known}: to refine, drop the painting itself."

@@ -1,4 +1,6 @@
-"""One visitor's things: the photo, the paintings dropped, what is chosen, the pictures made. Nobody else sees them."""
+"""One visitor's things: the photo, the paintings dropped, what is chosen, the pictures made. Nobody
+else sees them.
+"""
 
 import secrets
 import shutil
@@ -26,7 +28,9 @@ _VISITS = 64  # at a time: whoever calls names the session, so that there could 
 
 @dataclass(frozen=True)
 class Choice:
-    """How a picture is to be made; `styles` are names of styles or keys of the visit's own paintings."""
+    """How a picture is to be made; `styles` are names of styles or keys of the visit's own
+    paintings.
+    """
 
     styles: tuple[str, ...] = ()
     settings: Settings = USUAL
@@ -35,24 +39,40 @@ class Choice:
     def read(cls, styles: Sequence[str], controls: Sequence[Any]) -> Self:
         """From the values of the page's controls, as `controls` gives them."""
         strength, scale, keep_color, size, *weights = controls
-        several = tuple(weight / 100 for weight in weights[: len(styles)]) if len(styles) > 1 else None
+        several = (
+            tuple(weight / 100 for weight in weights[: len(styles)]) if len(styles) > 1 else None
+        )
         settings = Settings(
-            blend=several, strength=strength / 100, style_scale=scale / 100, keep_color=keep_color, size=size
+            blend=several,
+            strength=strength / 100,
+            style_scale=scale / 100,
+            keep_color=keep_color,
+            size=size,
         )
         return cls(tuple(styles), settings)
 
     def controls(self, most: int) -> list[Any]:
-        """The values of the page's controls: strength and stroke size in percent, colours, size, `most` weights."""
+        """The values of the page's controls: strength and stroke size in percent, colours, size,
+        `most` weights.
+        """
         said = self.settings
         weights = [*(round(100 * weight) for weight in said.blend or ()), *[50] * most][:most]
-        return [round(100 * said.strength), round(100 * said.style_scale), said.keep_color, said.size, *weights]
+        return [
+            round(100 * said.strength),
+            round(100 * said.style_scale),
+            said.keep_color,
+            said.size,
+            *weights,
+        ]
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A picture made in this visit: its `file` with all its pixels and its recipe, and how it came about.
+    """A picture made in this visit: its `file` with all its pixels and its recipe, and how it came
+    about.
 
-    `before`, `after`: the photo and the picture as data URLs, to be looked at; `thumb`: the picture, small.
+    `before`, `after`: the photo and the picture as data URLs, to be looked at; `thumb`: the
+    picture, small.
     """
 
     file: Path
@@ -76,9 +96,9 @@ class Painting:
 class Visit:
     """What one browser window has done so far.
 
-    `folder`: its own, of a name that nobody can guess. `before`: the photo as a data URL. `paintings`: those dropped,
-    by key. `chosen`: keys of the styles to paint with, in order. `history`: the pictures made, by key, oldest first.
-    `shown`: the key of the one looked at.
+    `folder`: its own, of a name that nobody can guess. `before`: the photo as a data URL.
+    `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
+    `history`: the pictures made, by key, oldest first. `shown`: the key of the one looked at.
     """
 
     folder: Path
@@ -105,42 +125,57 @@ class Visit:
     def take_painting(self, file: Path) -> str:
         """Open a file that was uploaded as a style; its key."""
         if len(self.paintings) >= _PAINTINGS:
-            raise ImpastoError(f"this visit has {_PAINTINGS} paintings already; reload the page to begin anew")
+            raise ImpastoError(
+                f"this visit has {_PAINTINGS} paintings already; reload the page to begin anew"
+            )
         upload = open_upload(file, self.limits)
         key = f"own-{len(self.paintings) + 1}"
         self.paintings[key] = Painting(upload, data_url(upload.image, THUMBNAIL))
         return key
 
     def take(self, photo: object, styles: Sequence[object]) -> tuple[str, ...]:
-        """Open what a client sent, files as Gradio describes them; the keys of the styles, which may be names."""
+        """Open what a client sent, files as Gradio describes them; the keys of the styles, which
+        may be names.
+        """
 
         def file(sent: object) -> Path:
-            return self.received({"paths": [sent["path"]]} if isinstance(sent, dict) and "path" in sent else {})[0]
+            return self.received(
+                {"paths": [sent["path"]]} if isinstance(sent, dict) and "path" in sent else {}
+            )[0]
 
         self.take_photo(file(photo))
-        return tuple(style if isinstance(style, str) else self.take_painting(file(style)) for style in styles)
+        return tuple(
+            style if isinstance(style, str) else self.take_painting(file(style)) for style in styles
+        )
 
     def choose(self, keys: list[str], *, mix: bool) -> None:
-        """Paint with these; when mixing, with these besides those chosen, and no longer with those chosen twice."""
+        """Paint with these; when mixing, with these besides those chosen, and no longer with those
+        chosen twice.
+        """
         if not mix:
             self.chosen = keys[-1:]
             return
         wanted = [key for key in self.chosen if key not in keys or len(self.chosen) == 1]
         wanted += [key for key in keys if key not in self.chosen]
         if len(wanted) > self.limits.styles:
-            raise ImpastoError(f"the studio mixes up to {self.limits.styles} styles; press one of them to let it go")
+            raise ImpastoError(
+                f"the studio mixes up to {self.limits.styles} styles; press one of them to let it go"
+            )
         self.chosen = wanted
 
     def paint(self, engine: Engine, choice: Choice, *, refine: int = 0) -> Iterator[Glimpse]:
-        """Order a picture and watch it come about; a later call whose order is taken on ends an earlier one, silently.
+        """Order a picture and watch it come about; a later call whose order is taken on ends an
+        earlier one, silently.
 
-        The last glimpse's picture is kept in the history. Raises `ImpastoError` where there is no photo or no style,
-        and what `Engine.place` and `Ticket` raise.
+        The last glimpse's picture is kept in the history. Raises `ImpastoError` where there is no
+        photo or no style, and what `Engine.place` and `Ticket` raise.
         """
         photo, before = self.photo, self.before
         if photo is None:
             raise ImpastoError("drop a photo first, or take a sample")
-        styles = tuple(self.paintings[key].upload if key in self.paintings else key for key in choice.styles)
+        styles = tuple(
+            self.paintings[key].upload if key in self.paintings else key for key in choice.styles
+        )
         order = Order(photo, styles, choice.settings.but(refine=refine))
         ticket = self._instead(engine, order)
         try:
@@ -191,7 +226,9 @@ class Visit:
         return Kept(file, choice, refined, before, after, thumb, image.size)
 
     def _keep(self, kept: Kept) -> None:
-        """Add to the history; a picture that only a slider sets apart takes the place of the last one."""
+        """Add to the history; a picture that only a slider sets apart takes the place of the last
+        one.
+        """
         newest = next(reversed(self.history), "")
         if newest and _kin(self.history[newest]) == _kin(kept):
             self._drop(newest)
@@ -239,10 +276,14 @@ class Visit:
         return {key: own.thumb for key, own in self.paintings.items()}
 
     def received(self, sent: Mapping[str, Any]) -> list[Path]:
-        """The files that a place to drop them sent; `ImpastoError` if they did not arrive, and for any other path."""
+        """The files that a place to drop them sent; `ImpastoError` if they did not arrive, and for
+        any other path.
+        """
         if "bytes" in sent:
             most = self.limits.upload_bytes / 1e6
-            raise ImpastoError(f"this file has {float(sent['bytes']) / 1e6:.0f} MB; the studio takes up to {most:.0f}")
+            raise ImpastoError(
+                f"this file has {float(sent['bytes']) / 1e6:.0f} MB; the studio takes up to {most:.0f}"
+            )
         root = self.folder.parent
         paths = [Path(str(path)).resolve() for path in sent.get("paths", [])]
         if not paths or not all(path.is_relative_to(root) and path.is_file() for path in paths):
@@ -257,7 +298,8 @@ class Visit:
 
 
 class Visits:
-    """The visits, by session; one not seen for `Limits.keep` seconds is closed when the next begins.
+    """The visits, by session; one not seen for `Limits.keep` seconds is closed when the next
+    begins.
 
     So are those seen least recently where there would be more than 64.
     """

@@ -1,6 +1,7 @@
 """The studio's HTTP API, the one place that knows FastAPI, and the gate before all it serves.
 
-curl -F photo=@photo.jpg -F style=starry-night -F strength=0.8 http://127.0.0.1:7860/api/v1/stylize -o out.png
+curl -F photo=@photo.jpg -F style=starry-night -F strength=0.8 http://127.0.0.1:7860/api/v1/stylize
+-o out.png
 """
 
 import asyncio
@@ -40,18 +41,26 @@ _PATIENCE = 120.0  # seconds that a form may take to arrive: it holds one of few
 
 
 def api(engine: Engine) -> FastAPI:
-    """`POST /api/v1/stylize`, `GET /api/v1/styles` and `GET /api/v1/health`, painting with `engine`.
+    """`POST /api/v1/stylize`, `GET /api/v1/styles` and `GET /api/v1/health`, painting with
+    `engine`.
 
-    `stylize` takes a form: `photo`, a file; `style`, a file or the name of a style, as often as there are styles; and
-    the settings that visitors may set. `GET /api/v1/openapi.json` has all of them with their ranges. It answers
-    with the picture as PNG, its recipe inside. Errors are `{"error": "one line"}`: 400 for what can be mended, 408 for
-    a form that takes too long to arrive, 413 for too much, 429 for too many requests at once, 503 for a full queue,
-    500 for the studio's own. What is worth telling beside the picture is in the header `Impasto-Note`. A client that
-    goes away takes its order along.
+    `stylize` takes a form: `photo`, a file; `style`, a file or the name of a style, as often as
+    there are styles; and the settings that visitors may set. `GET /api/v1/openapi.json` has all of
+    them with their ranges. It answers with the picture as PNG, its recipe inside. Errors are
+    `{"error": "one line"}`: 400 for what can be mended, 408 for a form that takes too long to
+    arrive, 413 for too much, 429 for too many requests at once, 503 for a full queue, 500 for the
+    studio's own. What is worth telling beside the picture is in the header `Impasto-Note`. A client
+    that goes away takes its order along.
     """
     # No pages about the API: FastAPI's would fetch their scripts from elsewhere.
     version = metadata.version("impasto")
-    app = FastAPI(title="impasto", version=version, docs_url=None, redoc_url=None, openapi_url=f"{_API}/openapi.json")
+    app = FastAPI(
+        title="impasto",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{_API}/openapi.json",
+    )
     desk, schema = _Desk(engine), form_schema(engine.limits)
     app.add_api_route(
         f"{_API}/stylize",
@@ -59,8 +68,15 @@ def api(engine: Engine) -> FastAPI:
         methods=["POST"],
         response_model=None,
         summary="A photo in the style of one painting or several",
-        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}},
-        responses={200: {"content": {"image/png": {}}, "description": "The picture, its recipe inside"}},
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"multipart/form-data": {"schema": schema}},
+            }
+        },
+        responses={
+            200: {"content": {"image/png": {}}, "description": "The picture, its recipe inside"}
+        },
         response_class=Response,
     )
 
@@ -80,19 +96,40 @@ def api(engine: Engine) -> FastAPI:
 
 
 def form_schema(limits: Limits) -> dict[str, Any]:
-    """The form of `stylize` as OpenAPI has it: its files, and the settings of visitors with their ranges here."""
+    """The form of `stylize` as OpenAPI has it: its files, and the settings of visitors with their
+    ranges here.
+    """
     known = Settings.model_json_schema()["properties"]
-    fields = {name: {key: value for key, value in known[name].items() if key not in _OURS} for name in VISITOR}
+    fields = {
+        name: {key: value for key, value in known[name].items() if key not in _OURS}
+        for name in VISITOR
+    }
     for name, high in limits.highest.items():
         fields[name] |= {"maximum": high}
     for name in VISITOR:
         fields[name] |= {"default": getattr(USUAL, name)}
     # In a form a list is a text with commas between its entries.
-    fields["blend"] = {"type": "string", "description": fields["blend"]["description"], "example": "0.7,0.3"}
-    file = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP"}
-    styles = {"type": "array", "items": {"anyOf": [file, {"type": "string"}]}, "maxItems": limits.styles}
+    fields["blend"] = {
+        "type": "string",
+        "description": fields["blend"]["description"],
+        "example": "0.7,0.3",
+    }
+    file = {
+        "type": "string",
+        "format": "binary",
+        "description": "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP",
+    }
+    styles = {
+        "type": "array",
+        "items": {"anyOf": [file, {"type": "string"}]},
+        "maxItems": limits.styles,
+    }
     styles["description"] = "files, or names of styles"
-    return {"type": "object", "required": ["photo", "style"], "properties": {"photo": file, "style": styles, **fields}}
+    return {
+        "type": "object",
+        "required": ["photo", "style"],
+        "properties": {"photo": file, "style": styles, **fields},
+    }
 
 
 _OURS = ("group", "shown", "visitor", "title")  # of a field, but nobody's business over HTTP
@@ -127,7 +164,9 @@ class _Desk:
             return _error(429, "too many requests at once; try again in a moment", _RETRY)
         self._here += 1
         try:
-            return await run_in_threadpool(_png, await _last(request, await self._ticket(request, limits)))
+            return await run_in_threadpool(
+                _png, await _last(request, await self._ticket(request, limits))
+            )
         except _GoneError:
             return Response(status_code=499)  # nobody reads it
         except TooLargeError as error:
@@ -151,9 +190,13 @@ class _Desk:
         return await run_in_threadpool(lambda: self._engine.place(_order(form, limits)))
 
     async def _form(self, request: Request, limits: Limits) -> list[tuple[str, str | _File]]:
-        """The fields in their order; no more is read of the body than all the files allowed can have."""
+        """The fields in their order; no more is read of the body than all the files allowed can
+        have.
+        """
         most = (1 + limits.styles) * limits.upload_bytes + _FIELD_BYTES
-        too_large = TooLargeError(f"this request has more than {most / 1e6:.0f} MB, which is all the studio takes")
+        too_large = TooLargeError(
+            f"this request has more than {most / 1e6:.0f} MB, which is all the studio takes"
+        )
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most:
             raise too_large
@@ -171,7 +214,9 @@ class _Desk:
 
         counted = Request(request.scope, receive)
         files, fields = 1 + limits.styles, len(_FIELDS) + limits.styles
-        async with counted.form(max_files=files, max_fields=fields, max_part_size=_FIELD_BYTES) as form:
+        async with counted.form(
+            max_files=files, max_fields=fields, max_part_size=_FIELD_BYTES
+        ) as form:
             return [
                 (name, _File(value.filename or "", await value.read(limits.upload_bytes + 1)))
                 if not isinstance(value, str)
@@ -187,12 +232,16 @@ def _order(form: Iterable[tuple[str, str | _File]], limits: Limits) -> Order:
     others: dict[str, Any] = {}
     for name, value in form:
         if name not in _FIELDS:
-            raise ImpastoError(f"there is no field {printable(name[:80])!r}; there are: {', '.join(_FIELDS)}")
+            raise ImpastoError(
+                f"there is no field {printable(name[:80])!r}; there are: {', '.join(_FIELDS)}"
+            )
         if name in others or (name == "photo" and photos):
             raise ImpastoError(f"the field {name} was given twice")
         if name == "photo":
             if isinstance(value, str):
-                raise ImpastoError("photo must be a file, sent whole; neither paths nor addresses are opened here")
+                raise ImpastoError(
+                    "photo must be a file, sent whole; neither paths nor addresses are opened here"
+                )
             photos.append(value.opened(limits))
         elif name == "style":
             styles.append(value if isinstance(value, str) else value.opened(limits))
@@ -233,7 +282,9 @@ def _png(glimpse: Glimpse) -> Response:
     glimpse.image.save(file, format="PNG", **recipe_options("PNG", glimpse.recipe))
     # A header holds Latin-1 only.
     note = one_line(glimpse.note).encode("ascii", "backslashreplace").decode()
-    return Response(file.getvalue(), media_type="image/png", headers={"Impasto-Note": note} if note else None)
+    return Response(
+        file.getvalue(), media_type="image/png", headers={"Impasto-Note": note} if note else None
+    )
 
 
 def _error(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
@@ -241,16 +292,21 @@ def _error(status: int, text: str, headers: dict[str, str] | None = None) -> Res
 
 
 class Gate:
-    """Before an ASGI application: user and password where `auth` is given, and only `hosts` where they are.
+    """Before an ASGI application: user and password where `auth` is given, and only `hosts` where
+    they are.
 
-    `hosts`: the names by which browsers may call the studio. One that is open to this machine alone answers to its
-    own, so that no web page can reach it under a name of its own making (DNS rebinding). No page of another site, told
-    by the `Origin` that browsers send along, can have a visitor's browser post to the studio, wherever it is open.
-    Health is told to anyone.
+    `hosts`: the names by which browsers may call the studio. One that is open to this machine alone
+    answers to its own, so that no web page can reach it under a name of its own making (DNS
+    rebinding). No page of another site, told by the `Origin` that browsers send along, can have a
+    visitor's browser post to the studio, wherever it is open. Health is told to anyone.
     """
 
     def __init__(
-        self, app: Application, *, auth: tuple[str, str] | None = None, hosts: frozenset[str] | None = None
+        self,
+        app: Application,
+        *,
+        auth: tuple[str, str] | None = None,
+        hosts: frozenset[str] | None = None,
     ) -> None:
         self._app, self._hosts = app, hosts
         self._key = base64.b64encode(":".join(auth).encode()) if auth else None
@@ -266,22 +322,34 @@ class Gate:
     def _refusal(self, scope: MutableMapping[str, Any]) -> Response | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host, origin, forwarded = (
-            headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin", b"x-forwarded-host")
+            headers.get(name, b"").decode("latin-1")
+            for name in (b"host", b"origin", b"x-forwarded-host")
         )
         if self._hosts is not None and _hostname(host) not in self._hosts:
             return _error(403, "the studio is open to this machine only")
-        # Behind a proxy, which only a studio open to others can have, the name that browsers know may be there.
-        own = {host} if self._hosts is not None else {host, *(name.strip() for name in forwarded.split(","))}
+        # Behind a proxy, which only a studio open to others can have, the name that browsers know
+        # may be there.
+        own = (
+            {host}
+            if self._hosts is not None
+            else {host, *(name.strip() for name in forwarded.split(","))}
+        )
         foreign = bool(origin) and origin.partition("://")[2] not in own - {""}
         if foreign and scope["method"] not in ("GET", "HEAD"):
             return _error(403, "the studio takes nothing from the pages of other sites")
         if self._key is not None and scope["path"] != _HEALTH:
             scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
             if scheme.lower() != b"basic" or not secrets.compare_digest(given.strip(), self._key):
-                return _error(401, "user and password, please", {"WWW-Authenticate": 'Basic realm="impasto"'})
+                return _error(
+                    401, "user and password, please", {"WWW-Authenticate": 'Basic realm="impasto"'}
+                )
         return None
 
 
 def _hostname(host: str) -> str:
     """`127.0.0.1:7860` -> `127.0.0.1`, `[::1]:7860` -> `::1`."""
-    return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].lower()
+    return (
+        host.partition("]")[0].lstrip("[")
+        if host.startswith("[")
+        else host.partition(":")[0].lower()
+    )
