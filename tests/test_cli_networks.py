@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from impasto.apps.cli import learning
 from impasto.apps.cli import main as cli
-from impasto.apps.cli.options import training_defaults
 from impasto.apps.cli.recipe import command
 from impasto.apps.cli.training import style_name
 from impasto.apps.progress import Lines
@@ -28,6 +27,7 @@ from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 from impasto.training.painting import seeded
 
 SMALL = ("--size", "64")
@@ -54,15 +54,17 @@ def small_painter(encoder: Encoder) -> Painter:
     """A network that has learned nothing, whose predictor and two styles do not all say the same."""
     size = 2 * sum(encoder.architecture.widths[layer] for layer in STYLE_LAYERS)
     with seeded(7):
-        transformer = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+        transform_net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
         predictor = StylePredictor(
-            StylePredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4)
+            StylePredictorConfig(
+                size, transform_net.vector_size, components=8, hidden=8, embedding=4
+            )
         )
         predictor.axes.normal_(std=0.1)
-        dawn, dusk = torch.randn(2, transformer.vector_size)
+        dawn, dusk = torch.randn(2, transform_net.vector_size)
     return Painter(
-        transformer,
-        StyleBank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk),
+        transform_net,
+        StyleBank(fingerprint(transform_net)).learned("dawn", dawn).learned("dusk", dusk),
         predictor,
     )
 
@@ -443,8 +445,8 @@ def test_train_bank_learns_styles_by_their_files_and_resumes(run, data):
     painter, weights = load_painter("mine.safetensors", device="cpu"), load_file("mine.safetensors")
     assert painter.bank.names == ("Night-Harbour", "waves")
     assert (
-        painter.transformer.config
-        == load_painter("small.safetensors", device="cpu").transformer.config
+        painter.transform_net.config
+        == load_painter("small.safetensors", device="cpu").transform_net.config
     )
     # A corner and the photos held out along the top, a row for every style: 64 px each.
     assert Image.open("mine-sheet.png").size == (2 * 64, 3 * 64)
@@ -534,7 +536,7 @@ BANK = ("train", "bank", "--styles", "paintings", "--content", "photos")
             ),
             "nix",
         ),
-        ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "content_weight"),
+        ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "--content-weight"),
         (
             ("train", "arbitrary", *BANK[2:], "-o", "mine.safetensors", "--precision", "float8"),
             "float8",
@@ -577,7 +579,16 @@ def test_a_file_whose_name_has_no_letter_gives_none():
         style_name(Path("paintings/___.png"))
 
 
-@pytest.mark.parametrize("name", ["arbitrary", "bank", "pairs", "encoder", "learn"])
+CONFIGS = {
+    "arbitrary": ArbitraryConfig(),
+    "bank": BankConfig(),
+    "pairs": PairsConfig(),
+    "encoder": DistillConfig(),
+    "learn": BankConfig(steps=150),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run(*(("learn",) if name == "learn" else ("train", name)), "--help")
@@ -589,9 +600,13 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
         if re.match(r"│ [* ] +--", line)
     }
     rows |= {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
-    known = training_defaults(name) | ({"steps": 150} if name == "learn" else {})
-    for field in ("steps", "batch", "crop", "seed"):
-        assert f"[default: {known[field]}]" in rows[f"--{field}"], field
+    config = CONFIGS[name]
+    fields = ["steps", "batch", "crop", "seed"]
+    if name != "learn":  # what has a line of help is an option
+        fields = [name for name, field in type(config).model_fields.items() if field.description]
+    for field in fields:
+        row = rows["--" + field.replace("_", "-")]
+        assert f"[default: {getattr(config, field)}]" in row, field
 
 
 # -------------------------------------------------------------------------------------------------- pairs

@@ -558,7 +558,7 @@ def test_a_damaged_bank_of_the_users_is_told_of_where_it_is_needed(
 
 def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.Image) -> None:
     painter = load_painter(device="cpu")
-    vector = torch.zeros(painter.transformer.vector_size)
+    vector = torch.zeros(painter.transform_net.vector_size)
     StyleBank(painter.bank.network).learned("my-own", vector).save(own_bank())
     for name, expected in {**painter.bank.vectors, "my-own": vector}.items():
         job = plan(photo, [name], method="fast", **QUICK)

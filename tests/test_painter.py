@@ -31,13 +31,13 @@ def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def transformer(seed: int = 0) -> TransformNet:
+def transform_net(seed: int = 0) -> TransformNet:
     torch.manual_seed(seed)
     return TransformNet(TINY)
 
 
 def painter(*, predictor: bool = True, identity: bool = True, bank: bool = True) -> Painter:
-    net = transformer()
+    net = transform_net()
     size = net.vector_size
     reader = (
         StylePredictor(StylePredictorConfig(20, size, components=8, hidden=6, embedding=4))
@@ -298,7 +298,7 @@ def test_a_painter_comes_back_rounded_once(
     assert stored(tmp_path / "second") == stored(tmp_path / "first")
 
     def parts(of: Painter) -> dict[str, Tensor]:
-        found = {"t." + key: value for key, value in of.transformer.state_dict().items()}
+        found = {"t." + key: value for key, value in of.transform_net.state_dict().items()}
         found |= (
             {"p." + key: value for key, value in of.predictor.state_dict().items()}
             if of.predictor
@@ -311,14 +311,14 @@ def test_a_painter_comes_back_rounded_once(
         )
 
     assert same(parts(first), {key: value.half().float() for key, value in parts(kept).items()})
-    assert first.transformer.config == kept.transformer.config
+    assert first.transform_net.config == kept.transform_net.config
     assert (first.predictor and first.predictor.config) == (
         kept.predictor and kept.predictor.config
     )
     for field in ("encoder", "recipe", "licence"):
         assert getattr(first, field) == getattr(kept, field)
     assert first.bank.notes == kept.bank.notes
-    assert first.bank.network == kept.bank.network == fingerprint(first.transformer)
+    assert first.bank.network == kept.bank.network == fingerprint(first.transform_net)
 
 
 def _named(name: str, value: Tensor | None) -> dict[str, Tensor]:
@@ -330,11 +330,11 @@ def test_what_is_loaded_is_frozen_and_in_the_type_asked_for(tmp_path: Path) -> N
     found = load_painter(tmp_path / "x", device="cpu", dtype=torch.bfloat16)
     assert found.device == torch.device("cpu")
     assert found.predictor is not None
-    assert {p.dtype for p in found.transformer.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in found.transform_net.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in (*found.predictor.parameters(), *found.predictor.buffers())} == {
         torch.float32
     }
-    for net in (found.transformer, found.predictor):
+    for net in (found.transform_net, found.predictor):
         assert not net.training
         assert not any(p.requires_grad for p in net.parameters())
 
@@ -344,19 +344,19 @@ def test_a_loaded_painter_paints_as_the_one_that_was_saved(tmp_path: Path) -> No
     save_painter(tmp_path / "x", kept)
     rounded = TransformNet(TINY)
     rounded.load_state_dict(
-        {key: value.half().float() for key, value in kept.transformer.state_dict().items()}
+        {key: value.half().float() for key, value in kept.transform_net.state_dict().items()}
     )
     photo, vector = torch.rand(1, 3, 24, 32), normal(1, rounded.vector_size)
     with torch.no_grad():
         assert torch.equal(
-            loaded(tmp_path / "x").transformer(photo, vector), rounded(photo, vector)
+            loaded(tmp_path / "x").transform_net(photo, vector), rounded(photo, vector)
         )
 
 
 def test_a_fingerprint_is_of_every_weight() -> None:
-    net = transformer()
+    net = transform_net()
     seen = {fingerprint(net)}
-    assert fingerprint(transformer()) in seen
+    assert fingerprint(transform_net()) in seen
     for parameter in net.parameters():
         with torch.no_grad():
             last = parameter.view(-1)[-1]
@@ -367,7 +367,7 @@ def test_a_fingerprint_is_of_every_weight() -> None:
 
 
 def test_a_fingerprint_is_of_the_weights_as_they_are_stored() -> None:
-    net = transformer()
+    net = transform_net()
     before = fingerprint(net)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -397,7 +397,7 @@ def test_the_header_says_what_the_file_is(tmp_path: Path) -> None:
         "vgg19",
         "CC0",
     )
-    save_painter(tmp_path / "bare", Painter(kept.transformer, StyleBank(kept.bank.network)))
+    save_painter(tmp_path / "bare", Painter(kept.transform_net, StyleBank(kept.bank.network)))
     assert loaded(tmp_path / "bare").licence == "not stated"
 
 
@@ -510,11 +510,11 @@ def test_a_failing_save_leaves_what_was_there(
 
 def test_a_painter_learns_styles_of_its_own_network_only() -> None:
     kept = painter()
-    more = StyleBank(kept.bank.network).learned("alley", normal(kept.transformer.vector_size))
+    more = StyleBank(kept.bank.network).learned("alley", normal(kept.transform_net.vector_size))
     knowing = kept.knowing(more)
     assert knowing.bank.names == ("alley", "harbour", "sea")
     assert kept.bank.names == ("harbour", "sea")
-    assert knowing.transformer is kept.transformer
+    assert knowing.transform_net is kept.transform_net
     with pytest.raises(ImpastoError, match="another network"):
         kept.knowing(replace(more, network="another"))
 
@@ -524,10 +524,10 @@ def test_the_embedded_painter_is_whole() -> None:
     assert found.predictor is not None
     assert found.encoder == "compact"
     assert found.licence != "not stated"
-    assert found.bank.network == fingerprint(found.transformer)
+    assert found.bank.network == fingerprint(found.transform_net)
     assert found.bank.notes.keys() <= set(found.bank.names)
     tensors = [
-        *found.transformer.parameters(),
+        *found.transform_net.parameters(),
         *found.predictor.state_dict().values(),
         *found.bank.vectors.values(),
     ]

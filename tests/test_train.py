@@ -27,11 +27,12 @@ from impasto.errors import ImpastoError
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
 from impasto.networks.weights import load_encoder
 from impasto.pictures.samples import sample, sample_names
+from impasto.training.configs import DistillConfig, RunConfig
 from impasto.training.data import augment, crop, randomness, read_pictures
-from impasto.training.distill import Distillation, DistillConfig, like, unexplained
+from impasto.training.distill import Distillation, like, unexplained
 from impasto.training.log import logged
 from impasto.training.onesided import one_sided, one_sided_regression
-from impasto.training.run import Record, RunConfig, Task, train
+from impasto.training.run import Record, Task, train
 from impasto.training.student import Student
 
 GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
@@ -338,7 +339,7 @@ def test_a_batch_depends_on_its_step_alone(pictures: list[Tensor]) -> None:
 
 
 def test_a_part_of_a_batch_is_the_last_one_moved_by_little(pictures: list[Tensor]) -> None:
-    task = distillation(pictures, replace(TINY, batch=8))
+    task = distillation(pictures, TINY.but(batch=8))
     task.start()
     seen = []
     for step in range(2):
@@ -360,7 +361,7 @@ def test_a_part_of_a_batch_is_the_last_one_moved_by_little(pictures: list[Tensor
 
 
 def test_training_lowers_every_loss(pictures: list[Tensor], tmp_path: Path) -> None:
-    config = replace(TINY, steps=60, learning_rate=0.03, bias_rate=0.1, warmup=5)
+    config = TINY.but(steps=60, learning_rate=0.03, bias_rate=0.1, warmup=5)
     task = distillation(pictures, config, data=["somewhere/photos"])
     records = list(
         logged(
@@ -422,7 +423,7 @@ def test_an_export_is_the_trained_student(pictures: list[Tensor], tmp_path: Path
 
 
 def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path: Path) -> None:
-    config = replace(TINY, steps=40, learning_rate=0.03, bias_rate=0.1, warmup=5)
+    config = TINY.but(steps=40, learning_rate=0.03, bias_rate=0.1, warmup=5)
     task = Distillation(
         [encoder(LARGE)], pictures, config
     )  # the default's layers, as wide as the teacher's
@@ -458,14 +459,14 @@ def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path
         assert validation[name] == pytest.approx(share, rel=0.02, abs=1e-5)
     with pytest.raises(ImpastoError, match="relu1_1 and relu4_2 and relu5_1 must be among"):
         Distillation(
-            [encoder(LARGE)], pictures, replace(TINY, layers={"relu1_1": 1.0}), architecture=STRIDED
+            [encoder(LARGE)], pictures, TINY.but(layers={"relu1_1": 1.0}), architecture=STRIDED
         )
 
 
 def test_mixed_precision_trains_too(pictures: list[Tensor], tmp_path: Path) -> None:
     teacher = encoder(LARGE)
     task = Distillation(
-        [teacher], pictures, replace(TINY, steps=2, precision="bfloat16"), architecture=SMALL
+        [teacher], pictures, TINY.but(steps=2, precision="bfloat16"), architecture=SMALL
     )
     *_, last = train(task, checkpoint=tmp_path / "run.ckpt", device="cpu")
     assert teacher.dtype == torch.float32  # the run has its own copy
@@ -505,9 +506,9 @@ def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor
     with pytest.raises(ImpastoError, match="no teacher has the layer relu3_1"):
         Distillation([encoder(SHALLOW)], pictures, TINY, architecture=SMALL)
     with pytest.raises(ImpastoError, match="unknown layer 'relu5_4'"):
-        distillation(pictures, replace(TINY, layers={"relu5_4": 1.0}))
+        distillation(pictures, TINY.but(layers={"relu5_4": 1.0}))
     with pytest.raises(ImpastoError, match="relu1_1 and relu5_1 must be among"):
-        distillation(pictures, replace(TINY, layers={"relu1_1": 1.0}))
+        distillation(pictures, TINY.but(layers={"relu1_1": 1.0}))
     with pytest.raises(ImpastoError, match="give more data"):
         distillation(pictures[:1])
     with pytest.raises(ImpastoError, match="heads"):
@@ -590,7 +591,7 @@ def interrupt_at(step: int, records: Iterator[Record]) -> None:
 def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
     pictures: list[Tensor], tmp_path: Path, accumulate: int
 ) -> None:
-    config = replace(TINY, accumulate=accumulate)
+    config = TINY.but(accumulate=accumulate)
     whole = distillation(pictures, config)
     list(
         logged(
@@ -638,14 +639,14 @@ def test_checkpoints_that_cannot_be_continued_are_refused(
     pictures: list[Tensor], tmp_path: Path
 ) -> None:
     path = tmp_path / "run.ckpt"
-    task = distillation(pictures, replace(TINY, steps=1))
+    task = distillation(pictures, TINY.but(steps=1))
     with pytest.raises(ImpastoError, match="there is no checkpoint"):
         next(train(task, checkpoint=path, resume=True, device="cpu"))
     list(train(task, checkpoint=path, device="cpu"))
     with pytest.raises(ImpastoError, match="made with seed 0, not 3"):
         next(
             train(
-                distillation(pictures, replace(TINY, steps=1, seed=3)),
+                distillation(pictures, TINY.but(steps=1, seed=3)),
                 checkpoint=path,
                 resume=True,
                 device="cpu",

@@ -26,7 +26,8 @@ from impasto.networks.weights import best_dtype, load_encoder, pick_device
 from impasto.pictures.image import Picture, open_picture
 from impasto.pictures.samples import sample, sample_names
 from impasto.pictures.sources import open_source
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import BankConfig
 from impasto.training.processes import processes
 from impasto.training.run import train
 

@@ -20,13 +20,14 @@ from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import check_name
 from impasto.networks.weights import EMBEDDED, load_encoder
 from impasto.pictures.image import save_picture
-from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.arbitrary import ArbitraryTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 from impasto.training.data import read_pairs, read_pictures
-from impasto.training.distill import Distillation, DistillConfig
+from impasto.training.distill import Distillation
 from impasto.training.log import logged
 from impasto.training.painting import NetworkTask
-from impasto.training.pairs import PairsConfig, PairsTask
+from impasto.training.pairs import PairsTask
 from impasto.training.processes import part, processes
 from impasto.training.run import Record, train
 
