@@ -26,7 +26,7 @@ from impasto.apps.progress import Clock, Lines, summary
 from impasto.apps.report import reporting
 from impasto.losses.presets import PRESETS
 from impasto.methods.stylizer import Progress
-from impasto.networks.checkpoint import load_painter
+from impasto.networks.checkpoint import load_network
 from impasto.networks.encoder import Pooling
 from impasto.pictures.image import read_recipe, save_picture
 from impasto.pictures.samples import STYLES, sample_names
@@ -486,7 +486,7 @@ def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
 def test_styles_can_be_saved(run, monkeypatch):
     monkeypatch.setattr("impasto.apps.cli.tables.STYLES", {"night-swirl": ""})
     code, out, err = run("styles", "--save", "plates/small", "--size", "48")
-    painted = [f"plates/small/{name}-painted.png" for name in load_painter(device="cpu").bank.names]
+    painted = [f"plates/small/{name}-painted.png" for name in load_network(device="cpu").bank.names]
     assert (code, out.splitlines(), err) == (0, ["plates/small/night-swirl.png", *painted], "")
     assert Image.open("plates/small/night-swirl.png").size == (48, 48)
     assert {max(Image.open(path).size) for path in painted} <= {48}

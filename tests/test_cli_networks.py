@@ -21,7 +21,7 @@ from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.methods.feedforward import FeedForward
 from impasto.networks import header
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network, save_painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -125,7 +125,7 @@ def test_the_embedded_painter_paints_in_any_style_in_one_step(run):
 def test_a_learned_style_is_painted_with_its_vector(run):
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", "-q", *SMALL, *NETWORK)
     assert run("stylize", "photo.png", "--style", "dusk", *args) == (0, "out.png\n", "")
-    stylizer = FeedForward(load_painter("small.safetensors", device="cpu"))
+    stylizer = FeedForward(load_network("small.safetensors", device="cpu"))
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dusk"))
     assert np.array_equal(np.array(Image.open("out.png")), np.array(to_pil(step.image)))
 
@@ -298,7 +298,7 @@ def test_learn_teaches_the_embedded_painter_on_photos_of_ones_own(run, data):
     assert "--method fast" in listed
     lines = listed.partition("--method fast")[2].splitlines()
     rows = {words[0]: words[1:] for words in (line.split() for line in lines) if words}
-    painter = load_painter(device="cpu")
+    painter = load_network(device="cpu")
     assert {*painter.bank.names, "harbour"} <= rows.keys()
     assert " ".join(rows["harbour"]) == "learned from waves.png (yours)"
     assert [(each.name, each.note) for each in header.learned_styles() if not each.own] == [
@@ -319,7 +319,7 @@ def test_a_name_is_taken_once_unless_replaced(run):
         assert run(*learn[:1], "dots.png", *learn[2:], "--name", name, "--replace")[0] == 0
     assert not torch.equal(StyleBank.load(own_bank()).vector("mine"), before_vector(before))
     stylizer = FeedForward(
-        load_painter("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
+        load_network("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
     )
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dawn"))
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", *SMALL, *NETWORK)
@@ -406,10 +406,10 @@ def test_styles_of_another_network_are_told_of_and_not_listed(run):
 
 
 def test_the_fingerprint_read_without_torch_is_the_networks_own():
-    assert header.network_header().network == load_painter(device="cpu").bank.network
+    assert header.network_header().network == load_network(device="cpu").bank.network
     assert (
         header.network_header("small.safetensors").network
-        == load_painter("small.safetensors", device="cpu").bank.network
+        == load_network("small.safetensors", device="cpu").bank.network
     )
 
 
@@ -442,11 +442,11 @@ def test_train_bank_learns_styles_by_their_files_and_resumes(run, data):
     code, out, err = run(*train)
     assert (code, out) == (0, "mine.safetensors\n")
     assert "left out: photos/broken.png" in err
-    painter, weights = load_painter("mine.safetensors", device="cpu"), load_file("mine.safetensors")
+    painter, weights = load_network("mine.safetensors", device="cpu"), load_file("mine.safetensors")
     assert painter.bank.names == ("Night-Harbour", "waves")
     assert (
         painter.transform_net.config
-        == load_painter("small.safetensors", device="cpu").transform_net.config
+        == load_network("small.safetensors", device="cpu").transform_net.config
     )
     # A corner and the photos held out along the top, a row for every style: 64 px each.
     assert Image.open("mine-sheet.png").size == (2 * 64, 3 * 64)
@@ -484,7 +484,7 @@ def test_train_arbitrary_makes_a_network_for_any_style(run, data):
         "MIT",
     )
     assert run(*train)[:2] == (0, "mine.safetensors\n")
-    painter = load_painter("mine.safetensors", device="cpu")
+    painter = load_network("mine.safetensors", device="cpu")
     assert painter.predictor is not None
     assert painter.licence == "MIT"
     assert painter.recipe["content_weight"] == 0.7
@@ -507,7 +507,7 @@ def test_pairs_are_made_and_trained_on(run, data):
     )
     train += ("-o", "mine.safetensors", "--steps", "1", *TINY)
     assert run(*train)[:2] == (0, "mine.safetensors\n")
-    assert load_painter("mine.safetensors", device="cpu").bank.names == ("harbour",)
+    assert load_network("mine.safetensors", device="cpu").bank.names == ("harbour",)
     assert Image.open("mine-sheet.png").size == (64, 3 * 64)
 
 

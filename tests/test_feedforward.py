@@ -19,7 +19,7 @@ from impasto.methods.feedforward import FeedForward
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import TwoStage
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -269,7 +269,7 @@ def style_distance(encoder: Encoder, picture: Tensor, reference: Tensor) -> floa
 
 
 def test_the_style_grows_with_the_strength_of_the_embedded_painter(compact: Encoder) -> None:
-    painter = load_painter(device="cpu", dtype=torch.float32)
+    painter = load_network(device="cpu", dtype=torch.float32)
     content, plate = (
         open_picture(sample("coffee"), size=128).image,
         open_picture(draw("mosaic", 128)).image,

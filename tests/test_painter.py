@@ -19,7 +19,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network, save_painter
 from impasto.networks.style_bank import StyleBank, check_name
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
@@ -70,7 +70,7 @@ def bank() -> StyleBank:
 
 
 def loaded(path: Path) -> Painter:
-    return load_painter(path, device="cpu", dtype=torch.float32)
+    return load_network(path, device="cpu", dtype=torch.float32)
 
 
 def stored(path: Path) -> dict[str, bytes]:
@@ -327,7 +327,7 @@ def _named(name: str, value: Tensor | None) -> dict[str, Tensor]:
 
 def test_what_is_loaded_is_frozen_and_in_the_type_asked_for(tmp_path: Path) -> None:
     save_painter(tmp_path / "x", painter())
-    found = load_painter(tmp_path / "x", device="cpu", dtype=torch.bfloat16)
+    found = load_network(tmp_path / "x", device="cpu", dtype=torch.bfloat16)
     assert found.device == torch.device("cpu")
     assert found.predictor is not None
     assert {p.dtype for p in found.transform_net.parameters()} == {torch.bfloat16}
@@ -410,7 +410,7 @@ def test_half_a_painter_is_none(kept: float, tmp_path: Path) -> None:
     with pytest.raises(
         ImpastoError, match=r"x\.safetensors is not a painter that can be read"
     ) as error:
-        load_painter(path)
+        load_network(path)
     assert "\n" not in str(error.value)
 
 
@@ -451,7 +451,7 @@ def test_what_does_not_fit_together_is_no_painter(change: dict[str, Any], tmp_pa
     with pytest.raises(
         ImpastoError, match=r"x\.safetensors is not a painter that can be read"
     ) as error:
-        load_painter(path)
+        load_network(path)
     assert "\n" not in str(error.value)
 
 
@@ -462,10 +462,10 @@ def test_other_files_are_no_painters(tmp_path: Path) -> None:
         with pytest.raises(
             ImpastoError, match=rf"^{name}\.safetensors holds no painter; give a file"
         ):
-            load_painter(tmp_path / f"{name}.safetensors")
+            load_network(tmp_path / f"{name}.safetensors")
     for name in ("nothing.safetensors", "no-such-network", str(tmp_path)):
         with pytest.raises(ImpastoError, match="`network`"):
-            load_painter(name)
+            load_network(name)
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     torch.save(trap, tmp_path / "torch.safetensors")
     for name in ("plain", "torch"):
         with pytest.raises(ImpastoError, match="can be read"):
-            load_painter(tmp_path / f"{name}.safetensors")
+            load_network(tmp_path / f"{name}.safetensors")
     assert not (tmp_path / "trap").exists()
     pickle.loads((tmp_path / "plain.safetensors").read_bytes())
     assert (tmp_path / "trap").exists(), "the trap works"
@@ -520,7 +520,7 @@ def test_a_painter_learns_styles_of_its_own_network_only() -> None:
 
 
 def test_the_embedded_painter_is_whole() -> None:
-    found = load_painter(device="cpu", dtype=torch.float32)
+    found = load_network(device="cpu", dtype=torch.float32)
     assert found.predictor is not None
     assert found.encoder == "compact"
     assert found.licence != "not stated"

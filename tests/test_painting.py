@@ -16,7 +16,7 @@ from torch import Tensor
 
 import plates
 from impasto.errors import ImpastoError
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network
 from impasto.networks.encoder import Architecture, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -498,7 +498,7 @@ def test_an_export_is_what_was_trained(
     assert same(dict(task.state_dict()), before)
     assert validation == pytest.approx(task.validate(), rel=0.02)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
-    painter, ours = load_painter(path, device="cpu", dtype=torch.float32), task.painter()
+    painter, ours = load_network(path, device="cpu", dtype=torch.float32), task.painter()
     assert painter.licence == "CC0-1.0"
     assert painter.encoder == "compact"
     assert painter.recipe["data"] == ["photos", "paintings"]

@@ -29,7 +29,7 @@ from impasto.errors import ImpastoError
 from impasto.training.configs import RunConfig
 from impasto.training.data import randomness
 from impasto.training.processes import Processes, processes
-from impasto.training.run import Record, Task, train
+from impasto.training.run import Task, TrainingProgress, train
 
 CONFIG = RunConfig(steps=6, batch=5, learning_rate=0.05, warmup=2, clip=0.9, precision="float32")
 
@@ -80,7 +80,7 @@ class Chained(Fit):
     chained: ClassVar[bool] = True
 
 
-def told(record: Record) -> dict[str, Any]:
+def told(record: TrainingProgress) -> dict[str, Any]:
     """A record without what depends on the clock."""
     return {name: value for name, value in asdict(record).items() if name not in ("rate", "left")}
 
@@ -284,7 +284,7 @@ def test_ctrl_c_in_one_process_stops_all_and_one_alone_goes_on(
     path.write_bytes((folder / "stopped.checkpoint").read_bytes())
     resumed = trained(Fit(CONFIG.but(accumulate=2)), path, resume=True)
     whole, _ = both(folder, "whole")
-    assert resumed["records"][0]["notes"] == ("resumed after step 3",)
+    assert resumed["records"][0]["note"] == "resumed after step 3"
     assert_alike(
         [record["losses"] for record in resumed["records"][1:]],
         [r["losses"] for r in whole["records"][5:]],
@@ -297,11 +297,7 @@ def test_a_gradient_that_is_not_finite_in_one_process_is_skipped_by_all(folder: 
     assert first["weights"] == second["weights"]
     assert np.isfinite(first["weights"]["inner.weight"]).all()
     for found in (first, second):
-        skipped = [
-            record["step"]
-            for record in found["records"]
-            if any("skipped" in note for note in record["notes"])
-        ]
+        skipped = [record["step"] for record in found["records"] if "skipped" in record["note"]]
         assert skipped == [3]  # the sixth micro-batch is the third step's second
 
 

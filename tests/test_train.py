@@ -10,7 +10,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from impasto.analysis.sheets import CellProgress
 from impasto.errors import ImpastoError
+from impasto.events import Event
+from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
 from impasto.networks.weights import load_encoder
 from impasto.pictures.samples import sample, sample_names
@@ -32,7 +35,7 @@ from impasto.training.data import augment, crop, randomness, read_pictures
 from impasto.training.distill import Distillation, like, unexplained
 from impasto.training.log import logged
 from impasto.training.onesided import one_sided, one_sided_regression
-from impasto.training.run import Record, Task, train
+from impasto.training.run import Task, TrainingProgress, train
 from impasto.training.student import Student
 
 GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
@@ -581,7 +584,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def interrupt_at(step: int, records: Iterator[Record]) -> None:
+def interrupt_at(step: int, records: Iterator[TrainingProgress]) -> None:
     for record in records:
         if record.step == step:
             signal.raise_signal(signal.SIGINT)
@@ -611,7 +614,7 @@ def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
 
     resumed = distillation(pictures, config)
     records = logged(train(resumed, checkpoint=broken, resume=True, device="cpu"), log)
-    assert "resumed after step 3" in next(records).notes
+    assert next(records).note == "resumed after step 3"
     assert [record.step for record in records] == [4, 5, 6]
 
     states = [
@@ -743,15 +746,19 @@ def test_a_step_without_a_finite_gradient_is_skipped(tmp_path: Path) -> None:
     )
     slopes = {record.step: record.validation["slope"] for record in records if record.validation}
     assert slopes[4] == slopes[3] < slopes[5]
-    assert [
-        record.step for record in records if any("skipped" in note for note in record.notes)
-    ] == [4]
+    assert [record.step for record in records if "skipped" in record.note] == [4]
     with pytest.raises(ImpastoError, match="lower the learning rate"):
         list(
             train(
                 Line(config, tuple(range(5, 40))), checkpoint=tmp_path / "line.ckpt", device="cpu"
             )
         )
+
+
+@pytest.mark.parametrize("kind", [Progress, CellProgress, TrainingProgress])
+def test_every_long_work_says_the_same_of_where_it_stands(kind: type[Event]) -> None:
+    assert issubclass(kind, Event)
+    assert Event.__annotations__.keys() <= {field.name for field in fields(kind)}
 
 
 def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -763,10 +770,10 @@ def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ImpastoError, match="cannot be written"):
         list(train(line, checkpoint=tmp_path / "no" / "line.ckpt", device="cpu"))
     with pytest.raises(ImpastoError, match="cannot be written"):
-        list(logged([Record(0, 1)], tmp_path / "no" / "log.csv"))
+        list(logged([TrainingProgress(0, 1)], tmp_path / "no" / "log.csv"))
     (tmp_path / "log.csv").write_text("some,other,table\n1,2,3\n")
     with pytest.raises(ImpastoError, match="not a log"):
-        list(logged([Record(1, 2)], tmp_path / "log.csv"))
+        list(logged([TrainingProgress(1, 2)], tmp_path / "log.csv"))
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     with pytest.raises(ImpastoError, match=r'pip install "impasto\[train\]"'):
         next(train(line, checkpoint=path))

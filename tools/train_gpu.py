@@ -33,7 +33,7 @@ from PIL import Image
 from torch import Tensor
 
 import impasto.networks.transform_net as transform_net
-from impasto.networks.checkpoint import load_painter, save_painter
+from impasto.networks.checkpoint import load_network, save_painter
 from impasto.networks.encoder import Encoder
 from impasto.networks.weights import load_encoder
 from impasto.training.arbitrary import ArbitraryTask
@@ -442,7 +442,7 @@ def train_painter(args: argparse.Namespace) -> None:
         predictor_rate=args.predictor_rate,
         decay=args.decay,
     )
-    start = load_painter(args.start, device="cpu", dtype=torch.float32)
+    start = load_network(args.start, device="cpu", dtype=torch.float32)
     (reader,) = loaded([args.encoder])
     start = dataclasses.replace(start, encoder=reader.name)
     data = tuple(QUALITY)

@@ -21,7 +21,7 @@ from impasto.networks.style_predictor import StylePredictor, StylePredictorConfi
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.networks.weights import best_dtype, pick_device, write_weights
 
-__all__ = ["PAINTER", "Painter", "fingerprint", "load_painter", "save_painter"]
+__all__ = ["PAINTER", "Painter", "fingerprint", "load_network", "save_painter"]
 
 PAINTER = "painter"
 _KIND = "impasto painter"
@@ -91,7 +91,7 @@ def fingerprint(transform_net: TransformNet) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_painter(
+def load_network(
     source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None
 ) -> Painter:
     """The embedded painter, or one from a safetensors file, frozen, its transform net computing in

@@ -19,7 +19,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -33,10 +33,11 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.events import Event
 from impasto.training.configs import RunConfig
 from impasto.training.processes import from_first, make_fabric, processes
 
-__all__ = ["Record", "Task", "train"]
+__all__ = ["Task", "TrainingProgress", "train"]
 
 _AHEAD = 4  # batches prepared while a step runs
 _PATIENCE = 20  # steps in a row that may be skipped
@@ -102,7 +103,7 @@ class Task(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
-class Record:
+class TrainingProgress(Event):
     """What happened: after `step` of `of` steps, or (without losses) before the first.
 
     `losses` are by name, before weighting, and their weighted sum as `total`; means over all
@@ -112,17 +113,17 @@ class Record:
 
     step: int
     of: int
-    losses: dict[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
     validation: dict[str, float] = field(default_factory=dict)
     rate: float = math.nan
     left: float = math.nan
-    notes: tuple[str, ...] = ()
 
 
 def train(
     task: Task, *, checkpoint: Path, resume: bool = False, device: str = "auto", every: int = 500
-) -> Iterator[Record]:
-    """Run `task` to its last step: some records before the first step, then one `Record` a step.
+) -> Iterator[TrainingProgress]:
+    """Run `task` to its last step: some events before the first step, then one a step.
 
     After every `every` steps, and after the last, it validates and writes `checkpoint`, atomically.
     `resume` continues from that file, exactly; in other processes than before, if a step has as
@@ -148,12 +149,12 @@ def train(
     descent = _Descent(task, fabric)
     if resume:
         first = descent.restore(from_first(fabric, partial(_read, checkpoint)), checkpoint)
-        yield Record(first, of, notes=(f"resumed after step {first}",))
+        yield TrainingProgress(first, of, note=f"resumed after step {first}")
     else:
         first = 0
-        yield Record(first, of, notes=("preparing the first step",))
+        yield TrainingProgress(first, of, note="preparing the first step")
         notes, validation = descent.begin()
-        yield Record(first, of, validation=validation, notes=notes)
+        yield TrainingProgress(first, of, validation=validation, note="; ".join(notes))
     seconds: deque[float] = deque(maxlen=50)
     numbers = range(
         first * descent.micros + fabric.global_rank, of * descent.micros, fabric.world_size
@@ -172,7 +173,8 @@ def train(
             if due or stop:
                 from_first(fabric, partial(_save, checkpoint, done, descent))
             rate = task.config.batch * descent.micros / each
-            yield Record(done, of, losses, validation, rate, each * (of - done), notes)
+            note, left = "; ".join(notes), each * (of - done)
+            yield TrainingProgress(done, of, losses, note, validation, rate, left)
             if stop:
                 break
         if descent.any(wanted.is_set()):
