@@ -45,7 +45,13 @@ MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
 
 # "About 400" and "about 50", with nothing beyond.
-FILE_LINES, FUNCTION_LINES = 500, 75
+FILE_LINES, FUNCTION_LINES = 420, 60
+# And what is longer, for now; nothing else may join it.
+LONG_FILES = {
+    "impasto.analysis.sheets": 500,
+    "impasto.apps.studio.page": 500,
+    "impasto.settings": 500,
+}
 
 
 def module_name(path: Path) -> str:
@@ -313,7 +319,7 @@ def test_what_is_public_is_there_and_explained(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_files_stay_short(name: str) -> None:
     lines = len(FILES[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= FILE_LINES
+    assert lines <= LONG_FILES.get(name, FILE_LINES)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

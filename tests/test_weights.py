@@ -116,12 +116,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"models--{HUB.replace('/', '--')}"
 
 
-def fill(hub: Path, weights: dict[str, Tensor]) -> Path:
-    (hub / "blobs").mkdir(parents=True)
-    (hub / "refs").mkdir()
-    snapshot = hub / "snapshots" / ("0" * 40)
+def fill(hub: Path, weights: dict[str, Tensor], revision: str = "0" * 40) -> Path:
+    """Another commit in the cache, which `main` then means."""
+    (hub / "blobs").mkdir(parents=True, exist_ok=True)
+    (hub / "refs").mkdir(exist_ok=True)
+    snapshot = hub / "snapshots" / revision
     snapshot.mkdir(parents=True)
-    (hub / "refs" / "main").write_text("0" * 40)
+    (hub / "refs" / "main").write_text(revision)
     save_file(weights, hub / "blobs" / "partial")
     blob = hub / "blobs" / hashlib.sha256((hub / "blobs" / "partial").read_bytes()).hexdigest()
     (hub / "blobs" / "partial").rename(blob)
@@ -150,6 +151,23 @@ def test_vgg19_comes_from_the_hubs_cache_and_is_checked(hub: Path) -> None:
     blob.write_bytes(damaged)
     with pytest.raises(ImpastoError, match=r"damaged.*`encoder="):
         load_encoder("vgg19", device="cpu")
+
+
+def test_a_revision_of_vgg19_stays_what_it_is(hub: Path) -> None:
+    """Without one, whatever the repository holds today."""
+    first, second = (torchvision_names(weights_of(VGG19)) for _ in range(2))
+    second["features.0.bias"] = second["features.0.bias"] + 1
+    fill(hub, first, "a" * 40)
+    fill(hub, second, "b" * 40)
+    biases = [
+        load_encoder(name, device="cpu", dtype=torch.float32).convs["relu1_1"].bias
+        for name in ("vgg19@" + "a" * 40, "vgg19@" + "b" * 40, "vgg19")
+    ]
+    assert torch.equal(biases[0], first["features.0.bias"].float())
+    assert torch.equal(biases[1], second["features.0.bias"].float())
+    assert torch.equal(biases[1], biases[2])
+    with pytest.raises(ImpastoError, match=r"c{40}.*no such revision.*`encoder=compact"):
+        load_encoder("vgg19@" + "c" * 40, device="cpu")
 
 
 def test_without_a_network_vgg19_is_refused_with_two_ways_out(hub: Path) -> None:

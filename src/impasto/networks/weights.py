@@ -55,7 +55,8 @@ def load_encoder(
 
     `source`: `compact` (embedded, offline), `compact-2` (likewise; its second edition, in training:
     half the cost, not yet as near to VGG-19), `vgg19` (ImageNet weights, fetched once from the hub
-    and cached: CC BY 4.0, Simonyan and Zisserman) or a file. `dtype` defaults to the fastest the
+    and cached: CC BY 4.0, Simonyan and Zisserman), `vgg19@REVISION` (the same of one commit of the
+    hub's repository, whatever it is given later) or a file. `dtype` defaults to the fastest the
     device computes natively. Raises `ImpastoError` for anything that cannot be loaded, naming a way
     out.
     """
@@ -95,8 +96,9 @@ def best_dtype(device: torch.device) -> torch.dtype:
 def _locate(source: str) -> tuple[Path, str]:
     if source in (EMBEDDED, SECOND):
         return Path(str(resources.files("impasto") / "assets" / f"{source}.safetensors")), source
-    if source == "vgg19":
-        return _from_hub(), source
+    name, _, revision = source.partition("@")
+    if name == "vgg19":
+        return _from_hub(revision or None), source
     path = Path(source)
     if not path.is_file():
         raise WeightsError(
@@ -105,16 +107,17 @@ def _locate(source: str) -> tuple[Path, str]:
     return path, path.name
 
 
-def _from_hub() -> Path:
+def _from_hub(revision: str | None) -> Path:
     # Imported here: the embedded encoder needs no network library.
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        path = Path(hf_hub_download(HUB, "model.safetensors"))
+        path = Path(hf_hub_download(HUB, "model.safetensors", revision=revision))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
         raise WeightsError(
-            f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}"
+            f"cannot fetch vgg19 ({HUB}{f' at {revision}' if revision else ''}): no network, no such "
+            f"revision, or no copy in the cache; {WAY_OUT}"
         ) from None
     # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
     blob = path.resolve()

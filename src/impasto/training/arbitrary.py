@@ -24,14 +24,13 @@ from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig, encode_style
 from impasto.networks.transform_net import TransformNet
 from impasto.training.configs import ArbitraryConfig
-from impasto.training.data import crop, flat, middles, randomness, recolored
+from impasto.training.data import crop, flat, hold_out, middles, randomness, recolored
 from impasto.training.painting import (
     SMALLEST_PHOTO,
     PaintingTask,
     Stream,
     begun,
     frozen,
-    hold_out,
     optimizers,
     seeded,
 )

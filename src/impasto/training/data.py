@@ -29,6 +29,7 @@ __all__ = [
     "crop",
     "flat",
     "folder_names",
+    "hold_out",
     "log_uniform",
     "middles",
     "normals",
@@ -244,6 +245,22 @@ def middles(pictures: Sequence[Tensor], size: int) -> Tensor:
         top, left = (height - side) // 2, (width - side) // 2
         found.append(_resized(picture[:, top : top + side, left : left + side], (size, size)))
     return torch.cat(found)
+
+
+def hold_out(
+    pictures: Sequence[Tensor], random: np.random.Generator, most: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """`(kept for validation, to train on)`: one in eight, at least one and at most `most`, is kept.
+
+    Raises `ImpastoError` for fewer than two pictures.
+    """
+    if len(pictures) < 2:
+        raise ImpastoError(
+            "one picture to train on and one to validate with are needed; give more data"
+        )
+    order = random.permutation(len(pictures))
+    count = max(1, min(most, len(pictures) // 8))
+    return [pictures[i] for i in order[:count]], [pictures[i] for i in order[count:]]
 
 
 def scaled(picture: Tensor, long: int) -> Tensor:

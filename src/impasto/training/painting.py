@@ -15,7 +15,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,9 +26,10 @@ from impasto.networks.shapes import TransformNetConfig
 from impasto.networks.style_predictor import encode_style
 from impasto.networks.transform_net import TransformNet
 from impasto.training.configs import NetworkConfig, PaintingConfig
-from impasto.training.data import folder_names, middles, randomness
+from impasto.training.data import folder_names, hold_out, middles, randomness
 from impasto.training.perceptual import Criterion, Style
 from impasto.training.run import Task
+from impasto.training.teachers import in_precision
 
 __all__ = [
     "SMALLEST_PHOTO",
@@ -39,8 +39,6 @@ __all__ = [
     "begun",
     "frozen",
     "guess",
-    "hold_out",
-    "in_precision",
     "optimizers",
     "seeded",
     "sheet",
@@ -86,7 +84,7 @@ class NetworkTask(Task):
         data: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.reader = Criterion(in_precision(encoder, config))
+        self.reader = Criterion(in_precision(encoder, config.precision))
         self.criterion = self.reader
         self.config = config.but(transform_net=transform_net.config)
         self.transform_net = transform_net
@@ -170,7 +168,7 @@ class PaintingTask(NetworkTask):
         data: Sequence[str] = (),
     ) -> None:
         super().__init__(encoder, transform_net, config, data=data)
-        own = [in_precision(critic, config) for critic in critics] or self.reader.critics
+        own = [in_precision(critic, config.precision) for critic in critics] or self.reader.critics
         self.criterion = Criterion(
             *own, deep=config.deep, coarse=config.coarse, shifted=config.shifted
         )
@@ -248,21 +246,6 @@ def _with_former_names(_task: nn.Module, state: dict[str, Any], prefix: str, *_:
         state[f"{prefix}transform_net.{key.removeprefix(former)}"] = state.pop(key)
 
 
-def hold_out(
-    pictures: Sequence[Tensor], random: np.random.Generator, most: int
-) -> tuple[list[Tensor], list[Tensor]]:
-    """`(kept for validation, to train on)`: one in eight and at most `most` are kept.
-    `ImpastoError` below two.
-    """
-    if len(pictures) < 2:
-        raise ImpastoError(
-            "one picture to train on and one to validate with are needed; give more data"
-        )
-    order = random.permutation(len(pictures))
-    count = max(1, min(most, len(pictures) // 8))
-    return [pictures[i] for i in order[:count]], [pictures[i] for i in order[count:]]
-
-
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Networks made in here begin with weights of this seed; whoever draws afterwards notices
@@ -323,13 +306,6 @@ def guess(start: Painter, style: Style) -> Tensor:
         return torch.zeros(len(description), start.transform_net.vector_size)
     vectors: Tensor = start.predictor(description.to(start.predictor.center.device))
     return vectors.cpu()
-
-
-def in_precision(encoder: Encoder, config: NetworkConfig) -> Encoder:
-    """A copy for a run, which must not depend on how the encoder was loaded, nor move it elsewhere."""
-    return copy.deepcopy(encoder).to(
-        torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    )
 
 
 def frozen(net: Net) -> Net:

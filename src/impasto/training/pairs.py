@@ -13,7 +13,7 @@ from impasto.networks.checkpoint import Painter, fingerprint
 from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import StyleBank, check_name
 from impasto.training.configs import PairsConfig
-from impasto.training.data import crop, middles, randomness
+from impasto.training.data import crop, hold_out, middles, randomness
 from impasto.training.painting import (
     SMALLEST_PHOTO,
     NetworkTask,
@@ -21,7 +21,6 @@ from impasto.training.painting import (
     begun,
     frozen,
     guess,
-    hold_out,
     optimizers,
     sheet,
 )
