@@ -70,6 +70,8 @@ class Job:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
+        if self.settings.colors_only:
+            image = luminance_transfer(self.content.image, image)
         return to_pil(image, self.content.alpha)
 
 
@@ -221,7 +223,7 @@ def _enlarged(photo: Picture, size: int) -> Picture:
 
 def _said(settings: Settings, method: Method) -> dict[str, object]:
     """The settings that make a difference to the method, networks by their files."""
-    heard = method.honours | {"method", "size", "keep_color"}
+    heard = method.honours | {"method", "size", "keep_color", "colors_only"}
     said: dict[str, object] = {
         name: value for name, value in settings.dump().items() if name in heard
     }

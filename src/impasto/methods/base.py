@@ -46,7 +46,7 @@ S = TypeVar("S")
 
 # What the pipeline does for every method: it reads the photo at its size, gives the styles their
 # weights, keeps the photo's colours, and says where to compute.
-_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "device"})
+_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "colors_only", "device"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Method(ABC):
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
     `start` if a picture to start from does; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color` and `device` for every method. `instant`: whether
+    itself honours `size`, `blend`, `keep_color`, `colors_only` and `device` for every method. `instant`: whether
     it paints in one pass, at once.
     """
 

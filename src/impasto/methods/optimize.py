@@ -26,6 +26,8 @@ from impasto.errors import ImpastoError, OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.presets import Preset
+from impasto.losses.self_similarity import self_similarity_term
 from impasto.methods.descent import descend, pyramid
 from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.encoder import SMALLEST, Encoder
@@ -40,6 +42,9 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
+# What self-similarity counts for beside the distance of features that it stands for: it is smaller
+# by about so much for pictures that hold the photo's forms as well.
+SELF_SIMILARITY = 3.0
 
 
 Features: TypeAlias = Mapping[str, Tensor]
@@ -69,11 +74,21 @@ class PixelOptimizer:
         self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
+        if self.loss.stochastic and recipe.optimizer == "lbfgs":
+            raise OptionError(
+                f"`style_loss={self.settings.style_loss}` looks at other places at every step, which "
+                "`optimizer=lbfgs` cannot follow; use `optimizer=adam`"
+            )
+        if self.settings.content_loss == "selfsim" and recipe.content_scale != "relative":
+            raise OptionError(
+                f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
+            )
         try:
             self.recipe = replace(
                 recipe,
                 content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
-                style_layers=tuple(dict.fromkeys(encoder.canonical(recipe.style_layers))),
+                style_layers=tuple(weights := _by_layer(encoder, recipe)),
+                layer_weights=tuple(weights.values()),
             )
         except ImpastoError as error:
             raise OptionError(
@@ -178,11 +193,11 @@ class PixelOptimizer:
         seen = [self._seen(picture, long_side) for picture in style.pictures]
         terms = self._content_terms(photo, seen, style.weights)
         if recipe.style_weight > 0:
-            for layer, aim in self._aims(
-                photo, seen, style.weights, recipe.style_layers, self.loss
-            ).items():
-                share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
-                terms.append(style_term(layer, aim, share, self.loss))
+            shares = recipe.style_shares
+            for layer, aim in self._aims(photo, seen, style.weights, shares, self.loss).items():
+                share = shares[layer] * self.loss.balance
+                settled = last and layer in recipe.settled
+                terms.append(style_term(layer, aim, share * (SETTLED if settled else 1), self.loss))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
@@ -197,6 +212,11 @@ class PixelOptimizer:
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
+        if self.settings.content_loss == "selfsim":
+            return [
+                self_similarity_term(layer, own, recipe.content_share * SELF_SIMILARITY)
+                for layer, own in self.encoder.features(photo, recipe.content_layers).items()
+            ]
         relative = recipe.content_scale == "relative"
         aims = self._aims(photo, seen, weights, recipe.content_layers, GRAM) if relative else {}
         terms = []
@@ -236,6 +256,12 @@ class PixelOptimizer:
                     [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
                 )
         return aims
+
+
+def _by_layer(encoder: Encoder, recipe: Preset) -> dict[str, float]:
+    """The style layers as the encoder spells them, each once, with what they count for."""
+    weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
+    return dict(zip(encoder.canonical(recipe.style_layers), weights, strict=True))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:
