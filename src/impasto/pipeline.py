@@ -198,14 +198,23 @@ class _Inputs:
             for i, (source, weight) in pairs
         )
 
-    def _style(self, place: int, source: Source, side: int) -> Tensor:
+    def _style(self, place: int, source: Source, side: int) -> Picture:
         painting = open_source(source, side)
         self.notes += painting.notes
-        picture = _enlarged(painting, side).image
+        painting = _enlarged(painting, side)
         if self.settings.keep_color == "statistics":
-            picture = match_statistics(picture, self.photo.image)
-        self.grey[place] = bool((picture.amax(1) - picture.amin(1)).mean() < _COLORLESS)
-        return picture
+            photo, seen = self.photo, painting.alpha
+            recolored = match_statistics(painting.image, photo.image, seen, photo.alpha)
+            painting = replace(painting, image=recolored)
+        self.grey[place] = _colorless(painting)
+        return painting
+
+
+def _colorless(picture: Picture) -> bool:
+    """Whether nothing that is seen of it has any colour."""
+    apart = picture.image.amax(1, keepdim=True) - picture.image.amin(1, keepdim=True)
+    seen = torch.ones_like(apart) if picture.alpha is None else picture.alpha
+    return bool((apart * seen).sum() / seen.sum() < _COLORLESS)
 
 
 def _enlarged(photo: Picture, size: int) -> Picture:

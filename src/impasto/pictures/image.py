@@ -26,6 +26,7 @@ from impasto.pictures.files import (
     read_recipe,
     recipe_options,
 )
+from impasto.pictures.transparency import continued
 from impasto.pictures.writing import FORMATS, atomic_write
 
 __all__ = [
@@ -61,7 +62,8 @@ _ROUNDING = (
 class Picture:
     """An opened picture.
 
-    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha.
+    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha. Where alpha is 0 it continues
+    what is seen: colours that nobody sees are not read.
     alpha: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
     notes: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
     """
@@ -85,8 +87,8 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         that what is transparent does not bleed); a smaller one is left as it is.
 
     Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is
-    shorter than `MIN_SIDE` on a side (also after the reduction) or has more than `MAX_PIXELS`
-    pixels.
+    transparent all over, is shorter than `MIN_SIDE` on a side (also after the reduction) or has
+    more than `MAX_PIXELS` pixels.
     """
     if size is not None and (not isinstance(size, int) or size < MIN_SIDE):
         raise OptionError(
@@ -107,7 +109,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         raise InputError(
             f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
         )
-    image, alpha = _planes(pixels, target)
+    image, alpha = _planes(name, pixels, target)
     return Picture(image, alpha, notes)
 
 
@@ -169,7 +171,7 @@ def _checked(pixels: Array, name: str) -> Array:
     return pixels
 
 
-def _planes(pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+def _planes(name: str, pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
     """Colour (1, 3, H, W) and alpha (1, 1, H, W), or None if opaque, of (H, W, 1 | 3 | 4) reduced
     to `size`.
 
@@ -181,15 +183,17 @@ def _planes(pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None
         planes = [_lanczos(_unit(pixels[..., c]), size) for c in colors]
         return _tensor(planes).expand(-1, 3, -1, -1).contiguous(), None
     alpha = _lanczos(veil, size)
+    # Below this, a colour that was reduced is made of rounding.
+    least = 0 if size == veil.shape else 1 / 255
+    weight = np.where(alpha > least, alpha, np.float32(0))
+    if not weight.any():
+        raise InputError(f"{name} is transparent all over; give one with something to see")
     planes = []
     for c in colors:
         plane = _unit(pixels[..., c])
-        plain = _lanczos(plane, size)
         if size != plane.shape:
-            # What is fully transparent has no weight, unless all there is to see is transparent.
-            weighted = _lanczos(plane * veil, size) / np.maximum(alpha, 1 / 255)
-            plain = np.where(alpha > 1 / 255, weighted, plain)
-        planes.append(plain)
+            plane = _lanczos(plane * veil, size) / np.maximum(alpha, least)
+        planes.append(continued(plane, weight))
     return _tensor(planes), _tensor([alpha])
 
 
