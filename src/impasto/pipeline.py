@@ -57,9 +57,10 @@ class Job:
     notes: tuple[str, ...]
     grey: bool = False
 
+    @torch.inference_mode(False)
     def steps(self) -> Iterator[Progress]:
-        """Render, step by step; see `Progress`."""
-        return self.renderer.render(Frame(self.content.image, self.start))
+        """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
+        yield from self.renderer.render(Frame(self.content.image, self.start))
 
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
@@ -73,6 +74,7 @@ class Job:
         return to_pil(image, self.content.alpha)
 
 
+@torch.inference_mode(False)
 def plan(
     content: Source,
     styles: Sequence[Source],

@@ -99,6 +99,7 @@ class PixelOptimizer:
         kept = [(p, w) for p, w in pairs if w > 0]
         return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
 
+    @torch.inference_mode(False)
     def render(
         self, content: Tensor, style: Style, *, start: Tensor | None = None
     ) -> Iterator[Progress]:
@@ -124,7 +125,8 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
+            with torch.autocast(photo.device.type, enabled=False):
+                objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
             detail = (
                 kept - resize(begun, (kept.shape[-2], kept.shape[-1]))
@@ -163,7 +165,10 @@ class PixelOptimizer:
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
-                (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
+                (1, 3, *coarsest),
+                generator=torch.Generator("cpu").manual_seed(self.settings.seed),
+                device="cpu",
+                dtype=torch.float32,
             )
             return resize(noise, size)
         return framed

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError, WeightsError
+from impasto.forks import survive_forks
 from impasto.home import own_bank
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -91,6 +92,7 @@ def fingerprint(transformer: TransformNet) -> str:
     return digest.hexdigest()[:16]
 
 
+@torch.inference_mode(False)
 def load_painter(
     source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None
 ) -> Painter:
@@ -100,6 +102,7 @@ def load_painter(
     `dtype` defaults to the fastest the device computes natively; the predictor stays float32.
     Raises `ImpastoError` for a file that cannot be read or is no painter.
     """
+    survive_forks()
     where = pick_device(device)
     path = _locate(str(source))
     try:
@@ -110,7 +113,8 @@ def load_painter(
                     f"{path.name} holds no painter; give a file that impasto train made"
                 )
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        painter = _assemble(header, tensors)
+        with torch.device("cpu"):  # whatever the program's default is
+            painter = _assemble(header, tensors)
     except ImpastoError:
         raise
     except (
