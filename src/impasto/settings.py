@@ -219,6 +219,10 @@ class Settings(BaseModel):
             return _listed(value, option)
         if isinstance(value, bool) and option.kind in (int, float):
             raise ValueError(f"takes a number, not {value}")
+        if option.name == "device":
+            return str(value)  # PyTorch's own are called so, too
+        if isinstance(value, bytes) and option.kind is str:
+            raise ValueError(f"takes a text, not bytes ({value[:40]!r})")
         return value.__fspath__() if hasattr(value, "__fspath__") else value
 
     @field_validator("blend")
@@ -422,6 +426,8 @@ class Options(TypedDict, total=False):
 def _listed(value: Any, option: Option) -> Any:
     """The entries of a list, or of a text with commas between them."""
     kind = "names" if option.kind is str else "numbers"
+    if isinstance(value, Mapping):
+        raise ValueError(f"takes {kind} in an order, not a {type(value).__name__}")
     if isinstance(value, str):
         words = [word.strip() for word in value.split(",")]
         if option.kind is str:
@@ -451,8 +457,14 @@ def _line(error: ValidationError) -> str:
     option = OPTIONS[name]
     if said:
         return f"`{name}` {said}"
+    if name in ("encoder", "network") and not isinstance(first["input"], str):
+        return (
+            f"`{name}` takes a name or a file, not {value}; to load one once for many pictures, give "
+            "all of them the same `networks=Networks()`"
+        )
     if option.choices:
-        return f"unknown `{name}` {value}; choose {' or '.join((', '.join(option.choices[:-1]), option.choices[-1]))}"
+        more = "; a picture to start from is given as `start`" if name == "init" else ""
+        return f"unknown `{name}` {value}; choose {' or '.join((', '.join(option.choices[:-1]), option.choices[-1]))}{more}"
     if first["type"] in ("greater_than_equal", "less_than_equal"):
         return f"`{name}` must be {option.range}, not {value}"
     if first["type"] == "finite_number":
@@ -468,14 +480,10 @@ def _shortened(value: object) -> str:
     """
     if isinstance(value, int) and not -(10**30) < value < 10**30:
         return "a number of so many digits"
-    text = (
-        repr(value) if isinstance(value, str) or not isinstance(value, float | int) else f"{value}"
-    )
-    return (
-        text
-        if len(text) <= 80 and text.isprintable()
-        else f"{type(value).__name__} of {len(text)} characters"
-    )
+    if not isinstance(value, str | bytes | float | int | list | tuple) and value is not None:
+        return f"a {type(value).__name__}"
+    text = f"{value}" if isinstance(value, float | int) else repr(value)
+    return text if len(text) <= 80 else f"a {type(value).__name__} of {len(text)} characters"
 
 
 def _meant(name: str) -> str:

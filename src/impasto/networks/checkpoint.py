@@ -4,6 +4,7 @@ the user's own.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
@@ -141,7 +142,7 @@ def _locate(source: str) -> Path:
     if source == PAINTER:
         return Path(str(resources.files("impasto") / "assets" / f"{PAINTER}.safetensors"))
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(
             f"no network {source!r}: leave `network` out for the embedded one, or name a file"
         )

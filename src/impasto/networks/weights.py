@@ -7,6 +7,7 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -62,6 +63,8 @@ def load_encoder(
     """
     survive_forks()
     where = pick_device(device)
+    if not isinstance(source, str | os.PathLike):
+        raise WeightsError(f"an encoder is loaded by a name or a file, not a {type(source).__name__}")
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     with torch.device("cpu"):  # whatever the program's default is
@@ -108,7 +111,7 @@ def _locate(source: str) -> tuple[Path, str]:
     if source == "vgg19":
         return _from_hub(), source
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also for what can be no path
         raise WeightsError(
             f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
         )

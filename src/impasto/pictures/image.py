@@ -342,6 +342,10 @@ def save_picture(
     colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
     encoded.
     """
+    if not isinstance(image, Tensor | Image.Image):
+        raise InputError(
+            f"a {type(image).__name__} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
+        )
     path = check_output(path)
     form = FORMATS[path.suffix.lower()]
     if not 1 <= quality <= 100:
