@@ -121,6 +121,7 @@ class PixelOptimizer:
         pictures, shares, alphas = zip(*(kept for kept in each if kept[1] > 0), strict=True)
         return Style(pictures, shares, alphas)
 
+    @torch.inference_mode(False)
     def render(
         self, content: Tensor, style: Style, *, start: Tensor | None = None
     ) -> Iterator[Progress]:
@@ -146,7 +147,8 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
+            with torch.autocast(photo.device.type, enabled=False):
+                objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
             detail = (
                 kept - resize(begun, (kept.shape[-2], kept.shape[-1]))
@@ -185,7 +187,10 @@ class PixelOptimizer:
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
-                (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
+                (1, 3, *coarsest),
+                generator=torch.Generator("cpu").manual_seed(self.settings.seed),
+                device="cpu",
+                dtype=torch.float32,
             )
             return resize(noise, size)
         return framed
