@@ -63,6 +63,20 @@ class Job:
         """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
         yield from self.renderer.render(Frame(self.content.image, self.start))
 
+    def of(self, content: Source) -> "Job":
+        """The same for another photo. The styles stay as they were read: also the palette that
+        `keep_color=statistics` gave them.
+
+        Raises `InputError` for a photo that cannot be used.
+        """
+        given = _Inputs(content, self.settings)
+        photo, recipe = given.photo, self.recipe_of(content)
+        return replace(self, content=photo, recipe=recipe, notes=tuple(dict.fromkeys(given.notes)))
+
+    def recipe_of(self, content: Source) -> dict[str, object]:
+        """The recipe of `of(content)`, without opening it."""
+        return {**self.recipe, "content": _identity(content)}
+
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
         asked for.

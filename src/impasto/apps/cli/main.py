@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from impasto.apps.cli import batch as cli_batch
 from impasto.apps.cli import measure as cli_measure
 from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
@@ -226,6 +227,7 @@ def info(
 
 app.command(cls=TrainingCommand)(cli_train.learn)
 app.command(cls=SettingsCommand)(cli_train.pairs)
+cli_batch.register(app)
 cli_see.register(app)
 cli_measure.register(app)
 cli_serve.register(app)
