@@ -183,8 +183,9 @@ def grid(
     The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same
     command goes on.
 
-    impasto grid photo.jpg painting.jpg impasto grid photo.jpg painting.jpg --preset gatys2015
-    --init noise --encoder vgg19 -o figure3.pdf impasto grid photo.jpg painting.jpg --over strength
+    impasto grid photo.jpg painting.jpg
+    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o fig3.pdf
+    impasto grid photo.jpg painting.jpg --over strength
     impasto grid photo.jpg painting.jpg --over style-scale --values 0.5,1,2
     """
     given = _given(preset=preset, init=init, steps=steps, seed=seed)
