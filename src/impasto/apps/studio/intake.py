@@ -86,5 +86,5 @@ class Intake:
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(
-            f"this request has more than {self._most / 1e6:.3g} MB, which is all the studio takes"
+            f"this request has more than {self._most / 1e6:.0f} MB, which is all the studio takes"
         )

@@ -112,7 +112,7 @@ def serve(
                     proxy=proxy,
                 ).run([listener])
         finally:
-            engine.close(_PATIENCE)
+            engine.close(0)
             if engine.working and isinstance(sys.exception(), SystemExit | None):
                 # A step that takes long can be left only with the process; all is put away.
                 sys.stderr.flush()

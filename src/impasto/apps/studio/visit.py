@@ -314,6 +314,8 @@ class Visit:
         if self._ticket is not None:
             self._ticket.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Whoever still holds the visit holds none of its memory.
+        self.photo, self.before, self.paintings, self.history = None, "", {}, {}
 
 
 class Visits:

@@ -102,7 +102,9 @@ def api(engine: Engine, uploads: Uploads | None = None, metrics: Metrics | None 
             return Response(figures.text(), media_type=METRICS_TYPE)
 
     _errors(app)
-    page = manual(app.openapi())
+    schema = app.openapi()
+    app.openapi = lambda: schema  # type: ignore[method-assign]
+    page = manual(schema)
 
     @app.get(f"{_API}/docs", include_in_schema=False)
     async def docs() -> Response:
