@@ -28,7 +28,7 @@ __all__ = ["Guard", "refuse_foreign_files"]
 # far more: a proxy, a recorder, an editor, logins, schemas, every handler by its name.
 _READ = re.compile(
     r"/|/theme\.css|/config|/favicon\.ico|/robots\.txt"
-    r"|/assets/[\w./-]+|/static/[\w./-]+"
+    r"|/(?:assets|static)(?:/[\w-][\w.-]*)+"
     r"|/gradio_api/info|/gradio_api/call/stylize/\w+"
     r"|/gradio_api/queue/data|/gradio_api/heartbeat/[\w-]{1,64}"
     r"|/gradio_api/file=[^:]+"

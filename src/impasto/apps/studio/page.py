@@ -90,30 +90,22 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
 
 
 class _Blocks(gr.Blocks):
-    """Gradio fetches URLs that are sent in place of uploaded files; these Blocks refuse to.
-
-    What breaks in an event, such as one with other data than the page sends, is told in a line,
-    where Gradio would print its traceback.
+    """Refuse the URLs sent in place of uploaded files, which Gradio would fetch, and tell what
+    breaks in a line, where it would print a traceback.
     """
 
-    async def process_api(self, *args: Any, **options: Any) -> Any:
+    async def process_api(self, **event: Any) -> Any:
+        words = "This did not work. Try again, or reload the page."
         try:
-            return await super().process_api(*args, **options)
+            refuse_foreign_files(event["inputs"])
+            return await super().process_api(**event)
         except gr.Error:
             raise
+        except ImpastoError as error:
+            words = look.sentence(error)
         except Exception as error:
             _LOG.warning("an event of the page failed: %s", short(error))
-            words = "This did not work. Try again, or reload the page."
-            raise gr.Error(words, print_exception=False) from error
-
-    async def preprocess_data(
-        self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any
-    ) -> Any:
-        try:
-            refuse_foreign_files(inputs)
-        except ImpastoError as error:
-            raise gr.Error(escape(look.sentence(error)), print_exception=False) from error
-        return await super().preprocess_data(block_fn, inputs, *args, **options)
+        raise gr.Error(escape(words), print_exception=False)
 
 
 def _in_words(handler: Handler) -> Handler:
@@ -139,11 +131,8 @@ class _Page:
     """The page's parts, and what each event does to them."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
-        self.engine, self.limits, self.visits = (
-            engine,
-            engine.limits,
-            Visits(root, engine.limits, engine.budget),
-        )
+        self.engine, self.limits = engine, engine.limits
+        self.visits = Visits(root, engine.limits, engine.budget)
         self.shelf, keep = Shelf(engine), int(self.limits.keep)
         with _Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
