@@ -60,8 +60,7 @@ def page(engine: Engine, root: Path) -> gr.Blocks:
 
 def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
     """`app`, a FastAPI application, with the page at "/", behind a `Guard`; an ASGI application.
-
-    `root_path`: what stands before every path where browsers see it, behind a proxy.
+    `root_path`: what stands before every path where browsers see it.
     """
     blocks = page(engine, root)
     mounted = gr.mount_gradio_app(
@@ -94,7 +93,7 @@ class _Blocks(gr.Blocks):
     breaks in a line, where it would print a traceback.
     """
 
-    async def process_api(self, **event: Any) -> Any:
+    async def process_api(self, **event: Any) -> Any:  # type: ignore[override]
         words = "This did not work. Try again, or reload the page."
         try:
             refuse_foreign_files(event["inputs"])
@@ -406,8 +405,7 @@ class _Page:
         try:
             keys = visit.take(photo, styles)
             asked = USUAL.but(**settings)
-            choice = Choice(keys, asked.but(refine=0))
-            for _ in visit.paint(self.engine, choice, refine=asked.refine):
+            for _ in visit.paint(self.engine, Choice(keys, asked), refine=asked.refine):
                 pass
             return gr.FileData(path=str(visit.made)).model_dump()
         except ImpastoError as error:

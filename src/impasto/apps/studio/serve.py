@@ -21,6 +21,7 @@ from impasto.apps.studio.metrics import Metrics
 from impasto.apps.studio.uploads import Uploads
 from impasto.apps.studio.web import api, bare
 from impasto.apps.studio.wire import Server, address, listening
+from impasto.signals import stopping
 
 __all__ = ["application", "serve", "sweep"]
 
@@ -143,7 +144,7 @@ def _leaving() -> Iterator[None]:
         raise SystemExit(0)
 
     before: Sequence[tuple[signal.Signals, Any]] = [
-        (each, signal.signal(each, leave)) for each in (signal.SIGINT, signal.SIGTERM)
+        (each, signal.signal(each, leave)) for each in stopping()
     ]
     try:
         yield
