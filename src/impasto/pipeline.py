@@ -32,7 +32,7 @@ from impasto.pictures.image import Picture, Source, resize, to_pil
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _COLORLESS = (
@@ -107,7 +107,7 @@ def plan(
     makes no difference to the method.
     """
     settings = (settings or Settings()).but(**options)
-    method = _method(settings)
+    method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -159,7 +159,7 @@ def stylize(
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method

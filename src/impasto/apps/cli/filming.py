@@ -1,0 +1,46 @@
+"""One film from a command line: check, paint with progress, write; what is done stays."""
+
+import time
+
+import typer
+
+from impasto.apps.film import FilmWork
+from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
+from impasto.apps.progress import display
+from impasto.apps.report import emit, say
+
+__all__ = ["paint_film"]
+
+
+def paint_film(work: FilmWork, *, quiet: bool = False) -> None:
+    """Make the film and print its path on stdout.
+
+    Ctrl-C or SIGTERM keeps the frames that are done and raises `typer.Exit(130)`. Raises
+    `ImpastoError`, long work not yet begun, for anything that does not fit.
+    """
+    work.check()
+    begun, done = time.perf_counter(), 0
+    with OneInterrupt():
+        try:
+            with display(quiet) as show:
+                for note in work.job.notes:
+                    show.note(note)
+                for step in work.paint():
+                    if step.note == "there":
+                        show.note(f"{step.step} frames are there already")
+                        begun = time.perf_counter()
+                        continue
+                    done += 1
+                    pace = done / (time.perf_counter() - begun)
+                    left = (step.of - step.step) / pace if step.of > step.step else None
+                    show.update(step.step, step.of, f"{pace:.2f} frames a second", left)
+            notes = work.finish()
+        except KeyboardInterrupt:
+            where = work.frames.folder
+            say(f"interrupted; the frames so far are in {where}, and the same command goes on")
+            raise typer.Exit(INTERRUPTED) from None
+        if not quiet:
+            for note in notes:
+                say(f"note: {note}")
+            say(f"{done} frames in {time.perf_counter() - begun:.1f} s")
+        emit(work.output)
