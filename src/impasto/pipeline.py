@@ -33,7 +33,7 @@ from impasto.pictures.image import Picture, Source, resize, to_pil
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _COLORLESS = (
@@ -121,7 +121,7 @@ def plan(
             f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
-    method = _method(settings)
+    method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -178,7 +178,7 @@ def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     return list(styles)
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method

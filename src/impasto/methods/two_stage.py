@@ -18,6 +18,7 @@ __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
 DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {
     "strength",
     "start",
+    "before",
 }
 """What the optimiser honours: all that is not said of the picture itself."""
 
@@ -50,11 +51,15 @@ class TwoStage:
         if frame.start is not None:
             yield from self.second.render(frame)
             return
-        for step in self.first.render(frame):
+        for step in self.first.render(replace(frame, before=None)):
             begun = step
         if self.shown:
             yield Progress(begun.image, 1, self.steps)
-        for step in self.second.render(replace(frame, start=begun.image)):
+        start = begun.image
+        if frame.before is not None:
+            # What the film has shown goes on; the first's picture fills what it has not.
+            start = torch.lerp(start, frame.before.picture, frame.before.trust)
+        for step in self.second.render(replace(frame, start=start)):
             yield replace(step, step=step.step + self.shown, of=step.of + self.shown)
 
 
