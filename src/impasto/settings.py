@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from impasto.errors import OptionError
+from impasto.errors import OptionError, kind_of
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
 
 __all__ = ["GROUPS", "OPTIONS", "KeepColor", "Option", "Options", "Pooling", "Settings"]
@@ -427,7 +427,7 @@ def _listed(value: Any, option: Option) -> Any:
     """The entries of a list, or of a text with commas between them."""
     kind = "names" if option.kind is str else "numbers"
     if isinstance(value, Mapping):
-        raise ValueError(f"takes {kind} in an order, not a {type(value).__name__}")
+        raise ValueError(f"takes {kind} in an order, not {kind_of(value)}")  # noqa: TRY004
     if isinstance(value, str):
         words = [word.strip() for word in value.split(",")]
         if option.kind is str:
@@ -464,7 +464,8 @@ def _line(error: ValidationError) -> str:
         )
     if option.choices:
         more = "; a picture to start from is given as `start`" if name == "init" else ""
-        return f"unknown `{name}` {value}; choose {' or '.join((', '.join(option.choices[:-1]), option.choices[-1]))}{more}"
+        choices = f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
+        return f"unknown `{name}` {value}; choose {choices}{more}"
     if first["type"] in ("greater_than_equal", "less_than_equal"):
         return f"`{name}` must be {option.range}, not {value}"
     if first["type"] == "finite_number":
@@ -481,9 +482,9 @@ def _shortened(value: object) -> str:
     if isinstance(value, int) and not -(10**30) < value < 10**30:
         return "a number of so many digits"
     if not isinstance(value, str | bytes | float | int | list | tuple) and value is not None:
-        return f"a {type(value).__name__}"
+        return kind_of(value)
     text = f"{value}" if isinstance(value, float | int) else repr(value)
-    return text if len(text) <= 80 else f"a {type(value).__name__} of {len(text)} characters"
+    return text if len(text) <= 80 else f"{kind_of(value)} of {len(text)} characters"
 
 
 def _meant(name: str) -> str:
