@@ -304,8 +304,8 @@ def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Im
         options = {"method": method, "network": reader, **QUICK}
         (step,) = plan(photo, [STYLE[method]], **options).steps()
         steps = list(plan(photo, [STYLE[method]], refine=2, **options).steps())
-        assert [each.step for each in steps] == [1, 2, 3]
-        assert {each.of for each in steps} == {3}
+        assert [each.step for each in steps] == [0, 1, 2]
+        assert {each.of for each in steps} == {2}
         assert torch.equal(steps[0].image, step.image)
         assert {each.image.shape for each in steps} == {(1, 3, 40, 48)}
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
@@ -118,7 +118,7 @@ def plan(
         )
     if not isinstance(networks or Networks(), Networks):
         raise OptionError(
-            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+            f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
     method = method_of(settings)
@@ -170,11 +170,13 @@ def stylize(
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
+_SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)
+
+
 def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     """One style, or as many as there are."""
-    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
-    if isinstance(styles, single) or not isinstance(styles, Iterable):
-        return [styles]
+    if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
+        return [cast("Source", styles)]
     return list(styles)
 
 

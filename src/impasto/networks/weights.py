@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import OptionError, WeightsError, kind_of
 from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
 from impasto.networks.kernels import bfloat16_is_native
@@ -65,7 +66,7 @@ def load_encoder(
     survive_forks()
     where = pick_device(device)
     if not isinstance(source, str | os.PathLike):
-        raise WeightsError(f"an encoder is loaded by a name or a file, not a {type(source).__name__}")
+        raise WeightsError(f"an encoder is loaded by a name or a file, not {kind_of(source)}")
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     with torch.device("cpu"):  # whatever the program's default is
@@ -119,12 +120,18 @@ def _locate(source: str) -> tuple[Path, str]:
 
 def _from_hub() -> Path:
     # Imported here: the embedded encoder needs no network library.
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    name = "model.safetensors"
     try:
-        path = Path(hf_hub_download(HUB, "model.safetensors"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        try:
+            path = Path(hf_hub_download(HUB, name, local_files_only=True))
+        except LocalEntryNotFoundError:
+            # Asked once before it is fetched: the download tries again and again, for half a minute.
+            _within(_patience(), lambda: get_hf_file_metadata(hf_hub_url(HUB, name)))
+            path = Path(hf_hub_download(HUB, name))
+    except Exception:  # of whatever HTTP library the hub's client uses
         raise WeightsError(
             f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}"
         ) from None
@@ -137,6 +144,30 @@ def _from_hub() -> Path:
                     f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}"
                 )
     return path
+
+
+def _patience() -> float:
+    """Seconds to wait for the hub's first answer; the hub's own variable says otherwise."""
+    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 2.5)
+
+
+def _within(seconds: float, ask: Callable[[], object]) -> None:
+    """Whatever `ask` raises, and `TimeoutError` where it takes longer, looking up a name included."""
+    raised: list[BaseException] = [TimeoutError()]
+
+    def answer() -> None:
+        try:
+            ask()
+        except Exception as error:
+            raised[0] = error
+        else:
+            raised.clear()
+
+    asking = Thread(target=answer, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    if raised:
+        raise raised[0]
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:

@@ -164,6 +164,8 @@ def train(
         for step in range(first, of):
             begun = time.perf_counter()
             losses, notes = descent.step(step, islice(batches, task.config.accumulate))
+            if step == first + 1:
+                seconds.clear()  # the first step also prepares
             seconds.append(time.perf_counter() - begun)
             done, each = step + 1, sum(seconds) / len(seconds)
             due, validation = done % every == 0 or done == of, {}
