@@ -44,7 +44,7 @@ SIZES, RESTART = 8, 2
 SETTLED = 0.2
 # What self-similarity counts for beside the distance of features that it stands for: it is smaller
 # by about so much for pictures that hold the photo's forms as well.
-SELF_SIMILARITY = 3.0
+SELF_SIMILARITY = 5.0
 
 
 Features: TypeAlias = Mapping[str, Tensor]

@@ -11,6 +11,7 @@ import typer
 from impasto.apps.cli import measure as cli_measure
 from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
+from impasto.apps.cli import styles as cli_styles
 from impasto.apps.cli import train as cli_train
 from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
 from impasto.apps.report import one_line, reporting, say
@@ -20,7 +21,7 @@ from impasto.settings import OPTIONS, Settings
 __all__ = ["app", "main"]
 
 # Sample names, see `impasto styles`.
-DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
+DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = cli_styles.PHOTO, "stained-glass", Path("demo.png")
 
 app = typer.Typer(
     name="impasto",
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_train.train, name="train")
+app.add_typer(cli_styles.styles, name="styles")
 
 Output = Annotated[
     Path | None,
@@ -152,29 +154,6 @@ def demo(
         render(Request.typed(DEMO_PHOTO, [DEMO_STYLE], given), Outputs(output), quiet=quiet)
         if not quiet:
             say(f"{DEMO_PHOTO} in the style of {DEMO_STYLE}: {output.absolute()}")
-
-
-@app.command()
-def styles(
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Draw them all as PNGs into this folder, and a photo in each learned one.",
-        ),
-    ] = None,
-    size: Annotated[int, typer.Option(help="Side of the saved pictures in pixels.")] = 512,
-    debug: Debug = False,
-) -> None:
-    """List the styles: samples, which are drawn by code, and those learned; and the sample photos.
-
-    impasto styles
-    impasto styles --save plates --size 1024
-    """
-    with reporting(debug):
-        from impasto.apps.cli import tables
-
-        tables.styles() if save is None else tables.save_styles(save, size, DEMO_PHOTO)
 
 
 @app.command()
