@@ -251,6 +251,10 @@ class Settings(BaseModel):
             return listed(value, option.kind)
         if isinstance(value, bool) and option.kind in (int, float):
             raise ValueError(f"takes a number, not {value}")
+        if option.name == "device":
+            return str(value)  # PyTorch's own are called so, too
+        if isinstance(value, bytes) and option.kind is str:
+            raise ValueError(f"takes a text, not bytes ({value[:40]!r})")
         return value.__fspath__() if hasattr(value, "__fspath__") else value
 
     @field_validator("blend")

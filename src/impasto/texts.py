@@ -15,6 +15,8 @@ def listed(value: Any, kind: type) -> Any:
     Raises `ValueError` that says what the setting takes.
     """
     called = "names" if kind is str else "numbers"
+    if isinstance(value, Mapping):
+        raise ValueError(f"takes {called} in an order, not a {type(value).__name__}")
     if isinstance(value, str):
         words = [word.strip() for word in value.split(",")]
         if kind is str:
@@ -54,14 +56,10 @@ def shortened(value: object) -> str:
     """
     if isinstance(value, int) and not -(10**30) < value < 10**30:
         return "a number of so many digits"
-    text = (
-        repr(value) if isinstance(value, str) or not isinstance(value, float | int) else f"{value}"
-    )
-    return (
-        text
-        if len(text) <= 80 and text.isprintable()
-        else f"{type(value).__name__} of {len(text)} characters"
-    )
+    if not isinstance(value, str | bytes | float | int | list | tuple) and value is not None:
+        return f"a {type(value).__name__}"
+    text = f"{value}" if isinstance(value, float | int) else repr(value)
+    return text if len(text) <= 80 else f"a {type(value).__name__} of {len(text)} characters"
 
 
 def whole(number: float) -> str:
@@ -84,8 +82,15 @@ def first_line(error: ValidationError, options: Mapping[str, Any]) -> str:
     option = options[name]
     if said:
         return f"`{name}` {said}"
+    if name in ("encoder", "network") and not isinstance(first["input"], str):
+        return (
+            f"`{name}` takes a name or a file, not {value}; to load one once for many pictures, give "
+            "all of them the same `networks=Networks()`"
+        )
     if option.choices:
-        return f"unknown `{name}` {value}; choose {' or '.join((', '.join(option.choices[:-1]), option.choices[-1]))}"
+        more = "; a picture to start from is given as `start`" if name == "init" else ""
+        choices = " or ".join((", ".join(option.choices[:-1]), option.choices[-1]))
+        return f"unknown `{name}` {value}; choose {choices}{more}"
     if first["type"] in ("greater_than_equal", "less_than_equal"):
         return f"`{name}` must be {option.range}, not {value}"
     if first["type"] == "finite_number":
