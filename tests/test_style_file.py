@@ -118,7 +118,9 @@ def test_a_pickle_and_what_is_no_picture_are_refused(style: StyleFile, tmp_path:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
     """A hub at this machine: path in `user/repository` -> content."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    pytest.importorskip("huggingface_hub")
+    from huggingface_hub import constants
+
     files: dict[str, bytes] = {}
 
     class Hub(http.server.BaseHTTPRequestHandler):
