@@ -119,6 +119,7 @@ DESCENT: dict[str, Any] = {
     "style_weight": 2.0,
     "tv_weight": 0.0,
     "style_loss": "other",
+    "content_loss": "selfsim",
     "steps": 9,
     "optimizer": "adam",
     "learning_rate": 0.1,
@@ -137,6 +138,7 @@ def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
         "start",
         "blend",
         "keep_color",
+        "colors_only",
         "device",
     }
 
@@ -302,8 +304,8 @@ def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Im
         options = {"method": method, "network": reader, **QUICK}
         (step,) = plan(photo, [STYLE[method]], **options).steps()
         steps = list(plan(photo, [STYLE[method]], refine=2, **options).steps())
-        assert [each.step for each in steps] == [1, 2, 3]
-        assert {each.of for each in steps} == {3}
+        assert [each.step for each in steps] == [0, 1, 2]
+        assert {each.of for each in steps} == {2}
         assert torch.equal(steps[0].image, step.image)
         assert {each.image.shape for each in steps} == {(1, 3, 40, 48)}
 

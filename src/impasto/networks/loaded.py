@@ -1,5 +1,6 @@
 """Networks that stay in memory, so that many pictures load each of them once."""
 
+import os
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +51,6 @@ def _stamp(source: str | Path) -> Hashable:
     path = Path(source)
     return (
         (str(source), path.stat().st_mtime_ns, path.stat().st_size)
-        if path.is_file()
+        if os.path.isfile(path)
         else str(source)
     )

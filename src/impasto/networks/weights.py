@@ -5,8 +5,8 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 `features.0.weight`, …) is understood by its shapes.
 """
 
-import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -18,8 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import OptionError, WeightsError, kind_of
+from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.hub import fetch
 from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.writing import atomic_write
 
@@ -44,6 +46,7 @@ def encoder_names() -> tuple[str, ...]:
     return (EMBEDDED, SECOND, "vgg19")
 
 
+@torch.inference_mode(False)
 def load_encoder(
     source: str | Path = EMBEDDED,
     *,
@@ -60,28 +63,37 @@ def load_encoder(
     device computes natively. Raises `ImpastoError` for anything that cannot be loaded, naming a way
     out.
     """
+    survive_forks()
     where = pick_device(device)
+    if not isinstance(source, str | os.PathLike):
+        raise WeightsError(f"an encoder is loaded by a name or a file, not {kind_of(source)}")
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
-    encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
+    with torch.device("cpu"):  # whatever the program's default is
+        encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
     return encoder.to(device=where, dtype=dtype or best_dtype(where))
 
 
 def pick_device(device: str) -> torch.device:
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that is there (`ImpastoError` otherwise)."""
-    if device == "auto":
-        accelerator = (
-            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        )
-        return torch.device(accelerator or "cpu")
     try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        chosen = torch.device(_accelerator() if device == "auto" else device)
+        torch.zeros(1, device=chosen).item()  # of a device that keeps no values there is none
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        if "fork" in str(error):
+            raise OptionError(
+                "a process that was forked cannot use the accelerator its parent used; start it by "
+                "multiprocessing's spawn, or use `device=cpu`"
+            ) from None
         raise OptionError(
             f"device {device!r} is not available here; use `device=auto` or `device=cpu`"
         ) from None
     return chosen
+
+
+def _accelerator() -> torch.device:
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
 
 
 def best_dtype(device: torch.device) -> torch.dtype:
@@ -100,7 +112,7 @@ def _locate(source: str) -> tuple[Path, str]:
     if name == "vgg19":
         return _from_hub(revision or None), source
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also for what can be no path
         raise WeightsError(
             f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
         )
@@ -108,26 +120,11 @@ def _locate(source: str) -> tuple[Path, str]:
 
 
 def _from_hub(revision: str | None) -> Path:
-    # Imported here: the embedded encoder needs no network library.
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
-        path = Path(hf_hub_download(HUB, "model.safetensors", revision=revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
-        raise WeightsError(
-            f"cannot fetch vgg19 ({HUB}{f' at {revision}' if revision else ''}): no network, no such "
-            f"revision, or no copy in the cache; {WAY_OUT}"
-        ) from None
-    # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
-    blob = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
-        with blob.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                raise WeightsError(
-                    f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}"
-                )
-    return path
+        return fetch(HUB, "model.safetensors", revision)
+    except WeightsError as error:
+        at = f" at {revision}" if revision else ""
+        raise WeightsError(f"no vgg19{at}: {error}; {WAY_OUT}") from None
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
