@@ -1,5 +1,4 @@
-"""Style as second moments of features: Gram matrices, their distances, and the style loss made of
-them.
+"""Style as second moments of features: Gram matrices, their distances, and the style loss.
 
 One statistic carries a style here: the raw second moments of a layer's features, divided by the
 number of positions. They are averages over pixels, so pictures, regions and tiles combine by
@@ -164,9 +163,7 @@ class GramLoss(StyleLoss):
         ).sum(0)
 
     def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`relative_style_loss`, or `style_loss` with the scale; its M counts what a mask lets
-        through.
-        """
+        """`relative_style_loss`, or `style_loss`, whose M counts what a mask lets through."""
         second = gram(features, mask)
         if self.scale == "relative":
             return relative_style_loss(second, target)

@@ -103,8 +103,7 @@ def content_term(
 def style_term(
     layer: str, target: Any, weight: float, loss: StyleLoss = GRAM, mask: Tensor | None = None
 ) -> Term:
-    """Bring `layer` to a style: `target` is what `loss.target` gave for it, or `loss.mix` of
-    several.
+    """Bring `layer` to a style: `target` is of `loss.target`, or `loss.mix` of several.
 
     `mask`: the region that is to have this style, soft, of any size, `(1, 1, H, W)` in [0, 1].
     """

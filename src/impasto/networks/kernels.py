@@ -198,8 +198,7 @@ def instance_norm(
 
 
 class _BatchOfNorms(torch.autograd.Function):
-    """Batch normalisation of one picture at a time: the same numbers, from kernels that know
-    channels-last memory.
+    """Batch normalisation, one picture at a time: its kernels know channels-last memory.
 
     PyTorch's instance norm on a processor copies channels-last pictures to planes and back, which
     takes five to ten times as long as this and more than the convolutions between two norms.

@@ -1,5 +1,4 @@
-"""A photo and a style vector go in, a painting comes out: the image transformation network, one
-pass.
+"""The image transformation network: photo and style vector in, painting out, in one pass.
 
 The shape is Johnson et al. 2016's (arXiv:1603.08155): down, residual blocks, up, with instance norm
 throughout, every one of them conditional on the style (Dumoulin et al. 2017). What was changed for
@@ -36,8 +35,7 @@ _PERIOD = 512  # positions of a level after which the noise repeats
 
 
 class TransformNet(nn.Module):
-    """`(B, 3, H, W)` RGB in [0, 1] and `(B, vector_size)` style vectors -> `(B, 3, H, W)` in [0,
-    1].
+    """Photos `(B, 3, H, W)` in [0, 1], RGB, and vectors `(B, vector_size)` -> pictures like photos.
 
     A style vector holds, for every norm in the order of computation, the scales less one and then
     the shifts; the zero vector is plain instance normalisation. Any size of 16 px or more a side;
@@ -83,9 +81,7 @@ class TransformNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What convolutions are computed in: autocast's type, else the weights'. Pictures and
-        vectors stay float32.
-        """
+        """Of convolutions: autocast's type, else the weights'. Pictures and vectors stay float32."""
         kind = self.entry.weight.device.type
         return (
             torch.get_autocast_dtype(kind)
@@ -121,9 +117,7 @@ class TransformNet(nn.Module):
         return _normed(x, next(norm), relu=False).sigmoid()
 
     def _noisy(self, x: Tensor, level: int, offset: tuple[int, int]) -> Tensor:
-        """`x`, at an eighth (`level` 0), a quarter (1) or a half (2) of the picture's size, and the
-        noise there.
-        """
+        """`x` plus noise; `level` 0, 1, 2: an eighth, a quarter, a half of the picture's size."""
         if not self.config.noise:
             return x
         field = noise_field(self.config.noise, level, offset, (x.shape[-2], x.shape[-1])).to(x)
@@ -131,8 +125,7 @@ class TransformNet(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution over a reflected border, without bias: the norm that follows would take it away
-    again.
+    """A convolution over a reflected border, without the bias that the next norm would remove.
 
     `weight` is a matrix `(out, side side in)`, the shape in which optimisers that know matrices
     (Muon) take it, and channels-last as a kernel.
@@ -154,9 +147,7 @@ class _Convolution(nn.Module):
 
 
 class _Enlarging(_Convolution):
-    """Nearest-neighbour enlargement to twice the size, a continued border and a convolution there,
-    folded.
-    """
+    """Nearest-neighbour enlargement to twice the size and a convolution there, folded into one."""
 
     def forward(self, x: Tensor) -> Tensor:
         fold = _fold(self.side).to(self.weight)
@@ -198,9 +189,7 @@ def _normed(x: Tensor, style: tuple[Tensor, Tensor], relu: bool = True) -> Tenso
 
 
 def _whole(image: Tensor, stride: int) -> Tensor:
-    """Continued to the right and below by its mirror image until both sides are multiples of
-    `stride`.
-    """
+    """Padded right and below, by reflection, until both sides are multiples of `stride`."""
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % stride, 0, -height % stride), mode="reflect")
 

@@ -128,8 +128,7 @@ def _from_hub(revision: str | None) -> Path:
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
-    """`(architecture, {"conv1_1.weight": …, "conv1_1.bias": …, …})` in float32 from a safetensors
-    file.
+    """`(architecture, {"conv1_1.weight": …, …})` in float32 from a safetensors file.
 
     Raises `ImpastoError` where the file is not one, or holds no VGG.
     """
@@ -150,8 +149,7 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write `tensors`, from any device and of any layout, as safetensors: all of the file or
-    nothing of it.
+    """Write `tensors`, of any device and layout, as safetensors: the whole file or nothing.
 
     Raises `ImpastoError` where it cannot be written; what was there is then there still.
     """

@@ -287,9 +287,7 @@ class Distillation(Task):
     # ------------------------------------------------------------------------------------ the outcome
 
     def validate(self) -> dict[str, float]:
-        """Unexplained variance of each matched layer on held-out pictures, `clean …` and `augmented
-        …`.
-        """
+        """Unexplained variance by layer on held-out pictures: `clean …` and `augmented …`."""
         return self._judge(
             lambda image: {layer: F.relu(z) for layer, z in self.student.preactivations(image)}
         )
@@ -303,8 +301,7 @@ class Distillation(Task):
         return found
 
     def export(self, path: Path, *, licence: str) -> dict[str, float]:
-        """Write the student as float16 safetensors, atomically; returns the validation of what was
-        written.
+        """Write the student as float16 safetensors, atomically; returns its validation as written.
 
         Tensors are named as `Encoder.load` takes them. Header: `architecture` and `recipe` as JSON,
         the latter with the validation, and `licence`. Raises `ImpastoError` if the file cannot be
@@ -331,8 +328,7 @@ class Distillation(Task):
 def unexplained(
     student: Features, teacher: Features, batches: Iterable[Tensor], layers: Iterable[str]
 ) -> dict[str, float]:
-    """By layer, the share of the teacher's variance that the student leaves unexplained: 0 is
-    perfect.
+    """By layer, the share of the teacher's variance that the student does not explain.
 
     `sum (s - t)^2 / sum (t - mean t)^2` over all pictures and positions, the mean being each
     channel's; 1 is what these means alone would give. `batches` of pictures `(B, 3, H, W)` in [0,

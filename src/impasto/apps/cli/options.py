@@ -60,9 +60,7 @@ def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[
 def configures(
     model: type[RunConfig], *names: str, **usual: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The same with the fields of a training's configuration: these, or all that have a line of
-    help.
-    """
+    """The same with fields of a training's configuration: these, or all that have a description."""
     fields = model.model_fields
     names = names or tuple(name for name, field in fields.items() if field.description)
     defaults = {name: fields[name].default for name in names}
@@ -142,8 +140,7 @@ class SettingsCommand(TyperCommand):
 
 
 def in_flags(text: str) -> str:
-    """A message that names parameters, between backticks, with the options of a command line
-    instead.
+    """A message that names parameters between backticks, with options of the command line instead.
 
     `` `style_scale` `` becomes `--style-scale`, and `` `method=fast` `` becomes `--method fast`.
     """
