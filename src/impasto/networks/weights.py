@@ -20,6 +20,7 @@ from torch import Tensor
 
 from impasto.errors import OptionError, WeightsError
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.writing import atomic_write
 
 __all__ = [
@@ -85,9 +86,7 @@ def pick_device(device: str) -> torch.device:
 def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.type == "cpu":
-        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range
-        # has it.
-        native = bool(torch.cpu._is_avx512_bf16_supported())
+        native = bfloat16_is_native()
     else:
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32
