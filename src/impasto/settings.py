@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.sizes import SIZE_FORMS, memory
 
 __all__ = ["GROUPS", "OPTIONS", "KeepColor", "Option", "Options", "Pooling", "Settings"]
 
@@ -36,14 +37,15 @@ def _option(
     high: float | None = None,
     shown: str = "",
     visitor: bool = False,
+    typed: bool = False,
 ) -> Any:
     """One setting: its range, ends included, and what is said of it.
 
     `shown`: what stands for its value in a list of options. `visitor`: whether someone at the other
     end of a network may set it; others name files and devices of this machine, or take any amount
-    of time.
+    of time. `typed`: whether a command line takes more than its value, such as a file in its place.
     """
-    extra = {"group": group, "shown": shown, "visitor": visitor}
+    extra = {"group": group, "shown": shown, "visitor": visitor, "typed": typed}
     return Field(description=help, ge=low, le=high, json_schema_extra=extra)  # type: ignore[arg-type]
 
 
@@ -72,16 +74,23 @@ class Settings(BaseModel):
     size: Annotated[
         int,
         _option(
-            "Long side of the picture in pixels; a smaller photo is enlarged.",
+            "Long side of the picture in pixels; a smaller photo is enlarged. Or the photo's own, or paper.",
             low=32,
             high=16384,
+            shown=SIZE_FORMS,
             visitor=True,
+            typed=True,
         ),
     ] = 512
     strength: Annotated[
         float,
         _option(
-            "How far from the photo, 0, to the style, 1.", low=0, high=1, shown="0…1", visitor=True
+            "How far from the photo, 0, to the style, 1; or a picture that says how far where.",
+            low=0,
+            high=1,
+            shown="0…1|FILE",
+            visitor=True,
+            typed=True,
         ),
     ] = 1.0
     refine: Annotated[
@@ -194,6 +203,12 @@ class Settings(BaseModel):
     device: Annotated[str, _option("Where to compute.", _DESCENT, shown="auto|cpu|cuda|mps")] = (
         "auto"
     )
+    max_memory: Annotated[
+        str,
+        _option(
+            "Memory to make do with: what does not fit is painted by tiles.", _DESCENT, shown="4GB"
+        ),
+    ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
 
@@ -228,6 +243,15 @@ class Settings(BaseModel):
             raise ValueError(f"takes weights of 0 or more, one of them above 0, not {_text(blend)}")
         return blend
 
+    @field_validator("max_memory")
+    @classmethod
+    def _amount(cls, amount: str) -> str:
+        try:
+            memory(amount)
+        except OptionError as error:
+            raise ValueError(str(error).removeprefix("`max_memory` ")) from None
+        return amount
+
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
         if self.content_weight == 0 and self.style_weight == 0:
@@ -254,6 +278,11 @@ class Settings(BaseModel):
     def dump(self) -> dict[str, Any]:
         """Every setting as JSON has it; `read` takes it back."""
         return self.model_dump(mode="json")
+
+    @property
+    def memory(self) -> float:
+        """`max_memory` in bytes."""
+        return memory(self.max_memory)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -324,6 +353,7 @@ class Option:
     high: float | None
     shown: str
     visitor: bool
+    typed: bool
 
     @property
     def flag(self) -> str:
@@ -379,6 +409,7 @@ def _options() -> dict[str, Option]:
             bounds.get("le"),
             extra["shown"] or "|".join(choices),
             extra["visitor"],
+            extra["typed"],
         )
     return found
 
@@ -417,6 +448,7 @@ class Options(TypedDict, total=False):
     pyramid: bool | None
     seed: int
     device: str
+    max_memory: str
 
 
 def _listed(value: Any, option: Option) -> Any:

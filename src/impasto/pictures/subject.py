@@ -1,52 +1,55 @@
-"""What stands before what in a photo, by a small classical segmenter: GrabCut of OpenCV.
+"""What stands before what in a photo, by two small classical algorithms of scikit-image.
 
-Rother, Kolmogorov and Blake 2004, "GrabCut", SIGGRAPH: two mixtures of colours, and the cheapest
-cut between them. It knows nothing of things: it takes what lies in the middle and differs in colour
-from the border of the photo. Where it errs, draw a mask.
+First the geodesic distance to the photo's border, over its colours' edges (Wei, Wen, Zhu and Sun
+2012, "Geodesic saliency using background priors"): what is cheap to reach from there is background.
+Then a random walk from what is surely one or the other (Grady 2006), which finds the contours. It
+knows nothing of things: it takes what differs in colour from the border. Where it errs, draw a mask.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError
 from impasto.pictures.image import fit, resize
 
 __all__ = ["subject"]
 
-_SIDE, _ROUNDS = 384, 6
-_BORDER = 0.08  # what surely is background: this fraction of each side
+_SIDE = 256
+_STEP = 0.01  # what a step costs where there is no edge
+_SURE = (0.35, 0.7)  # of the way between near and far: below is background, above is subject
+_STIFF = 130.0  # of the walk: how much an edge stops it (Grady's beta)
 
 
 def subject(photo: Tensor) -> Tensor:
-    """The mask of the subject of `(1, 3, H, W)`, `(1, 1, H, W)`; `InputError` where none is found.
-
-    `OptionError` without OpenCV, which the extra `masks` brings.
+    """The mask of the subject of `(1, 3, H, W)`, `(1, 1, H, W)` in [0, 1], soft at its contour;
+    `InputError` where nothing stands out.
     """
-    try:
-        import cv2
-    except ImportError:
-        raise OptionError(
-            "the masks subject and background need OpenCV: pip install 'impasto[masks]', or draw a mask"
-        ) from None
+    from skimage.color import rgb2lab
+    from skimage.graph import MCP_Geometric
+    from skimage.segmentation import random_walker
+
     size = fit(photo.shape[-2], photo.shape[-1], _SIDE)
-    small = (resize(photo, size)[0].permute(1, 2, 0) * 255).round().byte().numpy()
-    down, right = (max(1, round(side * _BORDER)) for side in size)
-    found = np.full(size, cv2.GC_BGD, dtype=np.uint8)
-    found[down:-down, right:-right] = cv2.GC_PR_BGD
-    # Likelier what is nearer to the middle.
-    found[2 * down : -2 * down, 2 * right : -2 * right] = cv2.GC_PR_FGD
-    models = [np.zeros((1, 65)) for _ in range(2)]
-    cv2.setRNGSeed(0)
-    cv2.grabCut(
-        np.ascontiguousarray(small[..., ::-1]),
-        found,
-        None,
-        *models,
-        _ROUNDS,
-        cv2.GC_INIT_WITH_MASK,
-    )
-    mask = np.isin(found, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-    if mask.mean() < 0.005:
+    small = resize(photo, size)
+    smooth = avg_pool2d(small, 5, 1, padding=2, count_include_pad=False)[0].permute(1, 2, 0)
+    lab = rgb2lab(smooth.numpy()) / 100
+    down, right = np.gradient(lab, axis=0), np.gradient(lab, axis=1)
+    edges = np.sqrt((down**2 + right**2).sum(2))
+    border = np.zeros(size, dtype=bool)
+    border[[0, -1]] = border[:, [0, -1]] = True
+    # What looks like much of the border's colours is background, too, wherever it lies.
+    costs, _ = MCP_Geometric(edges + _STEP).find_costs(list(zip(*np.nonzero(border), strict=True)))
+    near, far = np.quantile(costs, (0.1, 0.95))
+    depth = np.clip((costs - near) / max(far - near, 1e-6), 0, 1)
+    seeds = np.zeros(size, dtype=np.int32)
+    seeds[depth > _SURE[1]], seeds[(depth < _SURE[0]) | border] = 1, 2
+    if float((seeds == 1).mean()) < 0.002:
         raise InputError("no subject stands out from this photo's border; draw a mask for it")
-    return resize(torch.from_numpy(mask)[None, None], (photo.shape[-2], photo.shape[-1]))
+    data = small[0].permute(1, 2, 0).numpy()
+    walk = random_walker(
+        data, seeds, beta=_STIFF, mode="cg_j", channel_axis=-1, return_full_prob=True
+    )
+    mask = torch.from_numpy(walk[0].astype(np.float32))[None, None]
+    mask = ((mask - 0.5) * 4 + 0.5).clamp(0, 1)
+    return resize(mask, (photo.shape[-2], photo.shape[-1]))

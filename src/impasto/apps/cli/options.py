@@ -69,7 +69,7 @@ def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[
 
 def _parameter(option: Option) -> inspect.Parameter:
     """A setting as a parameter of a command, None unless it is typed."""
-    kind = str if option.several or option.choices else option.kind
+    kind = str if option.several or option.choices or option.typed else option.kind
     said = typer.Option(
         option.flag if kind is not bool else f"{option.flag}/--no-{option.name}",
         metavar=option.shown or None,
@@ -120,7 +120,8 @@ _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
 
 
 def _flag(name: str) -> str:
-    return "--" + {"start": "init"}.get(name, name).replace("_", "-")
+    typed = {"start": "init", "regions": "region", "strength_mask": "strength"}
+    return "--" + typed.get(name, name).replace("_", "-")
 
 
 def training_defaults(command: str) -> dict[str, Any]:
