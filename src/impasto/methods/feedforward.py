@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.losses.objective import mask_at
+from impasto.methods.reading import encodable, moments
 from impasto.methods.strokes import Strokes, beyond, divided, reduced
 from impasto.methods.stylizer import Places, Progress, normalise_weights
 from impasto.methods.tiled import Room, Shares, mask_crop
 from impasto.networks.checkpoint import Painter
-from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import encode_style
 from impasto.pictures.image import resample, resize
 from impasto.pictures.tiles import Resized, Shown, Window, bytes_of, floats_of
@@ -63,29 +63,20 @@ class FeedForward:
         self.room = Room(memory, painter.transformer.dtype)
 
     @torch.no_grad()
-    def prepare(self, style: Tensor, mask: Tensor | None = None) -> Tensor:
+    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Tensor:
         """The predicted vector of a style picture, `(1, 3, H, W)` in [0, 1]; best near the size it
-        will paint at. `mask`, `(1, 1, h, w)`: the part of it that is looked at.
+        will paint at.
 
-        Ghiasi et al. 2017. `OptionError` where the painter has no predictor.
+        `seen`: its alpha, `(1, 1, H, W)`: what is transparent says nothing of the style. Ghiasi et
+        al. 2017. `OptionError` where the painter has no predictor.
         """
         if self.painter.predictor is None or self.encoder is None:
             raise OptionError(
                 "this network cannot read a painting, it only knows styles by name; use `method=fast`"
             )
-        # A strip is made wide enough to encode, as the optimiser does.
-        style = resize(style, (max(style.shape[-2], SMALLEST), max(style.shape[-1], SMALLEST)))
-        features = self.encoder.features(style.to(self.encoder.device), STYLE_LAYERS)
-        if mask is None:
-            means = {name: x.mean(dim=(2, 3), dtype=torch.float32) for name, x in features.items()}
-            seconds = {name: x.float().square().mean(dim=(2, 3)) for name, x in features.items()}
-        else:
-            seen = {name: mask_at(mask, x) for name, x in features.items()}
-            seen = {name: each / each.sum().clamp_min(1e-12) for name, each in seen.items()}
-            means = {name: (x.float() * seen[name]).sum((2, 3)) for name, x in features.items()}
-            seconds = {
-                name: (x.float().square() * seen[name]).sum((2, 3)) for name, x in features.items()
-            }
+        # As the optimiser does with a strip.
+        picture, seen = encodable(style, seen)
+        means, seconds = moments(self.encoder, picture, seen, STYLE_LAYERS)
         vector: Tensor = self.painter.predictor(
             encode_style(means, seconds, STYLE_LAYERS).to(self.painter.device)
         )

@@ -268,7 +268,7 @@ def noise_field(
     # Each level begins elsewhere in the field, so that their noises have nothing to do with one
     # another.
     rows, columns = (
-        (torch.arange(count) + (start << level) + 171 * level) % _PERIOD
+        (torch.arange(count, device="cpu") + (start << level) + 171 * level) % _PERIOD
         for count, start in zip(size, offset, strict=True)
     )
     return field[:, rows][:, :, columns][None].contiguous(memory_format=torch.channels_last)
@@ -276,7 +276,10 @@ def noise_field(
 
 @cache
 def _field(channels: int) -> Tensor:
-    return torch.randn(channels, _PERIOD, _PERIOD, generator=torch.Generator().manual_seed(0))
+    seed = torch.Generator("cpu").manual_seed(0)
+    return torch.randn(
+        channels, _PERIOD, _PERIOD, generator=seed, device="cpu", dtype=torch.float32
+    )
 
 
 @cache
@@ -285,7 +288,7 @@ def _fold(side: int) -> Tensor:
     by phase.
     """
     reach = (side // 2 + 1) // 2
-    fold = torch.zeros(2, 2 * reach + 1, side)
+    fold = torch.zeros(2, 2 * reach + 1, side, device="cpu", dtype=torch.float32)
     for phase in range(2):
         for tap in range(side):
             fold[phase, (phase + tap - side // 2) // 2 + reach, tap] = 1

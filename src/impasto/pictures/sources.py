@@ -30,7 +30,7 @@ def named(source: Source) -> Source:
             return sample_style(source)
         if source in sample_names():
             return sample(source)
-        if not Path(source).suffix:
+        if not Path(source).suffix and "://" not in source:
             raise InputError(
                 f"no file and no sample called {source!r}; sample styles: {', '.join(STYLES)}; "
                 f"sample photos: {', '.join(sample_names())}"
