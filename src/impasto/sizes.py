@@ -11,7 +11,9 @@ __all__ = ["SIZE_FORMS", "Size", "memory", "size"]
 SIZE_FORMS = "PX|original|2x|30x40cm@300dpi"
 """What `size` takes, for a list of options."""
 
-_PAPER = re.compile(r"(?P<a>\d+(?:\.\d+)?)x(?P<b>\d+(?:\.\d+)?)(?P<unit>cm|mm|in)(?:@(?P<dpi>\d+)dpi)?")
+_PAPER = re.compile(
+    r"(?P<a>\d+(?:\.\d+)?)x(?P<b>\d+(?:\.\d+)?)(?P<unit>cm|mm|in)(?:@(?P<dpi>\d+)dpi)?"
+)
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)x")
 _PIXELS = re.compile(r"(\d+)(?:px)?")
 _INCH = {"cm": 2.54, "mm": 25.4, "in": 1.0}

@@ -2,6 +2,7 @@
 network.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -9,14 +10,14 @@ from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.methods.reading import encodable, moments
-from impasto.methods.strokes import Strokes, beyond, divided, reduced
-from impasto.methods.stylizer import Places, Progress, normalise_weights
+from impasto.methods.strokes import Strokes, beyond, divided, preview
+from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
 from impasto.methods.tiled import Room, Shares, mask_crop
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import encode_style
 from impasto.pictures.image import resample, resize
-from impasto.pictures.tiles import Resized, Shown, Window, bytes_of, floats_of
+from impasto.pictures.tiles import Resized, Shown, Window, bytes_of, floats_of, tiles
 
 __all__ = ["FeedForward"]
 
@@ -136,6 +137,22 @@ class FeedForward:
         picture = picture.clamp(0, 1).cpu()
         yield Progress(bytes_of(picture) if content.dtype == torch.uint8 else picture, 1, 1)
 
+    def forecast(self, size: tuple[int, int]) -> Forecast:
+        """What a photo of (H, W) will take, by the pace of a small one, painted now."""
+        net, worked = self.painter.transformer, self._worked(size)
+        probe = torch.full((1, 3, 256, 256), 0.5, device=self.painter.device)
+        zero = torch.zeros((1, net.vector_size), device=self.painter.device)
+        with torch.no_grad():
+            net(probe, zero)  # the first one also prepares
+            begun = time.perf_counter()
+            net(probe, zero)
+        pace = (time.perf_counter() - begun) / probe[0, 0].numel()
+        memory = self.room.needed(worked, net.reach)
+        side = max(worked) if self.room.fits(worked) else self.room.side(net.reach)
+        parts = list(tiles(worked, side, net.reach, 8))
+        pixels = sum(tile.outer.size[0] * tile.outer.size[1] for tile in parts)
+        return Forecast(pace * pixels * (1 + (self.strength < 1)), memory, len(parts))
+
     def _worked(self, size: tuple[int, int]) -> tuple[int, int]:
         """The largest size at which it paints for a picture of `size`."""
         return divided(size, min(1.0, self.style_scale * beyond(size)))
@@ -168,7 +185,7 @@ class FeedForward:
         identity = None
         map_of_rest = None if places is None else places.rest
         if rest > 0 or map_of_rest is not None:
-            identity = self._identity(self._small(photo))
+            identity = self._identity(preview(photo))
             vectors = identity + self.strength * (vectors - identity)
         if identity is not None and map_of_rest is not None:
             # The photo's own vector is one more style, where strength leaves room for it.
@@ -193,10 +210,6 @@ class FeedForward:
                 picture = seen + cover.to(picture) * (picture - seen)
             _put(canvas, tile.inner, picture)
             yield Progress(canvas, done, len(todo))
-
-    def _small(self, photo: Shown) -> Tensor:
-        """A large photo as its preview has it."""
-        return reduced(photo, divided(photo.size, beyond(photo.size)))
 
     def _identity(self, photo: Tensor) -> Tensor:
         identity = self.painter.identity

@@ -17,17 +17,17 @@ from impasto.methods.tiled import Room, Shares, TiledPass
 from impasto.networks.transform_net import TransformNet
 from impasto.pictures.tiles import Resized, Shown, Tile, View, Window, bytes_of, tiles
 
-__all__ = ["Layer", "Strokes", "beyond", "divided", "reduced"]
+__all__ = ["PREVIEW", "Layer", "Strokes", "beyond", "divided", "preview", "reduced"]
 
-# The long side, px, up to which a network's strokes suit a picture as they are.
-_PREVIEW = 1024
+PREVIEW = 1024
+"""The long side, px, up to which a network's strokes suit a picture as they are."""
 # The shortest side, in pixels, that the transform net can pad.
 _LEAST = 16
 
 
 def beyond(size: tuple[int, int]) -> float:
     """How many times as long as a preview a picture of (H, W) is; 1 for all that are shorter."""
-    return max(1.0, max(size) / _PREVIEW)
+    return max(1.0, max(size) / PREVIEW)
 
 
 def divided(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -80,9 +80,7 @@ class Strokes:
             _canvas(_Once(first.only(row), source, None), first.size)
             for row in range(len(first.vectors))
         ]
-        together = (
-            alone[0] if shares is None else _canvas(_Once(first, source, shares), first.size)
-        )
+        together = alone[0] if shares is None else _canvas(_Once(first, source, shares), first.size)
         seen = self._at(divided(self.photo.size, beyond(self.photo.size)))
         views = [_Enlarged(picture.cpu(), self.photo, seen) for picture in (*alone, together)]
         again = TiledPass(self.net, views[:-1], first.vectors, self.room)
@@ -92,6 +90,11 @@ class Strokes:
         """The photo at a smaller size, float32, or a larger one, which nobody holds whole."""
         own = self.photo
         return own.picture if size[0] >= own.size[0] else reduced(own, size)
+
+
+def preview(photo: Shown) -> Tensor:
+    """A large photo at the size of its preview, `(1, 3, H, W)` float32."""
+    return reduced(photo, divided(photo.size, beyond(photo.size)))
 
 
 def reduced(photo: Shown, size: tuple[int, int]) -> Tensor:

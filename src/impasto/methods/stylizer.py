@@ -10,7 +10,7 @@ from impasto.errors import OptionError
 from impasto.pictures.image import resample, resize
 from impasto.pictures.tiles import floats_of
 
-__all__ = ["Places", "Progress", "Stylizer", "normalise_weights"]
+__all__ = ["Forecast", "Places", "Progress", "Stylizer", "normalise_weights"]
 
 S = TypeVar("S")
 
@@ -42,6 +42,15 @@ class Progress:
             if self.detail is None
             else (picture + resample(self.detail, (height, width))).clamp(0, 1)
         )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a picture will take, about: `seconds` on this machine, `memory` in bytes, `tiles`."""
+
+    seconds: float
+    memory: float
+    tiles: int = 1
 
 
 @dataclass(frozen=True, eq=False)

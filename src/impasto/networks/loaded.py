@@ -1,7 +1,7 @@
 """Networks that stay in memory, so that many pictures load each of them once."""
 
-from collections.abc import Callable, Hashable
 import os
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 

@@ -65,7 +65,9 @@ def load_encoder(
     survive_forks()
     where = pick_device(device)
     if not isinstance(source, str | os.PathLike):
-        raise WeightsError(f"an encoder is loaded by a name or a file, not a {type(source).__name__}")
+        raise WeightsError(
+            f"an encoder is loaded by a name or a file, not a {type(source).__name__}"
+        )
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     with torch.device("cpu"):  # whatever the program's default is
