@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
@@ -42,9 +42,10 @@ from impasto.pictures.color import luminance_transfer, match_statistics
 from impasto.pictures.image import Picture, Source, open_bytes, resize, to_pil
 from impasto.pictures.masks import open_mask
 from impasto.pictures.sources import dimensions, named, open_source
-from impasto.pictures.tiles import Shown, bytes_of, floats_of, tiles
+from impasto.pictures.tiles import Shown, bytes_of, floats_of
 from impasto.settings import Options, Settings
 from impasto.sizes import size as size_of
+from impasto.windows import tiles
 
 __all__ = ["Job", "plan", "stylize"]
 
@@ -72,7 +73,7 @@ class Job:
     recipe: dict[str, object]
     notes: tuple[str, ...]
     grey: bool = False
-    ground: Ground = Ground()
+    ground: Ground = field(default_factory=Ground)
     dpi: int | None = None
 
     @torch.inference_mode(False)

@@ -47,15 +47,14 @@ def _option(
     high: float | None = None,
     shown: str = "",
     visitor: bool = False,
-    typed: bool = False,
 ) -> Any:
     """One setting: its range, ends included, and what is said of it.
 
     `shown`: what stands for its value in a list of options. `visitor`: whether someone at the other
     end of a network may set it; others name files and devices of this machine, or take any amount
-    of time. `typed`: whether a command line takes more than its value, such as a file in its place.
+    of time.
     """
-    extra = {"group": group, "shown": shown, "visitor": visitor, "typed": typed}
+    extra = {"group": group, "shown": shown, "visitor": visitor}
     return Field(description=help, ge=low, le=high, json_schema_extra=extra)  # type: ignore[arg-type]
 
 
@@ -89,18 +88,16 @@ class Settings(BaseModel):
             high=16384,
             shown=SIZE_FORMS,
             visitor=True,
-            typed=True,
         ),
     ] = 512
     strength: Annotated[
         float,
         _option(
-            "How far from the photo, 0, to the style, 1; or a picture that says how far where.",
+            "From the photo, 0, to the style, 1; or a picture that says how far where.",
             low=0,
             high=1,
             shown="0…1|FILE",
             visitor=True,
-            typed=True,
         ),
     ] = 1.0
     refine: Annotated[
@@ -235,9 +232,7 @@ class Settings(BaseModel):
     )
     max_memory: Annotated[
         str,
-        _option(
-            "Memory to make do with: what does not fit is painted by tiles.", _DESCENT, shown="4GB"
-        ),
+        _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB"),
     ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
@@ -284,10 +279,7 @@ class Settings(BaseModel):
     @field_validator("max_memory")
     @classmethod
     def _amount(cls, amount: str) -> str:
-        try:
-            memory(amount)
-        except OptionError as error:
-            raise ValueError(str(error).removeprefix("`max_memory` ")) from None
+        memory(amount)
         return amount
 
     @field_validator("style_layers")
@@ -411,7 +403,6 @@ class Option:
     high: float | None
     shown: str
     visitor: bool
-    typed: bool
 
     @property
     def flag(self) -> str:
@@ -467,7 +458,6 @@ def _options() -> dict[str, Option]:
             bounds.get("le"),
             extra["shown"] or "|".join(choices),
             extra["visitor"],
-            extra["typed"],
         )
     return found
 

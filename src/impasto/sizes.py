@@ -73,8 +73,10 @@ def size(text: str | int) -> Size:
 
 
 def memory(text: str) -> float:
-    """`4GB` in bytes, thousands to thousands; `OptionError` for anything else."""
+    """`4GB` in bytes, thousands to thousands; `ValueError`, whose text goes after the name of what was
+    set, for anything else.
+    """
     found = _MEMORY.fullmatch(text.strip())
     if found is None or float(found[1]) <= 0:
-        raise OptionError(f"`max_memory` takes an amount as 4GB or 800MB, not {text!r}")
+        raise ValueError(f"takes an amount as 4GB or 800MB, not {text!r}")
     return float(found[1]) * 1000 ** (1 + ("kb", "mb", "gb", "tb").index(found[2].lower()))

@@ -17,7 +17,8 @@ from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import encode_style
 from impasto.pictures.image import resample, resize
-from impasto.pictures.tiles import Resized, Shown, Window, bytes_of, floats_of, tiles
+from impasto.pictures.tiles import Resized, Shown, bytes_of, floats_of
+from impasto.windows import Window, tiles
 
 __all__ = ["FeedForward"]
 

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from impasto.networks.encoder import SMALLEST, Architecture, Encoder
 from impasto.pictures.image import resize
 
-__all__ = ["WHOLE", "Part", "encodable", "moments", "parts"]
+__all__ = ["WHOLE", "Part", "encodable", "moments", "parts", "sight"]
 
 WHOLE = 1024 * 1024
 """Pixels up to which a picture is read at once."""
@@ -57,7 +57,7 @@ def parts(
     """
     layers = encoder.canonical(layers)
     height, width = picture.shape[-2:]
-    sight = _sight(encoder.architecture, layers)
+    sight = sight(encoder.architecture, layers)
     stride = max(step for step, _ in sight.values())
     masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in sight.items()})
     if height * width <= WHOLE:
@@ -132,7 +132,7 @@ def _part(
     )
 
 
-def _sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[int, int]]:
+def sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Layer -> pixels between its positions, and how many pixels away one of them may still see."""
     known, sources = {"": (1, 0)}, architecture.sources
     for layer in architecture.layers:

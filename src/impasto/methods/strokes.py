@@ -15,7 +15,8 @@ from torch import Tensor
 
 from impasto.methods.tiled import Room, Shares, TiledPass
 from impasto.networks.transform_net import TransformNet
-from impasto.pictures.tiles import Resized, Shown, Tile, View, Window, bytes_of, tiles
+from impasto.pictures.tiles import Resized, Shown, View, bytes_of
+from impasto.windows import Tile, Window, tiles
 
 __all__ = ["PREVIEW", "Layer", "Strokes", "beyond", "divided", "preview", "reduced"]
 

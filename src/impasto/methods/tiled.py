@@ -16,7 +16,8 @@ from torch import Tensor
 
 from impasto.networks.statistics import Statistics, measure, mixed, replayed
 from impasto.networks.transform_net import TransformNet
-from impasto.pictures.tiles import Resized, Tile, View, Window, tiles
+from impasto.pictures.tiles import Resized, View
+from impasto.windows import Tile, Window, tiles
 
 __all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
 

@@ -18,6 +18,8 @@ __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
 DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {
     "strength",
     "start",
+    "regions",
+    "strength_mask",
 }
 """What the optimiser honours: all that is not said of the picture itself."""
 

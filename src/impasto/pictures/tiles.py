@@ -1,4 +1,4 @@
-"""Large pictures piece by piece: tiles with a halo, and views that give any window of a picture.
+"""Large pictures piece by piece: views that give any window of a picture.
 
 A picture that is too large for floating point is held in 8 bits, `(1, 3, H, W)` uint8, and enlarged
 or reduced where somebody looks at it: a window of a resized view holds the very numbers that
@@ -6,84 +6,17 @@ resizing the whole would give.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["Resized", "Shown", "Tile", "View", "Window", "bytes_of", "floats_of", "tiles"]
+from impasto.windows import Window
+
+__all__ = ["Resized", "Shown", "View", "bytes_of", "floats_of"]
 
 _KEYS = -0.5  # the parameter of the cubic kernel (Keys 1981), as `pictures.image.resample` has it
-
-
-@dataclass(frozen=True)
-class Window:
-    """Rows `top` to `bottom` and columns `left` to `right` of a picture, ends excluded, in px."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.bottom - self.top, self.right - self.left
-
-    def of(self, picture: Tensor) -> Tensor:
-        """That part of `(..., H, W)`; a view of it."""
-        return picture[..., self.top : self.bottom, self.left : self.right]
-
-    def within(self, outer: "Window") -> "Window":
-        """The same place, counted from the corner of `outer`."""
-        return Window(
-            self.top - outer.top,
-            self.bottom - outer.top,
-            self.left - outer.left,
-            self.right - outer.left,
-        )
-
-    def scaled(self, stride: int) -> "Window":
-        """The same place on a map with a position every `stride` px, rounded down."""
-        return Window(*(side // stride for side in (self.top, self.bottom, self.left, self.right)))
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A part of a picture, `inner`, and what has to be seen of its surroundings, `outer`."""
-
-    inner: Window
-    outer: Window
-
-
-def tiles(size: tuple[int, int], side: int, halo: int, align: int) -> Iterator[Tile]:
-    """Tiles that cover a picture of `size` = (H, W), each position once, line by line.
-
-    The inner sides are equal to one `align` and at most about `side`; all but the picture's own
-    borders lie at multiples of `align`. The outer window goes `halo` px further, rounded up to
-    `align`, and ends at the picture's border.
-    """
-    height, width = size
-    reach = -(-halo // align) * align
-    rows, columns = _cuts(height, side, align), _cuts(width, side, align)
-    for top, bottom in rows:
-        for left, right in columns:
-            outer = Window(
-                max(0, top - reach),
-                min(height, bottom + reach),
-                max(0, left - reach),
-                min(width, right + reach),
-            )
-            yield Tile(Window(top, bottom, left, right), outer)
-
-
-def _cuts(length: int, side: int, align: int) -> list[tuple[int, int]]:
-    """`length` in equal parts of at most about `side`, cut at multiples of `align`."""
-    count = max(1, math.ceil(length / max(side, align)))
-    cuts = [round(length * i / count / align) * align for i in range(count)] + [length]
-    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
 
 
 class View(Protocol):

@@ -69,7 +69,9 @@ def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[
 
 def _parameter(option: Option) -> inspect.Parameter:
     """A setting as a parameter of a command, None unless it is typed."""
-    kind = str if option.several or option.choices or option.typed else option.kind
+    # A number may have another form, or a file may stand in its place.
+    formed = option.kind in (int, float) and "|" in option.shown
+    kind = str if option.several or option.choices or formed else option.kind
     said = typer.Option(
         option.flag if kind is not bool else f"{option.flag}/--no-{option.name}",
         metavar=option.shown or None,

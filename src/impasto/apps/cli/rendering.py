@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,7 +78,7 @@ class Request:
     settings: Settings
     start: str | None = None
     size: str | None = None
-    places: Places = Places()
+    places: Places = field(default_factory=Places)
 
     @classmethod
     def typed(
