@@ -83,7 +83,7 @@ class Settings(BaseModel):
     size: Annotated[
         int,
         _option(
-            "Long side of the picture in pixels; a smaller photo is enlarged. Or the photo's own, or paper.",
+            "Long side of the picture in pixels; a smaller photo is enlarged.",
             low=32,
             high=16384,
             shown=SIZE_FORMS,

@@ -245,7 +245,7 @@ class PixelOptimizer:
         if places.masks is None:
             masks, styles = [torch.ones(1, 1, *size)], [style]
         else:
-            masks, styles = list(resize(places.masks, size).split(1, 1)), list(places.styles)
+            masks, styles = list(torch.split(resize(places.masks, size), 1, 1)), list(places.styles)
         framed = [_framed(mask * (1 - rest), self.recipe.frame) for mask in masks]
         kept = [
             (s, mask) for s, mask in zip(styles, framed, strict=True) if float(mask.max()) >= SEEN

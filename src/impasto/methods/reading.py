@@ -57,13 +57,13 @@ def parts(
     """
     layers = encoder.canonical(layers)
     height, width = picture.shape[-2:]
-    sight = sight(encoder.architecture, layers)
-    stride = max(step for step, _ in sight.values())
-    masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in sight.items()})
+    known = sight(encoder.architecture, layers)
+    stride = max(step for step, _ in known.values())
+    masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in known.items()})
     if height * width <= WHOLE:
         yield _part(encoder, picture, {layer: (slice(None),) * 2 for layer in layers}, masks)
         return
-    margin = stride * ceil(max(reach for _, reach in sight.values()) / stride)
+    margin = stride * ceil(max(reach for _, reach in known.values()) / stride)
     for rows in _bounds(height, stride):
         for columns in _bounds(width, stride):
             if seen is not None and not seen[..., slice(*rows), slice(*columns)].any():
@@ -74,16 +74,16 @@ def parts(
             )
             inside = {
                 layer: (
-                    _within(rows, top, height, sight[layer][0]),
-                    _within(columns, left, width, sight[layer][0]),
+                    _within(rows, top, height, known[layer][0]),
+                    _within(columns, left, width, known[layer][0]),
                 )
                 for layer in layers
             }
             own = {
                 layer: mask[
                     ...,
-                    _within(rows, 0, height, sight[layer][0]),
-                    _within(columns, 0, width, sight[layer][0]),
+                    _within(rows, 0, height, known[layer][0]),
+                    _within(columns, 0, width, known[layer][0]),
                 ]
                 for layer, mask in masks.items()
             }

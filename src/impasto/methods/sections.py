@@ -31,7 +31,8 @@ def room_for_descent(memory: float, size: tuple[int, int], dtype: torch.dtype) -
     left = memory - _PROCESS - _HELD * pixels
     if pixels * step <= left:
         return 0
-    return round(min(_LARGEST, max(_SMALLEST, (max(0.0, left) / step) ** 0.5 - 128)))
+    side: float = (max(0.0, left) / step) ** 0.5 - 128
+    return round(min(_LARGEST, max(_SMALLEST, side)))
 
 
 def needed_for_descent(size: tuple[int, int], dtype: torch.dtype, side: int) -> float:

@@ -48,7 +48,7 @@ class Room:
     def side(self, halo: int) -> int:
         """Of a tile that may be painted with its halo, px; never so small that it is all halo."""
         # A third: the rest is for whole pictures in 8 bits, and for saving them.
-        found = (max(0.0, self.memory - _PROCESS) / 3 / self._a_pixel) ** 0.5 - 2 * halo
+        found: float = (max(0.0, self.memory - _PROCESS) / 3 / self._a_pixel) ** 0.5 - 2 * halo
         return round(min(_LARGEST, max(_SMALLEST, found)))
 
     def needed(self, size: tuple[int, int], halo: int) -> float:

@@ -150,6 +150,7 @@ class Request:
     def plan(self) -> Job:
         """See `impasto.pipeline.plan`."""
         places = self.places
+        sized: dict[str, Any] = {} if self.size is None else {"size": self.size}
         return plan(
             self.content,
             self.styles,
@@ -158,7 +159,7 @@ class Request:
             regions=places.regions,
             style_masks=places.style_masks,
             strength_mask=places.strength,
-            **({} if self.size is None else {"size": self.size}),
+            **sized,
         )
 
 
