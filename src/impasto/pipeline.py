@@ -192,6 +192,7 @@ def plan(
         ),
         **renderer.recipe,
         **{name: _identities(value) for name, value in also.items()},
+        **({"style_masks": _identities(style_masks)} if style_masks else {}),
         **({"dpi": dpi} if dpi else {}),
     }
     given.notes += _forecast(renderer, photo, settings)
@@ -360,10 +361,10 @@ def _forecast(renderer: Renderer, photo: Picture, settings: Settings) -> list[st
 
 
 def _identities(given: object) -> object:
-    """Of one input or a list of them."""
-    return (
-        [_identity(each) for each in given] if isinstance(given, list | tuple) else _identity(given)
-    )
+    """Of one input or a list of them, None for none."""
+    if isinstance(given, list | tuple):
+        return [None if each is None else _identity(each) for each in given]
+    return _identity(given)
 
 
 def _colorless(picture: Picture) -> bool:

@@ -66,8 +66,9 @@ def descend(
 
     `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the
     running mean of the late iterates, in [0, 1]. `grids`: on how many coarser grids the picture
-    moves beside its pixels. `side`: of the parts that the gradient is taken by, px; 0: at once. A step whose loss or gradient is not finite is undone and the rate
-    halved, said in the note; `DivergedError` when that does not help five times in a row.
+    moves beside its pixels. `side`: of the parts that the gradient is taken by, px; 0: at once. A
+    step whose loss or gradient is not finite is undone and the rate halved, said in the note;
+    `DivergedError` when that does not help five times in a row.
     """
     canvas = _Canvas(start, grids)
     mean, history, failures, scale = start.clone(), [], 0, 1.0

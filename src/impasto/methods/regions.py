@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.errors import OptionError
+from impasto.errors import InputError, OptionError
 from impasto.pictures.image import Source, fit, resize
 from impasto.pictures.masks import open_mask
 
@@ -18,6 +18,7 @@ __all__ = ["Ground", "read_ground"]
 
 _LARGEST = 2048  # long side of masks, px
 _ALL = 1 - 1e-6
+_SEEN = 0.5  # of white: a region that is nowhere half meant is seen by no layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,11 @@ def read_ground(
     masks = None
     if regions is not None:
         each = [resize(open_mask(region, photo), size) for region in regions]
+        for number, mask in enumerate(each, start=1):
+            if float(mask.max()) < _SEEN:
+                raise InputError(
+                    f"region {number} is too faint or too thin to be seen at this size; draw it whiter or wider"
+                )
         masks = torch.cat(each, 1)
         masks = None if len(each) == 1 and float(masks.min()) >= _ALL else masks
     rest = None if strength is None else 1 - resize(open_mask(strength, photo), size)
