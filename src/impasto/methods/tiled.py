@@ -23,7 +23,7 @@ __all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
 
 # Of the embedded network, measured: what it takes at once for a pixel, bytes at 16 bits (twice as
 # much at 32), and what a process has besides.
-_A_PIXEL, _PROCESS = 300, 0.5e9
+_A_PIXEL, _PROCESS = 450, 0.6e9
 _HELD = 60  # bytes a pixel for whole pictures that are held in floating point
 _SAMPLES, _SAMPLE = 12, 512  # windows, and their sides in px, that stand for a large picture
 _LARGEST, _SMALLEST = 2048, 256  # sides of tiles
@@ -47,8 +47,8 @@ class Room:
 
     def side(self, halo: int) -> int:
         """Of a tile that may be painted with its halo, px; never so small that it is all halo."""
-        # A third: the rest is for whole pictures in 8 bits, and for saving them.
-        found: float = (max(0.0, self.memory - _PROCESS) / 3 / self._a_pixel) ** 0.5 - 2 * halo
+        # Half: the rest is for whole pictures in 8 bits, and for saving them.
+        found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel) ** 0.5 - 2 * halo
         return round(min(_LARGEST, max(_SMALLEST, found)))
 
     def needed(self, size: tuple[int, int], halo: int) -> float:
