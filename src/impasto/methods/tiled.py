@@ -25,7 +25,7 @@ __all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
 # much at 32), and what a process has besides.
 _A_PIXEL, _PROCESS = 450, 0.6e9
 _HELD = 60  # bytes a pixel for whole pictures that are held in floating point
-_SAMPLES, _SAMPLE = 12, 512  # windows, and their sides in px, that stand for a large picture
+_SAMPLES, _SAMPLE = 12, 512  # windows, and their largest sides in px, that stand for a large one
 _LARGEST, _SMALLEST = 2048, 256  # sides of tiles
 
 
@@ -51,12 +51,18 @@ class Room:
         found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel) ** 0.5 - 2 * halo
         return round(min(_LARGEST, max(_SMALLEST, found)))
 
+    @property
+    def sample(self) -> int:
+        """The side of the windows that stand for a large picture, px."""
+        found = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel / _SAMPLES) ** 0.5
+        return round(min(_SAMPLE, max(_SMALLEST / 2, found)))
+
     def needed(self, size: tuple[int, int], halo: int) -> float:
         """Bytes for one pass over a picture of (H, W), about."""
         pixels = size[0] * size[1]
         if self.fits(size):
             return _PROCESS + pixels * (self._a_pixel + _HELD)
-        at_once = max((self.side(halo) + 2 * halo) ** 2, _SAMPLES * _SAMPLE**2)
+        at_once = max((self.side(halo) + 2 * halo) ** 2, _SAMPLES * self.sample**2)
         # The photo, the picture, and Pillow's copies of it with four bytes a pixel.
         return _PROCESS + max(at_once * self._a_pixel + 6 * pixels, 14 * pixels)
 
@@ -103,6 +109,7 @@ class TiledPass:
     ) -> None:
         self.net, self.vectors, self.size = net, vectors, views[0].size
         self.fits, self.side = room.fits(self.size), room.side(net.reach)
+        self.sample = room.sample
         self.known, self.whole = list[Statistics](), list[Tensor]()
         for view, vector in zip(views, vectors, strict=True):
             known, painted = measure(net, self._sample(view), vector[None])
@@ -144,7 +151,7 @@ class TiledPass:
         across = max(1, min(_SAMPLES, round((_SAMPLES * width / height) ** 0.5)))
         down = max(1, _SAMPLES // across)
         chance = random.Random(0)
-        h, w = min(_SAMPLE, height // down), min(_SAMPLE, width // across)
+        h, w = min(self.sample, height // down), min(self.sample, width // across)
         windows = []
         for row in range(down):
             for column in range(across):
