@@ -13,9 +13,10 @@ from impasto.methods.stylizer import Places
 from impasto.methods.tiled import Room, Shares, TiledPass
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
+from impasto.networks.shapes import TransformNetConfig
 from impasto.networks.statistics import measure, mixed, replayed
 from impasto.networks.style_bank import StyleBank
-from impasto.networks.transform_net import TransformNet, TransformNetConfig
+from impasto.networks.transform_net import TransformNet
 from impasto.pictures.image import resample
 from impasto.pictures.tiles import Resized, Shown, bytes_of
 from impasto.windows import Window, tiles
@@ -135,7 +136,7 @@ def test_strength_and_regions_leave_the_photo_where_there_is_nothing(net: Transf
     rest[..., :100] = 1
     found = list(quick.render(x, v, places=Places([v], None, rest)))[-1].image
     full = list(quick.render(x, v))[-1].image
-    near = quick.painter.transformer.reach
+    near = quick.painter.transform_net.reach
     torch.testing.assert_close(found[..., : 100 - near], x[..., : 100 - near], rtol=0, atol=1e-5)
     torch.testing.assert_close(found[..., 100 + near :], full[..., 100 + near :], rtol=0, atol=1e-5)
     nothing = list(quick.render(x, v, places=Places([v], torch.zeros(1, 1, 8, 25))))[-1].image

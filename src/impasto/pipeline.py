@@ -7,22 +7,20 @@ for step in job.steps():
 picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib import metadata
-from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.methods.base import (
     METHODS,
     Frame,
@@ -39,15 +37,17 @@ from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.identity import identity
 from impasto.pictures.image import Picture, Source, open_bytes, resize, to_pil
 from impasto.pictures.masks import open_mask
-from impasto.pictures.sources import dimensions, named, open_source
+from impasto.pictures.sources import dimensions, open_source, resolved
 from impasto.pictures.tiles import Shown, bytes_of, floats_of
 from impasto.settings import Options, Settings
+from impasto.sizes import memory
 from impasto.sizes import size as size_of
 from impasto.windows import tiles
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _FLOATS = 4096  # long side, px, beyond which a photo is held in 8 bits where the method can
@@ -95,7 +95,7 @@ class Job:
 
     def recipe_of(self, content: Source) -> dict[str, object]:
         """The recipe of `of(content)`, without opening it."""
-        return {**self.recipe, "content": _identity(content)}
+        return {**self.recipe, "content": identity(content)}
 
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
@@ -159,11 +159,15 @@ def plan(
         )
     if not isinstance(networks or Networks(), Networks):
         raise OptionError(
-            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+            f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     asked_size, dpi = _long_side(content, options)
     settings, styles = (settings or Settings()).but(**{**options, **asked_size}), _several(styles)
-    method = _method(settings)
+    if settings.engine != "torch":
+        raise OptionError(
+            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
+        )
+    method = method_of(settings)
     given = _Inputs(content, settings, method.large, style_masks)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -181,12 +185,12 @@ def plan(
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": _identity(content),
-        "styles": [_identity(style) for style in styles],
+        "content": identity(content),
+        "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": _identity(start) if start is not None else None}
+            {"start": identity(start) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
@@ -226,15 +230,17 @@ def stylize(
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
+_SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)
+
+
 def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     """One style, or as many as there are."""
-    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
-    if isinstance(styles, single) or not isinstance(styles, Iterable):
-        return [styles]
+    if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
+        return [cast("Source", styles)]
     return list(styles)
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method
@@ -268,7 +274,7 @@ class _Inputs:
         """The content at its size."""
         size = self.settings.size
         if self.large and size > _FLOATS:
-            photo = open_bytes(named(self.content), size)
+            photo = open_bytes(resolved(self.content), size)
         else:
             photo = _enlarged(open_source(self.content, size), size)
         self.notes += photo.notes
@@ -349,7 +355,7 @@ def _forecast(renderer: Renderer, photo: Picture, settings: Settings) -> list[st
     found = tell(size)
     if found is None:
         return []
-    if found.memory > settings.memory:
+    if found.memory > memory(settings.max_memory):
         raise OptionError(
             f"`max_memory={settings.max_memory}` is too little for {size[1]} x {size[0]} px: about "
             f"{found.memory / 1e9:.1f}GB are needed; allow more, or choose a smaller `size`"
@@ -363,8 +369,8 @@ def _forecast(renderer: Renderer, photo: Picture, settings: Settings) -> list[st
 def _identities(given: object) -> object:
     """Of one input or a list of them, None for none."""
     if isinstance(given, list | tuple):
-        return [None if each is None else _identity(each) for each in given]
-    return _identity(given)
+        return [None if each is None else identity(each) for each in given]
+    return identity(given)
 
 
 def _colorless(picture: Picture) -> bool:
@@ -394,28 +400,12 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
         name: value for name, value in settings.dump().items() if name in heard
     }
     return said | {
-        name: _file_identity(getattr(settings, name))
+        name: _fileidentity(getattr(settings, name))
         for name in ("encoder", "network")
         if name in heard
     }
 
 
-def _file_identity(source: str) -> dict[str, object]:
+def _fileidentity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if os.path.isfile(source) else {"name": source}
-
-
-def _identity(source: object) -> dict[str, object]:
-    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's
-    name, a kind.
-    """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if os.path.isfile(path):
-            with path.open("rb") as file:
-                return {
-                    "name": path.name,
-                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                }
-        return {"name": str(source)}
-    return {"in memory": type(source).__name__}
+    return identity(source) if os.path.isfile(source) else {"name": source}

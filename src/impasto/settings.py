@@ -13,17 +13,26 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
-from impasto.sizes import SIZE_FORMS, memory
+from impasto.sizes import SIZE_FORMS, memory_text
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
     "GROUPS",
     "OPTIONS",
     "ContentLoss",
+    "Engine",
     "KeepColor",
     "Option",
     "Options",
@@ -32,6 +41,7 @@ __all__ = [
 ]
 
 ContentLoss = Literal["features", "selfsim"]
+Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
 Pooling = Literal["max", "average"]
 
@@ -114,6 +124,12 @@ class Settings(BaseModel):
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
     ] = "painter"
+    engine: Annotated[
+        Engine,
+        _option(
+            "What computes: PyTorch, or ONNX Runtime, which starts at once and paints in one pass."
+        ),
+    ] = "torch"
     style_weight: Annotated[
         float,
         _option("More or less style than the preset's own balance: 2 is twice.", _BALANCE, low=0),
@@ -233,6 +249,7 @@ class Settings(BaseModel):
     max_memory: Annotated[
         str,
         _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB"),
+        AfterValidator(memory_text),
     ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
@@ -275,12 +292,6 @@ class Settings(BaseModel):
                 f"takes weights of 0 or more, one of them above 0, not {joined(blend)}"
             )
         return blend
-
-    @field_validator("max_memory")
-    @classmethod
-    def _amount(cls, amount: str) -> str:
-        memory(amount)
-        return amount
 
     @field_validator("style_layers")
     @classmethod
@@ -325,11 +336,6 @@ class Settings(BaseModel):
     def dump(self) -> dict[str, Any]:
         """Every setting as JSON has it; `read` takes it back."""
         return self.model_dump(mode="json")
-
-    @property
-    def memory(self) -> float:
-        """`max_memory` in bytes."""
-        return memory(self.max_memory)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -476,6 +482,7 @@ class Options(TypedDict, total=False):
     strength: float
     refine: int
     network: Any
+    engine: Engine
     style_weight: float
     content_weight: float
     tv_weight: float | None

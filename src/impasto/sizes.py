@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from impasto.errors import OptionError
 
-__all__ = ["SIZE_FORMS", "Size", "memory", "size"]
+__all__ = ["SIZE_FORMS", "Size", "memory", "memory_text", "size"]
 
 SIZE_FORMS = "PX|original|2x|30x40cm@300dpi"
 """What `size` takes, for a list of options."""
@@ -80,3 +80,9 @@ def memory(text: str) -> float:
     if found is None or float(found[1]) <= 0:
         raise ValueError(f"takes an amount as 4GB or 800MB, not {text!r}")
     return float(found[1]) * 1000 ** (1 + ("kb", "mb", "gb", "tb").index(found[2].lower()))
+
+
+def memory_text(text: str) -> str:
+    """The text, known to be an amount of memory."""
+    memory(text)
+    return text

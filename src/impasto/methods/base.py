@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "Before",
     "Frame",
     "Method",
     "Prepared",
@@ -51,16 +52,31 @@ _ALWAYS = frozenset({"method", "size", "blend", "keep_color", "colors_only", "de
 
 
 @dataclass(frozen=True, eq=False)
+class Before:
+    """In a film, the picture before, moved to where its things are now: `picture`, `(1, 3, H, W)`
+    in [0, 1].
+
+    `trust`, `(1, 1, H, W)` in [0, 1]: 0 where it does not show what is there now, such as what was
+    hidden.
+    """
+
+    picture: Tensor
+    trust: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """What is rendered: `image`, `(1, 3, H, W)` in [0, 1].
 
-    `start`: a picture to start from, of any size, if there is one. `regions`, `(1, R, H, W)`: soft
+    `start`: a picture to start from, of any size, if there is one. `before`: what the picture is to
+    agree with, if it is one of a film; for methods that honour it. `regions`, `(1, R, H, W)`: soft
     masks of any size, one for each style. `rest`, `(1, 1, H, W)`: what is left to the photo, 1 less
     the strength at each place. Very large frames are uint8 for methods that are `large`.
     """
 
     image: Tensor
     start: Tensor | None = None
+    before: Before | None = None
     regions: Tensor | None = None
     rest: Tensor | None = None
 
@@ -145,10 +161,10 @@ class Method(ABC):
     """A way to paint, registered by its `name`.
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
-    `start` if a picture to start from does; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color`, `colors_only` and `device` for every method. `instant`: whether
-    it paints in one pass, at once. `large`: whether its renderers take frames of uint8, which
-    they paint by tiles.
+    `start` or `before` if those of a frame do; whatever else is asked for is refused. The pipeline
+    itself honours `size`, `blend`, `keep_color`, `colors_only` and `device` for every method.
+    `instant`: whether it paints in one pass, at once. `large`: whether its renderers take frames of
+    uint8, which they paint by tiles.
     """
 
     name: str
@@ -262,13 +278,12 @@ class Prepared(Generic[S]):
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
-        if frame.regions is None and frame.rest is None:
-            return self.stylizer.render(frame.image, self.style, start=frame.start)
-        from impasto.methods.stylizer import Places  # which imports PyTorch
+        more: dict[str, Any] = {} if frame.before is None else {"before": frame.before}
+        if frame.regions is not None or frame.rest is not None:
+            from impasto.methods.stylizer import Places  # which imports PyTorch
 
-        places = Places(self.styles, frame.regions, frame.rest)
-        render: Callable[..., Iterator[Progress]] = self.stylizer.render
-        return render(frame.image, self.style, start=frame.start, places=places)
+            more["places"] = Places(self.styles, frame.regions, frame.rest)
+        return self.stylizer.render(frame.image, self.style, start=frame.start, **more)
 
     def forecast(self, size: tuple[int, int]) -> Forecast | None:
         """What a frame of (H, W) will take, where the stylizer can tell."""

@@ -14,6 +14,7 @@ from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture
 from impasto.settings import Settings
+from impasto.sizes import memory
 
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
@@ -148,7 +149,7 @@ def _pass(
         encoder,
         strength=settings.strength,
         style_scale=settings.style_scale,
-        memory=settings.memory,
+        memory=memory(settings.max_memory),
     )
     vectors = [
         quick.named(str(style.source))
@@ -168,7 +169,7 @@ def _pass(
     }
     recipe: dict[str, object] = {
         "network_fingerprint": painter.bank.network,
-        **computed(painter.device, painter.transformer.dtype),
+        **computed(painter.device, painter.transform_net.dtype),
     }
     recipe |= {"vectors": digests} if digests else {}
     blend = quick.blend(vectors, [style.weight for style in styles])

@@ -62,7 +62,7 @@ class FeedForward:
             strength,
             style_scale,
         )
-        self.room = Room(memory, painter.transformer.dtype)
+        self.room = Room(memory, painter.transform_net.dtype)
 
     @torch.no_grad()
     def prepare(self, style: Tensor, seen: Tensor | None = None) -> Tensor:
@@ -140,7 +140,7 @@ class FeedForward:
 
     def forecast(self, size: tuple[int, int]) -> Forecast:
         """What a photo of (H, W) will take, by the pace of a small one, painted now."""
-        net, worked = self.painter.transformer, self._worked(size)
+        net, worked = self.painter.transform_net, self._worked(size)
         probe = torch.full((1, 3, 256, 256), 0.5, device=self.painter.device)
         zero = torch.zeros((1, net.vector_size), device=self.painter.device)
         with torch.no_grad():
@@ -162,7 +162,7 @@ class FeedForward:
         """At the photo's size, with strokes of `style_scale`."""
         size = (photo.shape[-2], photo.shape[-1])
         scale = self.style_scale * beyond(size)
-        picture: Tensor = self.painter.transformer(resize(photo, divided(size, scale)), vector)
+        picture: Tensor = self.painter.transform_net(resize(photo, divided(size, scale)), vector)
         if scale <= 1:
             return resize(picture, size)
         # A picture enlarged is blurred; painted once more, its large strokes are made of fine ones.
@@ -172,7 +172,7 @@ class FeedForward:
             seen = resize(photo, divided(size, beyond(size)))
             large = large + photo - resample(seen, size)
         large = large.clamp(0, 1)
-        again: Tensor = self.painter.transformer(large, vector)
+        again: Tensor = self.painter.transform_net(large, vector)
         return torch.lerp(large, again, min(1.0, scale - 1))
 
     def _by_tiles(
@@ -191,7 +191,7 @@ class FeedForward:
         if identity is not None and map_of_rest is not None:
             # The photo's own vector is one more style, where strength leaves room for it.
             vectors, shares = torch.cat([vectors, identity]), _joined(shares, map_of_rest)
-        strokes = Strokes(self.painter.transformer, photo, self.style_scale, self.room)
+        strokes = Strokes(self.painter.transform_net, photo, self.style_scale, self.room)
         main = strokes.layer(vectors, shares)
         plain = None if identity is None else strokes.layer(identity, None)
         todo = list(main.tiles())

@@ -19,7 +19,6 @@ gives strokes something to begin at.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Protocol
 
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 
 from impasto.networks.instance_norm import conditional_instance_norm
 from impasto.networks.kernels import padded_convolution
+from impasto.networks.shapes import TransformNetConfig
 
 __all__ = ["Norm", "TransformNet", "TransformNetConfig", "noise_field", "scales_and_shifts"]
 
@@ -42,23 +42,6 @@ class Norm(Protocol):
     """
 
     def __call__(self, x: Tensor, *, relu: bool) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class TransformNetConfig:
-    """Channels at a half, a quarter and an eighth of the picture's size, and how many residual
-    blocks where.
-
-    `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it.
-    `entry`, `leave`: side of the first and last kernel; the latter counts pixels of the full size.
-    `noise`: channels of the noise field; 0 is none.
-    """
-
-    channels: tuple[int, int, int] = (64, 128, 128)
-    blocks: tuple[int, int, int] = (1, 4, 2)
-    entry: int = 5
-    leave: int = 9
-    noise: int = 4
 
 
 class TransformNet(nn.Module):

@@ -9,9 +9,9 @@ from torch import Tensor
 from impasto.errors import InputError
 from impasto.pictures.files import opened
 from impasto.pictures.image import Picture, Source, open_picture
-from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
+from impasto.pictures.samples import named
 
-__all__ = ["dimensions", "named", "open_source"]
+__all__ = ["dimensions", "open_source", "resolved"]
 
 
 def open_source(source: Source, size: int) -> Picture:
@@ -20,27 +20,18 @@ def open_source(source: Source, size: int) -> Picture:
 
     `size`: the long side in pixels, to which larger pictures are reduced.
     """
-    return open_picture(named(source), size=size)
+    return open_picture(resolved(source), size=size)
 
 
-def named(source: Source) -> Source:
+def resolved(source: Source) -> Source:
     """The sample of that name, and anything else as it is; `InputError` for a name of none."""
-    if isinstance(source, str) and not os.path.exists(source):
-        if source in STYLES:
-            return sample_style(source)
-        if source in sample_names():
-            return sample(source)
-        if not Path(source).suffix and "://" not in source:
-            raise InputError(
-                f"no file and no sample called {source!r}; sample styles: {', '.join(STYLES)}; "
-                f"sample photos: {', '.join(sample_names())}"
-            )
-    return source
+    found = named(source) if isinstance(source, str) else None
+    return source if found is None else found
 
 
 def dimensions(source: Source) -> tuple[int, int]:
     """Two sides of a picture in px, of a file by its header: turned by its EXIF tag or not."""
-    source = named(source)
+    source = resolved(source)
     if isinstance(source, str | os.PathLike):
         with opened(Path(source)) as image:
             return image.height, image.width
