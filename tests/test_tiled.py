@@ -148,10 +148,10 @@ def test_large_pictures_look_like_their_previews(net: TransformNet) -> None:
     quick = FeedForward(painter(net))
     v = quick.named("a")
     x = picture(24, PREVIEW)
-    torch.testing.assert_close(list(quick.render(x, v))[0].image, net(x, v).clamp(0, 1))
+    torch.testing.assert_close(next(iter(quick.render(x, v))).image, net(x, v).clamp(0, 1))
     small = picture(16, 512, seed=5)
     large, preview = (resample(small, (16 * n, 512 * n)).clamp(0, 1) for n in (4, 2))
-    found = list(quick.render(large, v))[0].image
+    found = next(iter(quick.render(large, v))).image
     expected = net(preview, v)
     # At once, with strokes of the network's own size, it is further from the preview.
     apart = (resample(found, (32, 1024)) - expected).abs().mean()

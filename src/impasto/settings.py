@@ -13,19 +13,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
-from impasto.sizes import SIZE_FORMS, memory_text
+from impasto.sizes import SIZE_FORMS, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
@@ -103,11 +95,7 @@ class Settings(BaseModel):
     strength: Annotated[
         float,
         _option(
-            "From the photo, 0, to the style, 1; or a picture that says how far where.",
-            low=0,
-            high=1,
-            shown="0…1|FILE",
-            visitor=True,
+            "From photo, 0, to style, 1; or a mask.", low=0, high=1, shown="0…1|FILE", visitor=True
         ),
     ] = 1.0
     refine: Annotated[
@@ -247,9 +235,7 @@ class Settings(BaseModel):
         "auto"
     )
     max_memory: Annotated[
-        str,
-        _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB"),
-        AfterValidator(memory_text),
+        Memory, _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB")
     ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords

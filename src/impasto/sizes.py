@@ -3,10 +3,13 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from impasto.errors import OptionError
 
-__all__ = ["SIZE_FORMS", "Size", "memory", "memory_text", "size"]
+__all__ = ["SIZE_FORMS", "Memory", "Size", "memory", "size"]
 
 SIZE_FORMS = "PX|original|2x|30x40cm@300dpi"
 """What `size` takes, for a list of options."""
@@ -82,7 +85,10 @@ def memory(text: str) -> float:
     return float(found[1]) * 1000 ** (1 + ("kb", "mb", "gb", "tb").index(found[2].lower()))
 
 
-def memory_text(text: str) -> str:
-    """The text, known to be an amount of memory."""
+def _checked(text: str) -> str:
     memory(text)
     return text
+
+
+Memory = Annotated[str, AfterValidator(_checked)]
+"""A text that is an amount of memory, for pydantic."""
