@@ -101,7 +101,6 @@ def test_a_pair_of_regions_is_two_pictures_far_from_their_border(net: TransformN
 
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.6])
 def test_painted_by_tiles_in_bytes_is_painted_whole(net: TransformNet, scale: float) -> None:
-    """With a sample that is the whole picture: here memory is only said to be short."""
     x = picture(120, 152)
     whole, tiled = (FeedForward(painter(net), style_scale=scale) for _ in range(2))
     v = whole.named("a")
@@ -113,9 +112,10 @@ def test_painted_by_tiles_in_bytes_is_painted_whole(net: TransformNet, scale: fl
     assert steps[-1].image.dtype == torch.uint8
     assert [step.step for step in steps] == list(range(1, steps[-1].of + 1))
     assert steps[-1].of > 1 or scale < 1
-    # Statistics of a sample of noise are nearly those of the whole.
+    # Statistics of small windows are nearly those of the whole: another style is far off.
     apart = (steps[-1].image / 255 - expected).abs().mean()
-    assert float(apart) < 0.02
+    other = list(whole.render(x, whole.named("b")))[-1].image
+    assert float(apart) < 0.4 * float((other - expected).abs().mean())
 
 
 class _Tight(Room):
@@ -217,7 +217,7 @@ def test_the_gradient_by_parts_is_that_of_the_whole(
     (slope,) = torch.autograd.grad(whole.total, leaf)
     losses, found = gradient(network, objective, x, 40)
     for name, value in whole.raw.items():
-        torch.testing.assert_close(losses.raw[name], value, rtol=1e-5, atol=1e-9)
+        torch.testing.assert_close(losses.raw[name], value, rtol=1e-5, atol=1e-7)
     assert float((found - slope).abs().max() / slope.abs().max()) < 1e-5
     parts, at_once = assembled(network, x, layers, 40), network.features(x, layers)
     for name in layers:
