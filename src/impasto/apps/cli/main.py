@@ -144,9 +144,9 @@ def stylize(
         if given.get("engine", "torch") != "torch":
             from impasto.apps.cli import lite
 
-            if save_every or trace or given.get("init"):
+            if save_every or trace or region or given.get("init"):
                 raise OptionError(
-                    "--save-every, --trace and --init have nothing to do with --engine onnx; leave them out"
+                    "--save-every, --trace, --region and --init have nothing to do with --engine onnx; leave them out"
                 )
             named = [*(styles or ()), *(style or ())]
             lite.render(content, named, Settings(**given), output, quiet=quiet)
