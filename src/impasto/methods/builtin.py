@@ -8,15 +8,18 @@ from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
 from impasto.methods.feedforward import FeedForward
 from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.strokes import PREVIEW
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
 from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture
 from impasto.settings import Settings
+from impasto.sizes import memory
 
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
-_PASS = frozenset({"strength", "style_scale", "network", "refine"})
+_PLACES = frozenset({"regions", "strength_mask"})
+_PASS = _PLACES | {"strength", "style_scale", "network", "refine", "max_memory"}
 
 
 class _Optimize(Method):
@@ -60,6 +63,7 @@ class _Arbitrary(Method):
     help = "one pass of a network, in any style"
     honours = _PASS
     instant = True
+    large = True
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """A style known by its name only has no colours to change."""
@@ -77,7 +81,8 @@ class _Arbitrary(Method):
     ) -> Renderer:
         """See `Method`."""
         # Read at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
-        pictures = [style.look(settings.size) if style.pictured else None for style in styles]
+        size = min(settings.size, PREVIEW)
+        pictures = [style.look(size) if style.pictured else None for style in styles]
         painter = _painter(styles, pictures, settings, networks)
         if painter.predictor is None:
             raise OptionError(
@@ -93,6 +98,7 @@ class _Fast(Method):
     help = "one pass of a network, in a style it has learned, by its name"
     honours = _PASS
     instant = True
+    large = True
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """It takes names and no pictures."""
@@ -133,14 +139,17 @@ def _pass(
     networks: Networks,
 ) -> Renderer:
     """One pass, in styles that are pictures or, where those are None, names."""
-    reads = any(picture is not None for picture in pictures) or (
-        settings.strength < 1 and painter.identity is None
-    )
+    # Also for the photo's own vector, where strength leaves something to it.
+    reads = any(picture is not None for picture in pictures) or painter.identity is None
     encoder = None
     if reads and painter.predictor is not None:
         encoder = networks.encoder(painter.encoder, "max", settings.device)
     quick = FeedForward(
-        painter, encoder, strength=settings.strength, style_scale=settings.style_scale
+        painter,
+        encoder,
+        strength=settings.strength,
+        style_scale=settings.style_scale,
+        memory=memory(settings.max_memory),
     )
     vectors = [
         quick.named(str(style.source))
@@ -163,7 +172,8 @@ def _pass(
         **computed(painter.device, painter.transform_net.dtype),
     }
     recipe |= {"vectors": digests} if digests else {}
-    return Prepared(quick, quick.blend(vectors, [style.weight for style in styles]), recipe)
+    blend = quick.blend(vectors, [style.weight for style in styles])
+    return Prepared(quick, blend, recipe, vectors)
 
 
 def _painter(

@@ -26,6 +26,7 @@ from impasto.pictures.files import (
     recipe_options,
 )
 from impasto.pictures.planes import fit, planes, unit
+from impasto.pictures.tiles import bytes_of
 from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Source",
     "check_output",
     "fit",
+    "open_bytes",
     "open_picture",
     "read_recipe",
     "resample",
@@ -114,6 +116,34 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         )
     image, alpha = _planes(name, pixels, target)
     return Picture(image, alpha, notes)
+
+
+def open_bytes(source: Source, long_side: int) -> Picture:
+    """As `open_picture`, for what is too large for floating point: `image` and `alpha` are uint8.
+
+    The picture is brought to `long_side` px, enlarged if need be (bicubic; reduced: Lanczos).
+    """
+    name, pixels, notes = _pixels(source)
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{name} has {width} x {height} pixels; it needs {MIN_SIDE} a side and at most {MAX_PIXELS} in all"
+        )
+    if pixels.dtype != np.uint8:
+        levels = [np.rint(unit(pixels[..., c]) * 255) for c in range(pixels.shape[2])]
+        pixels = np.dstack(levels).astype(np.uint8)
+    if pixels.shape[2] == 1:
+        pixels = pixels.repeat(3, axis=2)
+    factor = long_side / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if size != (width, height):
+        how = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
+        # Pillow weights colours by alpha; the whole fraction that is divided out first costs little.
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        pixels = np.asarray(image.resize(size, how, reducing_gap=3.0))
+    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+    opaque = planes.shape[1] == 3 or bool((planes[:, 3] == 255).all())
+    return Picture(planes[:, :3], None if opaque else planes[:, 3:], notes)
 
 
 def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
@@ -208,7 +238,7 @@ def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """(1, 3, H, W) in [0, 1], and alpha (1, 1, H, W) if any, as 8-bit RGB or RGBA: round(255 x),
-    clamped.
+    clamped; uint8 as it is.
 
     Raises `ImpastoError` for another shape, for integers and for values that are not finite.
     """
@@ -220,14 +250,15 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
         )
     parts = (image,) if alpha is None else (image, alpha)
     for part in parts:
+        if part.dtype == torch.uint8:
+            continue
         if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
             raise InputError(
                 "the picture is not made of finite floats; lower the learning rate or the weights"
             )
-    levels = [
-        (part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts
-    ]
-    return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
+    levels = [part.detach() if part.dtype == torch.uint8 else bytes_of(part) for part in parts]
+    whole = levels[0] if len(levels) == 1 else torch.cat(levels, dim=1)
+    return Image.fromarray(whole[0].permute(1, 2, 0).cpu().contiguous().numpy())
 
 
 def save_notes(
@@ -249,12 +280,14 @@ def save_picture(
     alpha: Tensor | None = None,
     recipe: Mapping[str, object] | None = None,
     quality: int = 95,
+    dpi: int | None = None,
 ) -> Path:
     """Write a picture in the format of its suffix, whole or not at all, and return the path.
 
     image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its
     own alpha. recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
-    quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
+    quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless. dpi: dots on an inch of
+    paper, which PNG, JPEG and TIFF store.
 
     Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is
     flattened on white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of
@@ -274,6 +307,8 @@ def save_picture(
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture).convert("RGB")
     options = format_options(form, quality) | recipe_options(form, recipe)
+    if dpi is not None and form in ("JPEG", "PNG", "TIFF"):
+        options["dpi"] = (dpi, dpi)
     try:
         with atomic_write(path) as partial, open(partial, "xb") as file:
             picture.save(file, format=form, **options)

@@ -96,6 +96,15 @@ def stylize(
             help="The same as STYLE; may be given several times.",
         ),
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MASK=STYLE",
+            show_default=False,
+            help="Paint one region in one style, and leave the rest; may be given several times. White is the "
+            "region; or luminance, darkness, subject, background. MASK=STYLE=MASK also masks the style.",
+        ),
+    ] = None,
     save_every: Annotated[
         int,
         typer.Option(
@@ -128,14 +137,16 @@ def stylize(
     impasto stylize photo.jpg painting.jpg --preset gatys2015 --trace losses.csv
     impasto stylize photo.jpg painting.jpg --method arbitrary --refine 35
     impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
+    impasto stylize photo.jpg --region sky.png=waves --region ground.png=mosaic --method arbitrary
+    impasto stylize photo.jpg painting.jpg --method arbitrary --size 30x40cm@300dpi -o poster.png
     """
     with reporting(debug):
         if given.get("engine", "torch") != "torch":
             from impasto.apps.cli import lite
 
-            if save_every or trace or given.get("init"):
+            if save_every or trace or region or given.get("init"):
                 raise OptionError(
-                    "--save-every, --trace and --init have nothing to do with --engine onnx; leave them out"
+                    "--save-every, --trace, --region and --init have nothing to do with --engine onnx; leave them out"
                 )
             named = [*(styles or ()), *(style or ())]
             lite.render(content, named, Settings(**given), output, quiet=quiet)
@@ -143,7 +154,7 @@ def stylize(
         from impasto.apps.cli.names import free_name
         from impasto.apps.cli.rendering import Outputs, Request, render
 
-        request = Request.typed(content, [*(styles or ()), *(style or ())], given)
+        request = Request.typed(content, [*(styles or ()), *(style or ())], given, region or ())
         outputs = Outputs(output or free_name(content, request.styles), save_every, trace)
         render(request, outputs, quiet=quiet)
 

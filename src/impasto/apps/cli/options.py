@@ -103,7 +103,9 @@ def _field(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _parameter(option: Option) -> inspect.Parameter:
     """A setting as a parameter of a command, None unless it is typed."""
-    kind = str if option.several or option.choices else option.kind
+    # A number may have another form, or a file may stand in its place.
+    formed = option.kind in (int, float) and "|" in option.shown
+    kind = str if option.several or option.choices or formed else option.kind
     said = typer.Option(
         option.flag if kind is not bool else f"{option.flag}/--no-{option.name}",
         metavar=option.shown or None,
@@ -153,7 +155,8 @@ _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
 
 
 def _flag(name: str) -> str:
-    return "--" + {"start": "init"}.get(name, name).replace("_", "-")
+    typed = {"start": "init", "regions": "region", "strength_mask": "strength"}
+    return "--" + typed.get(name, name).replace("_", "-")
 
 
 class TrainingCommand(SettingsCommand):

@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,8 +22,52 @@ from impasto.networks.header import learned_styles
 from impasto.pictures.image import check_output, save_notes, save_picture
 from impasto.pipeline import Job, plan
 from impasto.settings import OPTIONS, Settings
+from impasto.sizes import size as size_of
 
 __all__ = ["Outputs", "Request", "free_name", "render"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Masks, of files and names as they were typed; None for none."""
+
+    regions: Sequence[str] | None = None
+    style_masks: Sequence[str | None] | None = None
+    strength: str | None = None
+
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """All that may be files."""
+        return (*(self.regions or ()), *(self.style_masks or ()), self.strength)
+
+
+def _placed(
+    styles: Sequence[str], regions: Sequence[str], strength: str | None
+) -> tuple[Sequence[str], Places]:
+    """The styles, those of regions in their place, and the masks."""
+    if not regions:
+        return styles, Places(strength=strength)
+    left, found, masks, seen = list(styles), list[str](), list[str](), list[str | None]()
+    for region in regions:
+        mask, *more = region.split("=")
+        if not mask or len(more) > 2 or "" in more:
+            raise OptionError(
+                f"--region takes MASK=STYLE, as in sky.png=starry-night, not {region!r}"
+            )
+        if not more and not left:
+            raise OptionError(f"--region {region} has no style: write --region {region}=STYLE")
+        masks.append(mask)
+        found.append(more[0] if more else left.pop(0))
+        seen.append(more[1] if len(more) == 2 else None)
+    return [*found, *left], Places(masks, seen if any(seen) else None, strength)
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -34,15 +78,42 @@ class Request:
     styles: Sequence[str]
     settings: Settings
     start: str | None = None
+    size: str | None = None
+    places: Places = field(default_factory=Places)
 
     @classmethod
-    def typed(cls, content: str, styles: Sequence[str], given: Mapping[str, Any]) -> Self:
-        """From the options of a command line; `OptionError` for a value that cannot be."""
+    def typed(
+        cls,
+        content: str,
+        styles: Sequence[str],
+        given: Mapping[str, Any],
+        regions: Sequence[str] = (),
+    ) -> Self:
+        """From the options of a command line; `OptionError` for a value that cannot be.
+
+        `regions`: `MASK=STYLE`, or `MASK=STYLE=MASK` with what of the style is looked at, or `MASK`
+        alone for the next of `styles`.
+        """
+        given = dict(given)
         # A word starts as it says, anything else is a picture to start from.
         start = given.get("init")
         if start in (None, *OPTIONS["init"].choices):
-            return cls(content, styles, Settings(**given))
-        return cls(content, styles, Settings(**{**given, "init": None}), start)
+            start = None
+        else:
+            given["init"] = None
+        strength = given.get("strength")
+        if strength is not None and not _is_number(strength):
+            given["strength"] = None
+        else:
+            strength = None
+        size = given.get("size")
+        if size is not None and not _is_number(size):
+            size_of(size)
+            given["size"] = None
+        else:
+            size = None
+        styles, places = _placed(styles, regions, strength)
+        return cls(content, styles, Settings(**given), start, size, places)
 
     @property
     def inputs(self) -> list[Path]:
@@ -51,6 +122,7 @@ class Request:
             self.content,
             *self.styles,
             self.start,
+            *self.places.files,
             self.settings.encoder,
             self.settings.network,
         )
@@ -78,7 +150,18 @@ class Request:
 
     def plan(self) -> Job:
         """See `impasto.pipeline.plan`."""
-        return plan(self.content, self.styles, self.settings, start=self.start)
+        places = self.places
+        sized: dict[str, Any] = {} if self.size is None else {"size": self.size}
+        return plan(
+            self.content,
+            self.styles,
+            self.settings,
+            start=self.start,
+            regions=places.regions,
+            style_masks=places.style_masks,
+            strength_mask=places.strength,
+            **sized,
+        )
 
 
 @dataclass(frozen=True)
@@ -227,5 +310,5 @@ class _Run:
             | {"steps_done": self.last.step}
             | ({"unfinished": True} if unfinished else {})
         )
-        save_picture(path, picture, recipe=recipe)
+        save_picture(path, picture, recipe=recipe, dpi=self.job.dpi)
         return save_notes(path, picture)
