@@ -1,10 +1,10 @@
 """From what a person has (files, pictures, names) to a picture they keep: one job, for the API and
 every app.
 
-job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
-for step in job.steps():
-    ...                       # progress, previews, cancelling
-picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+    job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
+    for step in job.steps():
+        ...                       # progress, previews, cancelling
+    picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
 import hashlib
@@ -23,13 +23,23 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, OptionError, kind_of
-from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
+from impasto.methods.base import (
+    METHODS,
+    Frame,
+    Method,
+    Renderer,
+    StyleInput,
+    named_style,
+    refuse_unhonoured,
+)
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
+from impasto.networks.header import learned_styles
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
 from impasto.pictures.image import Picture, Source, resize, to_pil
+from impasto.pictures.samples import STYLES
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
@@ -104,7 +114,8 @@ def plan(
         raise OptionError(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
-    settings, styles = (settings or Settings()).but(**options), _several(styles)
+    styles = _several(styles)
+    settings = _with_method((settings or Settings()).but(**options), styles)
     method = _method(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
@@ -152,6 +163,39 @@ def stylize(
     """
     job = plan(content, style, settings, start=start, networks=networks, **options)
     return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
+    """The settings with the first method that takes all these styles, where none was asked for by
+    name.
+
+    A style is a picture or the name of one that a network has learned: all names are in one space.
+    `InputError` where the method asked for does not take a learned style.
+    """
+    names = [named_style(style) for style in styles if isinstance(style, str)]
+    closed = [style for style in names if not style.pictured]
+    if not closed:
+        return settings
+    learned = {each.name for each in learned_styles(settings.network)}
+    method = METHODS.get(settings.method)
+    refused = [each for each in closed if each.name in learned and not method.takes(each, learned)]
+    if not refused:
+        return settings
+    pictures = len(styles) - len(closed)
+    others = [
+        name
+        for name, other in METHODS.all().items()
+        if all(other.takes(style, learned) for style in names)
+        and (pictures == 0 or other.takes(named_style(next(iter(STYLES))), learned))
+    ]
+    if "method" in settings.model_fields_set or not others:
+        way = (
+            f"use {' or '.join(f'`method={name}`' for name in others)}"
+            if others
+            else "leave it out"
+        )
+        raise InputError(f"{refused[0].source} is a learned style and no picture: {way}")
+    return settings.but(method=others[0])
 
 
 _SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)

@@ -10,13 +10,13 @@ PyTorch is not imported here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from impasto.errors import OptionError, kind_of
+from impasto.errors import OptionError, kind_of, shortened
+from impasto.habits import meant
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
 
 __all__ = ["GROUPS", "OPTIONS", "KeepColor", "Option", "Options", "Pooling", "Settings"]
@@ -453,7 +453,7 @@ def _line(error: ValidationError) -> str:
     said = str(first.get("ctx", {}).get("error", ""))
     if not first["loc"]:
         return said
-    name, value = str(first["loc"][0]), _shortened(first["input"])
+    name, value = str(first["loc"][0]), shortened(first["input"])
     option = OPTIONS[name]
     if said:
         return f"`{name}` {said}"
@@ -475,25 +475,20 @@ def _line(error: ValidationError) -> str:
     return f"`{name}` takes {several[option.kind] if option.several else kinds[option.kind]}, not {value}"
 
 
-def _shortened(value: object) -> str:
-    """What was given, in a line's part of its own: a text or a number whole, anything longer by its
-    kind.
-    """
-    if isinstance(value, int) and not -(10**30) < value < 10**30:
-        return "a number of so many digits"
-    if not isinstance(value, str | bytes | float | int | list | tuple) and value is not None:
-        return kind_of(value)
-    text = f"{value}" if isinstance(value, float | int) else repr(value)
-    return text if len(text) <= 80 else f"{kind_of(value)} of {len(text)} characters"
-
-
 def _meant(name: str) -> str:
-    near = get_close_matches(name, Settings.model_fields, 1)
-    return (
-        f"; did you mean {near[0]!r}?"
-        if near
-        else f"; there are: {', '.join(Settings.model_fields)}"
-    )
+    """What to add to a message about a name that is no setting."""
+    near = meant(name, (*Settings.model_fields, *_ARGUMENTS))
+    if near in _ARGUMENTS:
+        return f"; {_ARGUMENTS[near]}"
+    known = ", ".join(Settings.model_fields)
+    return f"; did you mean {near!r}?" if near else f"; there are: {known}"
+
+
+_ARGUMENTS = {
+    "content": "the photo is the first argument",
+    "style": "a style, or a list of them, is the second argument",
+    "output": "the picture is returned: save it where you like",
+}
 
 
 def _whole(number: float) -> str:

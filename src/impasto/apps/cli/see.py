@@ -182,8 +182,9 @@ def grid(
     The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same
     command goes on.
 
-    impasto grid photo.jpg painting.jpg impasto grid photo.jpg painting.jpg --preset gatys2015
-    --init noise --encoder vgg19 -o figure3.pdf impasto grid photo.jpg painting.jpg --over strength
+    impasto grid photo.jpg painting.jpg
+    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o figure3.pdf
+    impasto grid photo.jpg painting.jpg --over strength
     impasto grid photo.jpg painting.jpg --over style-scale --values 0.5,1,2
     """
     given = _given(preset=preset, init=init, steps=steps, seed=seed)
@@ -247,7 +248,7 @@ def deltas(
 
         if options and not smooth:
             raise ImpastoError(
-                f"--{next(iter(options)).replace('_', '-')} has a say with --smooth only; add it"
+                f"--{next(iter(options)).replace('_', '-')} has an effect with --smooth only; add it"
             )
         target = _target(output, "deltas", photo, out)
         with display(quiet) as show:

@@ -99,7 +99,8 @@ Weights = Annotated[
 Licence = Annotated[
     str,
     typer.Option(
-        help="What the file says of its licence; the pictures' has a say.", rich_help_panel=FILES
+        help="What the file says of its licence; that of the pictures counts, too.",
+        rich_help_panel=FILES,
     ),
 ]
 Content = Annotated[
@@ -120,8 +121,7 @@ def train_group(ctx: typer.Context) -> None:
     """Train networks of your own, in one process or, by a launcher, in several, on one machine or
     more.
 
-    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o
-    mine.safetensors
+    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o mine.safetensors
 
     torchrun and SLURM's srun do as well. Only encoders are always trained in one process.
     """
@@ -257,8 +257,8 @@ def train_arbitrary(
     Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
     weights. Where only weights are left, the next leg goes --from them.
 
-    impasto train arbitrary --styles paintings --content photos -o mine.safetensors impasto train
-    arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
+    impasto train arbitrary --styles paintings --content photos -o mine.safetensors
+    impasto train arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
     impasto stylize photo.jpg painting.jpg --method arbitrary --network more.safetensors
     """
     config = _config(locals())
@@ -355,7 +355,7 @@ def learn(
 
     impasto learn painting.jpg --name harbour
     impasto stylize photo.jpg --style harbour --method fast
-    impasto learn painting.jpg --name harbour --content photos --content-weight 0.8 --replace
+    impasto learn painting.jpg --name harbour --content photos --content-weight 0.2 --replace
     """
     config = _config(locals())
     with reporting(debug):
