@@ -28,6 +28,7 @@ _TRAINING = "--steps 1 --batch 1 --crop 64"
 SHORTER = {
     r"impasto stylize .*--refine": "--size 96 --refine 2",
     r"impasto stylize .*--method": "--size 96",
+    r"impasto stylize .* (starry-night|harbour)\b": "--size 96",
     r"impasto (stylize|demo)": "--size 96 --steps 2",
     r"impasto grid .*--over steps": "--size 64",
     r"impasto (reconstruct|grid)": "--size 64 --steps 2",
@@ -35,6 +36,7 @@ SHORTER = {
     r"impasto learn": f"{_TRAINING} --replace",
     r"impasto train": _TRAINING,
     r"impasto pairs": "--size 64 --steps 1",
+    r"^curl ": "--fail --silent --show-error",
 }
 LEFT_OUT = {
     r"^make ": "it sets up an environment; CI runs it",
@@ -141,7 +143,8 @@ class Page:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server: subprocess.Popen[bytes] | None = None
+        self.servers: list[subprocess.Popen[bytes]] = []
+        self.unmade: set[str] = set()  # files of lines that were not run
         files(folder)
 
     def check(self, kind: str, text: str) -> tuple[str, str]:
@@ -154,10 +157,15 @@ class Page:
         for pattern, why in LEFT_OUT.items():
             if re.search(pattern, text):
                 return "left out", why
+        if lacking := self.unmade & set(text.split()):
+            return "left out", f"it needs {', '.join(lacking)} of a line that was not run"
         if "impasto serve" in text:
             return self._serve(text)
         line = shortened(text)
-        return self._verdict(run(line, self.folder), line[len(text) :].strip())
+        verdict = self._verdict(run(line, self.folder), line[len(text) :].strip())
+        if verdict[0] == "offline":
+            self.unmade |= set(re.findall(r"-o (\S+)", text))
+        return verdict
 
     def _verdict(self, done: subprocess.CompletedProcess[str], how: str) -> tuple[str, str]:
         if done.returncode == 0:
@@ -174,7 +182,7 @@ class Page:
             command, cwd=self.folder, env=environment(self.folder), stderr=subprocess.DEVNULL
         )
         port = re.search(r"--port (\d+)", line)
-        address = f"http://127.0.0.1:{port[1] if port else 7860}/healthz"
+        address = f"http://127.0.0.1:{port[1] if port else 7860}/api/v1/health"
         for _ in range(120):
             time.sleep(0.5)
             try:
