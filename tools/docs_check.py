@@ -71,31 +71,20 @@ def files(folder: Path) -> None:
     """What examples name: small pictures from sample data, folders of them, pictures that were
     made.
     """
-    from impasto.pictures.samples import sample, sample_style
+    from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
 
-    photo = sample("cat").resize((128, 96))
-    paintings = {name: sample_style(name).resize((96, 96)) for name in ("waves", "mosaic")}
-    photo.save(folder / "photo.jpg")
-    for name, style in (("painting", "waves"), ("a", "mosaic"), ("b", "waves")):
+    paintings = {name: sample_style(name).resize((96, 96)) for name in STYLES}
+    sample("cat").resize((128, 96)).save(folder / "photo.jpg")
+    for name, style in (("painting", "waves"), ("a", "mosaic"), ("b", "orphism")):
         paintings[style].save(folder / f"{name}.jpg")
     for name in ("photos", "paintings", "results", "painted"):
         (folder / name).mkdir()
-    for name in ("cat", "coffee", "rocket"):
-        sample(name).resize((96, 80)).save(folder / "photos" / f"{name}.jpg")
+    for name in sample_names():
+        for side in (80, 96, 112):
+            sample(name).resize((128, side)).save(folder / "photos" / f"{name}{side}.jpg")
     for name, picture in paintings.items():
         picture.save(folder / "paintings" / f"{name}.jpg")
-    made = [
-        "impasto",
-        "stylize",
-        "photo.jpg",
-        "waves",
-        "--size",
-        "96",
-        "--method",
-        "arbitrary",
-        "-q",
-    ]
-    run(" ".join([*made, "-o", "out.png"]), folder)
+    run("impasto stylize photo.jpg waves --size 96 --method arbitrary -q -o out.png", folder)
     for name in ("a.png", "b.png", "results/a.png", "results/b.png"):
         shutil.copy(folder / "out.png", folder / name)
 
@@ -176,11 +165,11 @@ class Page:
 
     def _serve(self, line: str) -> tuple[str, str]:
         """Started, asked, and left running for the lines that follow."""
-        self.close()
         command = ["bash", "-c", f"exec env {line}"]
-        self.server = subprocess.Popen(
+        server = subprocess.Popen(
             command, cwd=self.folder, env=environment(self.folder), stderr=subprocess.DEVNULL
         )
+        self.servers.append(server)
         port = re.search(r"--port (\d+)", line)
         address = f"http://127.0.0.1:{port[1] if port else 7860}/api/v1/health"
         for _ in range(120):
@@ -191,16 +180,15 @@ class Page:
             except OSError as error:
                 if getattr(error, "code", None):  # it answers, if only that it wants a password
                     return "ok", "started, and ended after the page"
-            if self.server.poll() is not None:
+            if server.poll() is not None:
                 break
         return "FAILED", f"nothing answers at {address}"
 
     def close(self) -> None:
-        """End the server."""
-        if self.server is not None:
-            self.server.send_signal(signal.SIGTERM)
-            self.server.wait(30)
-            self.server = None
+        """End the servers."""
+        for server in self.servers:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
 
 
 def main() -> None:
