@@ -19,7 +19,7 @@ from impasto.apps.cli import main as cli
 from impasto.apps.cli.rendering import Request
 from impasto.apps.progress import Pace
 from impasto.errors import ImpastoError, InputError, OptionError
-from impasto.habits import meant
+from impasto.habits import brought
 from impasto.methods.base import METHODS
 from impasto.networks.loaded import Networks
 from impasto.networks.weights import load_encoder
@@ -182,9 +182,9 @@ def test_a_name_people_bring_is_answered_with_ours(
 
 
 def test_what_nobody_can_mean_gets_no_hint() -> None:
-    assert meant("frobnicate", OPTIONS) is None
+    assert brought("frobnicate", OPTIONS) is None
     for name in OPTIONS:
-        assert meant(name.replace("_", "-"), OPTIONS) == name
+        assert brought(name.replace("_", "-"), OPTIONS) == name
 
 
 @pytest.mark.parametrize(

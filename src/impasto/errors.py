@@ -14,7 +14,6 @@ __all__ = [
     "WeightsError",
     "kind_of",
     "printable",
-    "shortened",
 ]
 
 
@@ -22,18 +21,6 @@ def kind_of(value: object) -> str:
     """What to call a value that is not what was wanted: `a dict`, `an Encoder`."""
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-def shortened(value: object) -> str:
-    """What was given, in a line's part of its own: a text or a number whole, anything longer by its
-    kind.
-    """
-    if isinstance(value, int) and not -(10**30) < value < 10**30:
-        return "a number of so many digits"
-    if not isinstance(value, str | bytes | float | int | list | tuple) and value is not None:
-        return kind_of(value)
-    text = f"{value}" if isinstance(value, float | int) else repr(value)
-    return text if len(text) <= 80 else f"{kind_of(value)} of {len(text)} characters"
 
 
 def printable(text: str) -> str:

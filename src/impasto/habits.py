@@ -4,7 +4,16 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
-__all__ = ["meant"]
+__all__ = ["ARGUMENTS", "brought"]
+
+ARGUMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "content": "the photo is the first argument",
+        "style": "a style, or a list of them, is the second argument",
+        "output": "the picture is returned: save it where you like",
+    }
+)
+"""What is no setting, and where it goes in Python."""
 
 # Ours -> theirs: of neural-style and its ports, fast-neural-style, Magenta, the tutorials of
 # PyTorch, Keras and TensorFlow, and AdaIN's code.
@@ -46,7 +55,7 @@ _THEIRS: Mapping[str, str] = MappingProxyType(
 _OURS = {each: ours for ours, theirs in _THEIRS.items() for each in theirs.split()}
 
 
-def meant(name: str, known: Collection[str]) -> str | None:
+def brought(name: str, known: Collection[str]) -> str | None:
     """Which of the `known` names was meant by one that is none of them; None where nobody can tell."""
     name = name.strip("-").replace("-", "_").lower()
     if name in known:

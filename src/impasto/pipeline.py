@@ -7,14 +7,12 @@ every app.
     picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
-from pathlib import Path
 from typing import Unpack, cast
 
 import numpy as np
@@ -38,12 +36,13 @@ from impasto.networks.encoder import SMALLEST
 from impasto.networks.header import learned_styles
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.identity import identity
 from impasto.pictures.image import Picture, Source, resize, to_pil
 from impasto.pictures.samples import STYLES
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _COLORLESS = (
@@ -73,6 +72,20 @@ class Job:
         """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
         yield from self.renderer.render(Frame(self.content.image, self.start))
 
+    def of(self, content: Source) -> "Job":
+        """The same for another photo. The styles stay as they were read: also the palette that
+        `keep_color=statistics` gave them.
+
+        Raises `InputError` for a photo that cannot be used.
+        """
+        given = _Inputs(content, self.settings)
+        photo, recipe = given.photo, self.recipe_of(content)
+        return replace(self, content=photo, recipe=recipe, notes=tuple(dict.fromkeys(given.notes)))
+
+    def recipe_of(self, content: Source) -> dict[str, object]:
+        """The recipe of `of(content)`, without opening it."""
+        return {**self.recipe, "content": identity(content)}
+
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
         asked for.
@@ -82,6 +95,8 @@ class Job:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
+        if self.settings.colors_only:
+            image = luminance_transfer(self.content.image, image)
         return to_pil(image, self.content.alpha)
 
 
@@ -114,9 +129,13 @@ def plan(
         raise OptionError(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
-    styles = _several(styles)
-    settings = _with_method((settings or Settings()).but(**options), styles)
-    method = _method(settings)
+    settings, styles = (settings or Settings()).but(**options), _several(styles)
+    if settings.engine != "torch":
+        raise OptionError(
+            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
+        )
+    settings = _with_method(settings, styles)
+    method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -129,12 +148,12 @@ def plan(
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": _identity(content),
-        "styles": [_identity(style) for style in styles],
+        "content": identity(content),
+        "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": _identity(start) if start is not None else None}
+            {"start": identity(start) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
@@ -208,7 +227,7 @@ def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     return list(styles)
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method
@@ -259,14 +278,23 @@ class _Inputs:
             for i, (source, weight) in pairs
         )
 
-    def _style(self, place: int, source: Source, side: int) -> Tensor:
+    def _style(self, place: int, source: Source, side: int) -> Picture:
         painting = open_source(source, side)
         self.notes += painting.notes
-        picture = _enlarged(painting, side).image
+        painting = _enlarged(painting, side)
         if self.settings.keep_color == "statistics":
-            picture = match_statistics(picture, self.photo.image)
-        self.grey[place] = bool((picture.amax(1) - picture.amin(1)).mean() < _COLORLESS)
-        return picture
+            photo, seen = self.photo, painting.alpha
+            recolored = match_statistics(painting.image, photo.image, seen, photo.alpha)
+            painting = replace(painting, image=recolored)
+        self.grey[place] = _colorless(painting)
+        return painting
+
+
+def _colorless(picture: Picture) -> bool:
+    """Whether nothing that is seen of it has any colour."""
+    apart = picture.image.amax(1, keepdim=True) - picture.image.amin(1, keepdim=True)
+    seen = torch.ones_like(apart) if picture.alpha is None else picture.alpha
+    return bool((apart * seen).sum() / seen.sum() < _COLORLESS)
 
 
 def _enlarged(photo: Picture, size: int) -> Picture:
@@ -284,7 +312,7 @@ def _enlarged(photo: Picture, size: int) -> Picture:
 
 def _said(settings: Settings, method: Method) -> dict[str, object]:
     """The settings that make a difference to the method, networks by their files."""
-    heard = method.honours | {"method", "size", "keep_color"}
+    heard = method.honours | {"method", "size", "keep_color", "colors_only"}
     said: dict[str, object] = {
         name: value for name, value in settings.dump().items() if name in heard
     }
@@ -297,20 +325,4 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if os.path.isfile(source) else {"name": source}
-
-
-def _identity(source: object) -> dict[str, object]:
-    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's
-    name, a kind.
-    """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if os.path.isfile(path):
-            with path.open("rb") as file:
-                return {
-                    "name": path.name,
-                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                }
-        return {"name": str(source)}
-    return {"in memory": type(source).__name__}
+    return identity(source) if os.path.isfile(source) else {"name": source}

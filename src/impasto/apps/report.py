@@ -15,7 +15,7 @@ from impasto.apps.cli.options import in_flags
 from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts, requests_interrupt
 from impasto.errors import ImpastoError, printable
 
-__all__ = ["emit", "one_line", "own_process", "printable", "reporting", "say"]
+__all__ = ["emit", "one_line", "own_process", "printable", "reporting", "say", "verdict"]
 
 # What torch's allocators and drivers say; only some of them have an exception of their own.
 _NO_MEMORY = re.compile(
@@ -84,19 +84,20 @@ def reporting(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        message, code = _verdict(error)
-        say(f"error: {in_flags(message)}")
+        message, code = verdict(error)
+        say(f"error: {one_line(in_flags(message))}")
         raise typer.Exit(code) from None
 
 
-def _verdict(error: Exception) -> tuple[str, int]:
+def verdict(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code it calls for: 2 for what the user can mend, else 1."""
     if isinstance(error, ImpastoError):
         return str(error), 2
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))
     ):
-        return "not enough memory for a picture of this size; lower --size", 2
+        return "not enough memory for a picture of this size; lower `size`", 2
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'while reading or writing'}", 2
     said = one_line(str(error))
-    return f"unexpected {type(error).__name__}: {said}; run again with --debug", 1
+    return f"unexpected {type(error).__name__}: {said}; run again with `debug`", 1

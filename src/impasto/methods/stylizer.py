@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor
 
 from impasto.errors import OptionError
+from impasto.events import Event
 from impasto.pictures.image import resample, resize
 
 __all__ = ["Progress", "Stylizer", "normalise_weights"]
@@ -15,7 +16,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(Event):
     """Where a rendering stands.
 
     `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine

@@ -183,7 +183,7 @@ def grid(
     command goes on.
 
     impasto grid photo.jpg painting.jpg
-    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o figure3.pdf
+    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o fig3.pdf
     impasto grid photo.jpg painting.jpg --over strength
     impasto grid photo.jpg painting.jpg --over style-scale --values 0.5,1,2
     """
