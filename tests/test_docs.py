@@ -24,6 +24,7 @@ import impasto
 from impasto.apps.cli.main import app
 from impasto.apps.cli.options import in_flags
 from impasto.losses.presets import PRESETS
+from impasto.networks.header import learned_styles
 from impasto.pictures.samples import STYLES, sample, sample_names
 from impasto.pipeline import plan
 from impasto.settings import Settings
@@ -151,9 +152,9 @@ def test_every_option_and_name_is_one(page: Path) -> None:
     named = set(re.findall(r"`(--[a-z][a-z-]*)", prose(page)))
     assert named <= every
     assert set(re.findall(r"--preset ([a-z0-9.-]+)", text)) <= set(PRESETS)
-    assert set(re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)) <= set(
-        STYLES
-    )
+    named = re.findall(r"impasto stylize (?:photo\.jpg|cat) ([a-z][a-z-]*)(?=\s)", text)
+    learned = {each.name for each in learned_styles()} | set(re.findall(r"--name (\S+)", text))
+    assert set(named) <= {*STYLES, *learned}
     assert set(re.findall(r"impasto stylize ([a-z]+) ", text)) <= set(sample_names())
 
 

@@ -45,7 +45,7 @@ LEFT_OUT = {
     r"^(fabric|torchrun|srun) ": "the tests of several processes run it",
 }
 # Said by a command that needs a network where there is none.
-OFFLINE = "cannot fetch vgg19"
+OFFLINE = "no vgg19: cannot fetch"
 
 # Before every snippet of Python: the names that pages take for granted, and small pictures.
 PRELUDE = """
