@@ -193,10 +193,10 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
     """
     names = [named_style(style) for style in styles if isinstance(style, str)]
     closed = [style for style in names if not style.pictured]
-    if not closed:
+    method = METHODS.get(settings.method)
+    if not closed or "network" in method.honours:  # who has a network asks it for names
         return settings
     learned = {each.name for each in learned_styles(settings.network)}
-    method = METHODS.get(settings.method)
     refused = [each for each in closed if each.name in learned and not method.takes(each, learned)]
     if not refused:
         return settings
