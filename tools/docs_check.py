@@ -32,6 +32,8 @@ SHORTER = {
     r"impasto (stylize|demo)": "--size 96 --steps 2",
     r"impasto grid .*--over steps": "--size 64",
     r"impasto (reconstruct|grid)": "--size 64 --steps 2",
+    r"impasto (batch|film) .*--method": "--size 64",
+    r"impasto (batch|film)": "--size 64 --steps 1",
     r"impasto deltas .*--smooth": "--size 96 --steps 2",
     r"impasto learn": f"{_TRAINING} --replace",
     r"impasto train": _TRAINING,
@@ -42,6 +44,8 @@ LEFT_OUT = {
     r"^make ": "it sets up an environment; CI runs it",
     r"^(pip|git|apt-get) ": "it installs",
     r"^docker ": "it needs Docker",
+    r"--watch\b": "it waits for more photos until it is stopped",
+    r"--ray\b": "it needs Ray; make test-ray has it",
     r"^(fabric|torchrun|srun) ": "the tests of several processes run it",
 }
 # Said by a command that needs a network where there is none.
