@@ -1,10 +1,10 @@
 """From what a person has (files, pictures, names) to a picture they keep: one job, for the API and
 every app.
 
-job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
-for step in job.steps():
-    ...                       # progress, previews, cancelling
-picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+    job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
+    for step in job.steps():
+        ...                       # progress, previews, cancelling
+    picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
 import os
@@ -28,6 +28,7 @@ from impasto.methods.base import (
     Renderer,
     StyleInput,
     forecasting,
+    named_style,
     refuse_unhonoured,
 )
 from impasto.methods.regions import Ground, read_ground
@@ -35,11 +36,13 @@ from impasto.methods.strokes import preview
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
+from impasto.networks.header import learned_styles
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
 from impasto.pictures.identity import identity
 from impasto.pictures.image import Picture, Source, open_bytes, resize, to_pil
 from impasto.pictures.masks import open_mask
+from impasto.pictures.samples import STYLES
 from impasto.pictures.sources import dimensions, open_source, resolved
 from impasto.pictures.tiles import Shown, bytes_of, floats_of
 from impasto.settings import Options, Settings
@@ -167,6 +170,7 @@ def plan(
         raise OptionError(
             "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
         )
+    settings = _with_method(settings, styles)
     method = method_of(settings)
     given = _Inputs(content, settings, method.large, style_masks)
     inputs = given.styles(styles)
@@ -228,6 +232,39 @@ def stylize(
     places["strength_mask"] = strength_mask
     job = plan(content, style, settings, start=start, networks=networks, **places, **options)
     return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
+    """The settings with the first method that takes all these styles, where none was asked for by
+    name.
+
+    A style is a picture or the name of one that a network has learned: all names are in one space.
+    `InputError` where the method asked for does not take a learned style.
+    """
+    names = [named_style(style) for style in styles if isinstance(style, str)]
+    closed = [style for style in names if not style.pictured]
+    method = METHODS.get(settings.method)
+    if not closed or "network" in method.honours:  # who has a network asks it for names
+        return settings
+    learned = {each.name for each in learned_styles(settings.network)}
+    refused = [each for each in closed if each.name in learned and not method.takes(each, learned)]
+    if not refused:
+        return settings
+    pictures = len(styles) - len(closed)
+    others = [
+        name
+        for name, other in METHODS.all().items()
+        if all(other.takes(style, learned) for style in names)
+        and (pictures == 0 or other.takes(named_style(next(iter(STYLES))), learned))
+    ]
+    if "method" in settings.model_fields_set or not others:
+        way = (
+            f"use {' or '.join(f'`method={name}`' for name in others)}"
+            if others
+            else "leave it out"
+        )
+        raise InputError(f"{refused[0].source} is a learned style and no picture: {way}")
+    return settings.but(method=others[0])
 
 
 _SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)

@@ -224,10 +224,10 @@ def refuse_unhonoured(
         return
     setting = asked[0]
     others = [f"`method={name}`" for name, each in METHODS.all().items() if setting in each.honours]
-    where = f"; it has in {' or '.join(others)}" if others else ""
     if "refine" in honoured and not settings.refine:
-        where += " or with `refine`" if where else "; it has with `refine`"
-    raise OptionError(f"`{setting}` has no say in {method.called}{where}")
+        others.append("`refine`")
+    where = f"; it has with {' or '.join(others)}" if others else ""
+    raise OptionError(f"`{setting}` has no effect with {method.called}{where}")
 
 
 def instant_method(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:

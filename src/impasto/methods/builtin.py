@@ -22,6 +22,12 @@ _PLACES = frozenset({"regions", "strength_mask"})
 _PASS = _PLACES | {"strength", "style_scale", "network", "refine", "max_memory"}
 
 
+_RECOLOURS = (
+    "`keep_color=statistics` recolours the painting before it is read as a style, and a learned style "
+    "is read already"
+)
+
+
 class _Optimize(Method):
     """Gatys et al. 2015. The default preset begins at what the embedded network paints in one pass."""
 
@@ -33,7 +39,7 @@ class _Optimize(Method):
         """A seed is of noise alone."""
         if settings.seed and settings.resolved().init != "noise":
             raise OptionError(
-                "`seed` has no say here: there is no noise to draw without `init=noise`"
+                "`seed` has no effect here: there is no noise to draw without `init=noise`"
             )
 
     def prepare(
@@ -69,7 +75,7 @@ class _Arbitrary(Method):
         """A style known by its name only has no colours to change."""
         if settings.keep_color == "statistics" and not all(style.pictured for style in styles):
             raise OptionError(
-                "`keep_color=statistics` has no say where a style is only named: no picture is looked at"
+                f"{_RECOLOURS}; use `keep_color=luminance`, or the painting's picture"
             )
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
@@ -102,16 +108,16 @@ class _Fast(Method):
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """It takes names and no pictures."""
-        if settings.keep_color == "statistics" and not settings.refine:
-            raise OptionError(
-                "`keep_color=statistics` has no say in `method=fast`: no picture of a style is looked at"
-            )
         for style in styles:
             if style.name is None:
                 raise OptionError(
                     f"`method=fast` paints the styles it has learned, by name, and {style.called} is a picture: use "
                     "`method=arbitrary`, or learn it first (impasto learn PAINTING --name NAME)"
                 )
+        if settings.keep_color == "statistics" and not settings.refine:
+            raise OptionError(
+                f"{_RECOLOURS}; use `keep_color=luminance`, or `method=arbitrary` with the painting"
+            )
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
         """See `Method`."""

@@ -25,7 +25,8 @@ class Progress(Event):
     tensor that is painted on. `detail`, `(B, 3, H, W)`: what the picture has at full size
     beyond `image` enlarged, where the contours or strokes of a start are kept; None for nothing.
     `step` counts from 1 to `of`; 0 is a picture that an optimiser begins at. `losses`: named
-    values, weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`: something the user should know, such as a recovery.
+    values, weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`:
+    something the user should know, such as a recovery.
     """
 
     image: Tensor

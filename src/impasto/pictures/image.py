@@ -63,10 +63,10 @@ _ROUNDING = (
 class Picture:
     """An opened picture.
 
-    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha. Where alpha is 0 it continues
-    what is seen: colours that nobody sees are not read.
-    alpha: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
-    notes: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
+    - `image`: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha. Where alpha is 0 it continues
+      what is seen: colours that nobody sees are not read.
+    - `alpha`: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
+    - `notes`: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
     """
 
     image: Tensor
@@ -78,15 +78,13 @@ class Picture:
 def open_picture(source: Source, *, size: int | None = None) -> Picture:
     """Any picture as RGB in [0, 1], with its alpha and what is worth knowing about it.
 
-    source: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of
-    uint8, uint16
-        or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in [0, 1]. One
-        channel is grey, the fourth is alpha. Files and PIL images are set upright by their EXIF
-        orientation and converted to sRGB by their ICC profile; of an animation the first frame is
-        taken.
-    size: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted by
-    alpha so
-        that what is transparent does not bleed); a smaller one is left as it is.
+    - `source`: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of
+      uint8, uint16 or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in
+      [0, 1]. One channel is grey, the fourth is alpha. Files and PIL images are set upright by
+      their EXIF orientation and converted to sRGB by their ICC profile; of an animation the first
+      frame is taken.
+    - `size`: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted
+      by alpha so that what is transparent does not bleed); a smaller one is left as it is.
 
     Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is
     transparent all over, is shorter than `MIN_SIDE` on a side (also after the reduction) or has
@@ -284,10 +282,11 @@ def save_picture(
 ) -> Path:
     """Write a picture in the format of its suffix, whole or not at all, and return the path.
 
-    image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its
-    own alpha. recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
-    quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless. dpi: dots on an inch of
-    paper, which PNG, JPEG and TIFF store.
+    - `image`: (1, 3, H, W) in [0, 1], with `alpha` (1, 1, H, W) if any; or a PIL image, which brings
+      its own alpha.
+    - `recipe`: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
+    - `quality`: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
+    - `dpi`: dots on an inch of paper, which PNG, JPEG and TIFF store.
 
     Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is
     flattened on white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of

@@ -16,7 +16,15 @@ from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
 from impasto.apps.cli import styles as cli_styles
 from impasto.apps.cli import train as cli_train
-from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
+from impasto.apps.cli.options import (
+    FILES,
+    Debug,
+    Quiet,
+    SettingsCommand,
+    TrainingCommand,
+    asks,
+    unknown_option,
+)
 from impasto.apps.report import one_line, own_process, reporting, say
 from impasto.errors import OptionError
 from impasto.networks.process import keep_freed_memory, wait_passively
@@ -251,6 +259,6 @@ def main(args: Sequence[str] | None = None) -> None:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        say(f"error: {one_line(message())}")
+        say(f"error: {unknown_option(error, args) or one_line(message())}")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

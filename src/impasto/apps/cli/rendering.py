@@ -16,9 +16,7 @@ from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Clock, Display, display, summary
 from impasto.apps.report import emit, say
 from impasto.errors import InputError, OptionError
-from impasto.methods.base import METHODS, named_style
 from impasto.methods.stylizer import Progress
-from impasto.networks.header import learned_styles
 from impasto.pictures.image import check_output, save_notes, save_picture
 from impasto.pipeline import Job, plan
 from impasto.settings import OPTIONS, Settings
@@ -129,24 +127,26 @@ class Request:
         return [Path(name) for name in named if name is not None and os.path.isfile(name)]
 
     def check(self) -> None:
-        """`InputError` for no style at all, and for a learned style where only pictures will do."""
+        """`InputError` for no style at all."""
         if not self.styles:
             raise InputError(
                 "name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)"
             )
-        learned = {each.name for each in learned_styles()}
-        for style in self.styles:
-            if style in learned and not METHODS.get(self.settings.method).takes(
-                named_style(style), learned
-            ):
-                others = [
-                    name
-                    for name, each in METHODS.all().items()
-                    if each.takes(named_style(style), learned)
-                ]
-                raise InputError(
-                    f"{style} is a learned style and no picture: add --method {' or '.join(others)}"
-                )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A blend that is likely none: `photos/*.png painting.png`, where only the first is the
+        photo.
+        """
+        folders = [Path(style).parent for style in self.styles if os.path.isfile(style)]
+        beside = folders.count(Path(self.content).parent)
+        some = len(self.styles) > 1 and beside and (beside < len(self.styles) or beside > 2)
+        if not some or self.settings.blend is not None or not os.path.isfile(self.content):
+            return ()
+        return (
+            f"{beside} of {len(self.styles)} styles are from the folder of the photo {self.content}, and all "
+            "are blended into one; to paint every photo of a folder, use impasto batch",
+        )
 
     def plan(self) -> Job:
         """See `impasto.pipeline.plan`."""
@@ -250,7 +250,7 @@ def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
             with display(quiet) as show:
                 job = request.plan()
                 outputs.check_steps(job.renderer.steps)
-                for note in job.notes:
+                for note in (*request.notes, *job.notes):
                     show.note(note)
                 run.follow(job, show, trace)
             interrupt.hold()
