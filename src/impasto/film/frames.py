@@ -81,6 +81,9 @@ class FolderFilm:
         inside = [each for each in path.iterdir() if each.suffix.lower() in FORMATS]
         inside = [each for each in inside if each.is_file() and not each.name.startswith(".")]
         self.files = sorted(inside, key=lambda each: _natural(each.name))
+        stems = {each.stem for each in inside}
+        # Of two formats, names alone would be the same.
+        self._named = "stem" if len(stems) == len(inside) else "name"
         self.count: int | None = len(self.files)
 
     def frames(self) -> Iterator[FilmFrame]:
@@ -89,7 +92,7 @@ class FolderFilm:
             raise InputError(f"the folder {self.path} holds no pictures; name another")
         for place, path in enumerate(self.files):
             with opened(path) as image:
-                yield FilmFrame(_colours(image), place / self.rate, path.stem)
+                yield FilmFrame(_colours(image), place / self.rate, getattr(path, self._named))
 
 
 class Animation:
