@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from impasto.apps.cli import learning
 from impasto.apps.cli import main as cli
-from impasto.apps.cli.options import training_defaults
 from impasto.apps.cli.recipe import command
 from impasto.apps.cli.training import style_name
 from impasto.apps.progress import Lines
@@ -22,12 +21,14 @@ from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.methods.feedforward import FeedForward
 from impasto.networks import header
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network, save_painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.signals import stopping
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 from impasto.training.painting import seeded
 
 SMALL = ("--size", "64")
@@ -45,24 +46,27 @@ def folder(tmp_path, monkeypatch, compact: Encoder):
         noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
         noise.resize((80, 64), Image.Resampling.BICUBIC).save(f"{name}.png")
     save_painter(Path("small.safetensors"), small_painter(compact))
-    before = signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in stopping()}
     yield tmp_path
-    signal.signal(signal.SIGINT, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def small_painter(encoder: Encoder) -> Painter:
     """A network that has learned nothing, whose predictor and two styles do not all say the same."""
     size = 2 * sum(encoder.architecture.widths[layer] for layer in STYLE_LAYERS)
     with seeded(7):
-        transformer = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+        transform_net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
         predictor = StylePredictor(
-            StylePredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4)
+            StylePredictorConfig(
+                size, transform_net.vector_size, components=8, hidden=8, embedding=4
+            )
         )
         predictor.axes.normal_(std=0.1)
-        dawn, dusk = torch.randn(2, transformer.vector_size)
+        dawn, dusk = torch.randn(2, transform_net.vector_size)
     return Painter(
-        transformer,
-        StyleBank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk),
+        transform_net,
+        StyleBank(fingerprint(transform_net)).learned("dawn", dawn).learned("dusk", dusk),
         predictor,
     )
 
@@ -98,12 +102,15 @@ def everything() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-def interrupt_at(monkeypatch, done: int) -> None:
-    """Ctrl-C when that much progress is shown."""
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def interrupt_at(monkeypatch, done: int, sent: int) -> None:
+    """A signal when that much progress is shown."""
 
     def update(_self, now: int, *_: object) -> None:
         if now == done:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sent)
 
     monkeypatch.setattr(Lines, "update", update)
 
@@ -123,7 +130,7 @@ def test_the_embedded_painter_paints_in_any_style_in_one_step(run):
 def test_a_learned_style_is_painted_with_its_vector(run):
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", "-q", *SMALL, *NETWORK)
     assert run("stylize", "photo.png", "--style", "dusk", *args) == (0, "out.png\n", "")
-    stylizer = FeedForward(load_painter("small.safetensors", device="cpu"))
+    stylizer = FeedForward(load_network("small.safetensors", device="cpu"))
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dusk"))
     assert np.array_equal(np.array(Image.open("out.png")), np.array(to_pil(step.image)))
 
@@ -296,7 +303,7 @@ def test_learn_teaches_the_embedded_painter_on_photos_of_ones_own(run, data):
     assert "--method fast" in listed
     lines = listed.partition("--method fast")[2].splitlines()
     rows = {words[0]: words[1:] for words in (line.split() for line in lines) if words}
-    painter = load_painter(device="cpu")
+    painter = load_network(device="cpu")
     assert {*painter.bank.names, "harbour"} <= rows.keys()
     assert " ".join(rows["harbour"]) == "learned from waves.png (yours)"
     assert [(each.name, each.note) for each in header.learned_styles() if not each.own] == [
@@ -317,7 +324,7 @@ def test_a_name_is_taken_once_unless_replaced(run):
         assert run(*learn[:1], "dots.png", *learn[2:], "--name", name, "--replace")[0] == 0
     assert not torch.equal(StyleBank.load(own_bank()).vector("mine"), before_vector(before))
     stylizer = FeedForward(
-        load_painter("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
+        load_network("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
     )
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dawn"))
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", *SMALL, *NETWORK)
@@ -357,11 +364,12 @@ def test_learn_does_not_mix_the_styles_of_two_networks(run):
     assert everything() == before
 
 
-def test_ctrl_c_keeps_what_was_learned_so_far(run, monkeypatch):
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_signal_keeps_what_was_learned_so_far(run, monkeypatch, sent):
     learn = ("learn", "waves.png", *TINY, *NETWORK)
     assert run(*learn, "--name", "first", "--steps", "1")[0] == 0
     first = load_file(own_bank())["style.first"]
-    interrupt_at(monkeypatch, 1)
+    interrupt_at(monkeypatch, 1, sent)
     code, out, err = run(*learn, "--name", "second", "--steps", "1000")
     assert (code, out) == (130, "second\n")
     assert "interrupted at step 2 of 1000" in err
@@ -404,10 +412,10 @@ def test_styles_of_another_network_are_told_of_and_not_listed(run):
 
 
 def test_the_fingerprint_read_without_torch_is_the_networks_own():
-    assert header.network_header().network == load_painter(device="cpu").bank.network
+    assert header.network_header().network == load_network(device="cpu").bank.network
     assert (
         header.network_header("small.safetensors").network
-        == load_painter("small.safetensors", device="cpu").bank.network
+        == load_network("small.safetensors", device="cpu").bank.network
     )
 
 
@@ -440,11 +448,11 @@ def test_train_bank_learns_styles_by_their_files_and_resumes(run, data):
     code, out, err = run(*train)
     assert (code, out) == (0, "mine.safetensors\n")
     assert "left out: photos/broken.png" in err
-    painter, weights = load_painter("mine.safetensors", device="cpu"), load_file("mine.safetensors")
+    painter, weights = load_network("mine.safetensors", device="cpu"), load_file("mine.safetensors")
     assert painter.bank.names == ("Night-Harbour", "waves")
     assert (
-        painter.transformer.config
-        == load_painter("small.safetensors", device="cpu").transformer.config
+        painter.transform_net.config
+        == load_network("small.safetensors", device="cpu").transform_net.config
     )
     # A corner and the photos held out along the top, a row for every style: 64 px each.
     assert Image.open("mine-sheet.png").size == (2 * 64, 3 * 64)
@@ -482,7 +490,7 @@ def test_train_arbitrary_makes_a_network_for_any_style(run, data):
         "MIT",
     )
     assert run(*train)[:2] == (0, "mine.safetensors\n")
-    painter = load_painter("mine.safetensors", device="cpu")
+    painter = load_network("mine.safetensors", device="cpu")
     assert painter.predictor is not None
     assert painter.licence == "MIT"
     assert painter.recipe["content_weight"] == 0.7
@@ -505,7 +513,7 @@ def test_pairs_are_made_and_trained_on(run, data):
     )
     train += ("-o", "mine.safetensors", "--steps", "1", *TINY)
     assert run(*train)[:2] == (0, "mine.safetensors\n")
-    assert load_painter("mine.safetensors", device="cpu").bank.names == ("harbour",)
+    assert load_network("mine.safetensors", device="cpu").bank.names == ("harbour",)
     assert Image.open("mine-sheet.png").size == (64, 3 * 64)
 
 
@@ -534,7 +542,7 @@ BANK = ("train", "bank", "--styles", "paintings", "--content", "photos")
             ),
             "nix",
         ),
-        ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "content_weight"),
+        ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "--content-weight"),
         (
             ("train", "arbitrary", *BANK[2:], "-o", "mine.safetensors", "--precision", "float8"),
             "float8",
@@ -577,7 +585,16 @@ def test_a_file_whose_name_has_no_letter_gives_none():
         style_name(Path("paintings/___.png"))
 
 
-@pytest.mark.parametrize("name", ["arbitrary", "bank", "pairs", "encoder", "learn"])
+CONFIGS = {
+    "arbitrary": ArbitraryConfig(),
+    "bank": BankConfig(),
+    "pairs": PairsConfig(),
+    "encoder": DistillConfig(),
+    "learn": BankConfig(steps=150),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run(*(("learn",) if name == "learn" else ("train", name)), "--help")
@@ -589,9 +606,13 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
         if re.match(r"│ [* ] +--", line)
     }
     rows |= {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
-    known = training_defaults(name) | ({"steps": 150} if name == "learn" else {})
-    for field in ("steps", "batch", "crop", "seed"):
-        assert f"[default: {known[field]}]" in rows[f"--{field}"], field
+    config = CONFIGS[name]
+    fields = ["steps", "batch", "crop", "seed"]
+    if name != "learn":  # what has a line of help is an option
+        fields = [name for name, field in type(config).model_fields.items() if field.description]
+    for field in fields:
+        row = rows["--" + field.replace("_", "-")]
+        assert f"[default: {getattr(config, field)}]" in row, field
 
 
 # -------------------------------------------------------------------------------------------------- pairs
@@ -628,9 +649,10 @@ def test_pairs_are_whole_and_made_once(run, data):
     assert everything() == before
 
 
-def test_ctrl_c_keeps_the_pairs_that_are_whole(run, data, monkeypatch):
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_signal_keeps_the_pairs_that_are_whole(run, data, monkeypatch, sent):
     pairs = ("pairs", "photos", "waves.png", "-o", "pairs", "--size", "64", "--steps", "2")
-    interrupt_at(monkeypatch, 5)  # the first step of the third picture; the first is damaged
+    interrupt_at(monkeypatch, 5, sent)  # the first step of the third picture; the first is damaged
     code, out, err = run(*pairs)
     assert (code, out) == (130, "")
     assert "the same command goes on" in err

@@ -26,9 +26,12 @@ from impasto.errors import ImpastoError, OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.presets import Preset
+from impasto.losses.self_similarity import self_similarity_term
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
 from impasto.methods.descent import descend, pyramid
+from impasto.methods.reading import parts
 from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import resample, resize
@@ -42,22 +45,29 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
+# What self-similarity counts for beside the distance of features that it stands for: it is smaller
+# by about so much for pictures that hold the photo's forms as well.
+SELF_SIMILARITY = 3.0
 # In a film, what a mean squared difference of 1 from the picture before costs, in units of all that
 # the other terms come to at the start of a frame. A difference of 0.1 costs half of them.
 TEMPORAL = 50.0
 
 
-Features: TypeAlias = Mapping[str, Tensor]
+Targets: TypeAlias = dict[str, list[tuple[float, Any]]]
 MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
 """Terms of one's own for a photo, at the size it is optimised at."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """Style pictures, each `(1, 3, H, W)` in [0, 1], and their weights, which sum to 1."""
+    """Style pictures, each `(1, 3, H, W)` in [0, 1], and their weights, which sum to 1.
+
+    `seen`: the alpha of each, `(1, 1, H, W)`, or None where all of it is seen.
+    """
 
     pictures: tuple[Tensor, ...]
     weights: tuple[float, ...]
+    seen: tuple[Tensor | None, ...]
 
 
 class PixelOptimizer:
@@ -74,11 +84,21 @@ class PixelOptimizer:
         self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
+        if self.loss.stochastic and recipe.optimizer == "lbfgs":
+            raise OptionError(
+                f"`style_loss={self.settings.style_loss}` looks at other places at every step, which "
+                "`optimizer=lbfgs` cannot follow; use `optimizer=adam`"
+            )
+        if self.settings.content_loss == "selfsim" and recipe.content_scale != "relative":
+            raise OptionError(
+                f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
+            )
         try:
             self.recipe = replace(
                 recipe,
                 content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
-                style_layers=tuple(dict.fromkeys(encoder.canonical(recipe.style_layers))),
+                style_layers=tuple(weights := _by_layer(encoder, recipe)),
+                layer_weights=tuple(weights.values()),
             )
         except ImpastoError as error:
             raise OptionError(
@@ -90,20 +110,23 @@ class PixelOptimizer:
         """As many as were asked for; one where there is nothing to aim at."""
         return self.recipe.steps if self.settings.strength > 0 else 1
 
-    def prepare(self, style: Tensor) -> Style:
-        """`(1, 3, H, W)` in [0, 1]. The statistics wait for `render`, which knows the sizes."""
-        return Style((style,), (1.0,))
+    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Style:
+        """`(1, 3, H, W)` in [0, 1], and its alpha. The statistics wait for `render`, which knows
+        the sizes.
+        """
+        return Style((style,), (1.0,), (seen,))
 
     def blend(self, styles: Sequence[Style], weights: Sequence[float]) -> Style:
         """Second moments between the styles': `sum_i w_i G_i`."""
-        pairs = [
-            (p, share * u)
+        each = [
+            (p, share * u, seen)
             for s, share in zip(styles, normalise_weights(styles, weights), strict=True)
-            for p, u in zip(s.pictures, s.weights, strict=True)
+            for p, u, seen in zip(s.pictures, s.weights, s.seen, strict=True)
         ]
-        kept = [(p, w) for p, w in pairs if w > 0]
-        return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
+        pictures, shares, alphas = zip(*(kept for kept in each if kept[1] > 0), strict=True)
+        return Style(pictures, shares, alphas)
 
+    @torch.inference_mode(False)
     def render(
         self,
         content: Tensor,
@@ -138,7 +161,8 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
+            with torch.autocast(photo.device.type, enabled=False):
+                objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
             if before is not None:
                 objective = self._held(objective, begun.to(photo.device), before)
@@ -179,7 +203,10 @@ class PixelOptimizer:
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
-                (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
+                (1, 3, *coarsest),
+                generator=torch.Generator("cpu").manual_seed(self.settings.seed),
+                device="cpu",
+                dtype=torch.float32,
             )
             return resize(noise, size)
         return framed
@@ -191,14 +218,13 @@ class PixelOptimizer:
         """
         recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
-        seen = [self._seen(picture, long_side) for picture in style.pictures]
-        terms = self._content_terms(photo, seen, style.weights)
-        if recipe.style_weight > 0:
-            for layer, aim in self._aims(
-                photo, seen, style.weights, recipe.style_layers, self.loss
-            ).items():
-                share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
-                terms.append(style_term(layer, aim, share, self.loss))
+        of_style, of_content = self._targets(style, long_side)
+        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM))
+        shares = recipe.style_shares
+        for layer, aim in self._aims(photo, of_style, self.loss).items():
+            share = shares[layer] * self.loss.balance
+            settled = last and layer in recipe.settled
+            terms.append(style_term(layer, aim, share * (SETTLED if settled else 1), self.loss))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
@@ -214,54 +240,77 @@ class PixelOptimizer:
         now = objective(self.encoder.features(begun, objective.layers), begun).total.item()
         return Objective([*objective.terms, temporal_term(picture, trust, TEMPORAL * now)])
 
-    def _content_terms(
-        self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float]
-    ) -> list[Term]:
+    def _content_terms(self, photo: Tensor, aims: Mapping[str, Tensor]) -> list[Term]:
         """What holds the photo's forms, made to suit a pale or a strong style where terms are
-        relative.
+        relative; `aims`: the Gram matrices of the content layers then.
         """
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
-        relative = recipe.content_scale == "relative"
-        aims = self._aims(photo, seen, weights, recipe.content_layers, GRAM) if relative else {}
+        if self.settings.content_loss == "selfsim":
+            return [
+                self_similarity_term(layer, own, recipe.content_share * SELF_SIMILARITY)
+                for layer, own in self.encoder.features(photo, recipe.content_layers).items()
+            ]
         terms = []
         for layer, own in self.encoder.features(photo, recipe.content_layers).items():
             target, share = own, recipe.content_share
-            if relative:
+            if aims:
                 contrast = _contrast(own, aims[layer])
                 target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
             terms.append(content_term(layer, target, share, recipe.content_scale))
         return terms
 
-    def _seen(self, picture: Tensor, long_side: int) -> Features:
-        """The features of a style picture at that size."""
-        layers = dict.fromkeys((*self.recipe.style_layers, *self.recipe.content_layers))
-        return self.encoder.features(
-            resize(picture, _scaled(picture, long_side)).to(self.encoder.device), layers
+    def _targets(self, style: Style, long_side: int) -> tuple[Targets, Targets]:
+        """What the styles are at that size: to the style loss, and, where something asks for them,
+        the Gram matrices of the content layers.
+        """
+        recipe = self.recipe
+        weighed = self.settings.content_loss != "selfsim" and recipe.content_weight > 0
+        relative = recipe.content_scale == "relative" and weighed
+        asked = (
+            (recipe.style_layers if recipe.style_weight > 0 else (), self.loss),
+            (recipe.content_layers if relative else (), GRAM),
         )
+        found: tuple[Targets, Targets] = ({}, {})
+        layers = list(dict.fromkeys(layer for each, _ in asked for layer in each))
+        for picture, weight, alpha in zip(style.pictures, style.weights, style.seen, strict=True):
+            size = _scaled(picture, long_side)
+            seen = None if alpha is None else resize(alpha, size)
+            own: tuple[Targets, Targets] = ({}, {})
+            for part in parts(self.encoder, resize(picture, size), seen, layers):
+                for (each, loss), into in zip(asked, own, strict=True):
+                    for layer in each:
+                        target = loss.target(part.features[layer], part.masks.get(layer))
+                        into.setdefault(layer, []).append((part.share(layer), target))
+            for into, everything in zip(own, found, strict=True):
+                for layer, targets in into.items():
+                    whole = sum(share for share, _ in targets)
+                    everything.setdefault(layer, []).extend(
+                        (weight * (share / whole), target) for share, target in targets if share
+                    )
+        return found
 
-    def _aims(
-        self,
-        photo: Tensor,
-        seen: Sequence[Features],
-        weights: Sequence[float],
-        layers: Iterable[str],
-        loss: StyleLoss,
-    ) -> dict[str, Any]:
+    def _aims(self, photo: Tensor, targets: Targets, loss: StyleLoss) -> dict[str, Any]:
         """The target of each layer: of the styles by their weights, and of the photo by what
         strength leaves to it.
         """
         strength = self.settings.strength
-        plain = self.encoder.features(photo, layers) if strength < 1 else {}
+        plain = self.encoder.features(photo, targets) if strength < 1 and targets else {}
         aims = {}
-        for layer in layers:
-            aims[layer] = loss.mix([loss.target(each[layer]) for each in seen], weights)
+        for layer, each in targets.items():
+            aims[layer] = loss.mix([target for _, target in each], [share for share, _ in each])
             if plain:
                 aims[layer] = loss.mix(
                     [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
                 )
         return aims
+
+
+def _by_layer(encoder: Encoder, recipe: Preset) -> dict[str, float]:
+    """The style layers as the encoder spells them, each once, with what they count for."""
+    weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
+    return dict(zip(encoder.canonical(recipe.style_layers), weights, strict=True))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
-from impasto.pictures.image import resize
+from impasto.pictures.image import Picture, resize
 from impasto.settings import GROUPS, OPTIONS, Settings
 
 __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
@@ -28,7 +27,7 @@ DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != 
 class TwoStage:
     """A `Renderer`: `first`, then `second` with the first's last picture as its start.
 
-    `shown`: whether the first's picture is a step of its own, or only where the second begins. A
+    `shown`: whether the first's picture is shown, as step 0, or only where the second begins. A
     frame with a start of its own needs no first stage, and goes to the second as it is.
     """
 
@@ -39,8 +38,8 @@ class TwoStage:
 
     @property
     def steps(self) -> int:
-        """Of both, the first counting as one if it is shown."""
-        return self.second.steps + self.shown
+        """The second's: what is asked for by a number of steps."""
+        return self.second.steps
 
     @property
     def recipe(self) -> Mapping[str, object]:
@@ -55,13 +54,12 @@ class TwoStage:
         for step in self.first.render(replace(frame, before=None)):
             begun = step
         if self.shown:
-            yield Progress(begun.image, 1, self.steps)
+            yield Progress(begun.image, 0, self.steps)
         start = begun.image
         if frame.before is not None:
             # What the film has shown goes on; the first's picture fills what it has not.
             start = torch.lerp(start, frame.before.picture, frame.before.trust)
-        for step in self.second.render(replace(frame, start=start)):
-            yield replace(step, step=step.step + self.shown, of=step.of + self.shown)
+        yield from self.second.render(replace(frame, start=start))
 
 
 class Refined(Method):
@@ -107,17 +105,24 @@ def stages(
     # For large strokes the optimiser has larger paintings; a network reads them at the size it
     # paints at.
     scale = max(1.0, settings.style_scale)
-    pictures = [style.open(round(settings.size * scale)) for style in styles]
-    read = [resize(x, (round(x.shape[-2] / scale), round(x.shape[-1] / scale))) for x in pictures]
+    pictures = [style.look(round(settings.size * scale)) for style in styles]
+    read = [_smaller(picture, scale) for picture in pictures]
     shown = [style.showing(picture) for style, picture in zip(styles, read, strict=True)]
     return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
 
 
+def _smaller(picture: Picture, scale: float) -> Picture:
+    height, width = picture.image.shape[-2:]
+    size = (round(height / scale), round(width / scale))
+    alpha = None if picture.alpha is None else resize(picture.alpha, size)
+    return replace(picture, image=resize(picture.image, size), alpha=alpha)
+
+
 def descent(
-    optimizer: PixelOptimizer, pictures: Sequence[Tensor], styles: Sequence[StyleInput]
+    optimizer: PixelOptimizer, pictures: Sequence[Picture], styles: Sequence[StyleInput]
 ) -> Renderer:
     """The optimiser with these pictures, blended by the styles' weights."""
-    prepared = [optimizer.prepare(picture) for picture in pictures]
+    prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])
     return Prepared(optimizer, style, computed(optimizer.encoder.device, optimizer.encoder.dtype))
 

@@ -7,10 +7,12 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -18,8 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import OptionError, WeightsError, kind_of
+from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.writing import atomic_write
 
 __all__ = [
@@ -43,6 +47,7 @@ def encoder_names() -> tuple[str, ...]:
     return (EMBEDDED, SECOND, "vgg19")
 
 
+@torch.inference_mode(False)
 def load_encoder(
     source: str | Path = EMBEDDED,
     *,
@@ -58,36 +63,43 @@ def load_encoder(
     device computes natively. Raises `ImpastoError` for anything that cannot be loaded, naming a way
     out.
     """
+    survive_forks()
     where = pick_device(device)
+    if not isinstance(source, str | os.PathLike):
+        raise WeightsError(f"an encoder is loaded by a name or a file, not {kind_of(source)}")
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
-    encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
+    with torch.device("cpu"):  # whatever the program's default is
+        encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
     return encoder.to(device=where, dtype=dtype or best_dtype(where))
 
 
 def pick_device(device: str) -> torch.device:
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that is there (`ImpastoError` otherwise)."""
-    if device == "auto":
-        accelerator = (
-            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        )
-        return torch.device(accelerator or "cpu")
     try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        chosen = torch.device(_accelerator() if device == "auto" else device)
+        torch.zeros(1, device=chosen).item()  # of a device that keeps no values there is none
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        if "fork" in str(error):
+            raise OptionError(
+                "a process that was forked cannot use the accelerator its parent used; start it by "
+                "multiprocessing's spawn, or use `device=cpu`"
+            ) from None
         raise OptionError(
             f"device {device!r} is not available here; use `device=auto` or `device=cpu`"
         ) from None
     return chosen
 
 
+def _accelerator() -> torch.device:
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
+
+
 def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.type == "cpu":
-        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range
-        # has it.
-        native = bool(torch.cpu._is_avx512_bf16_supported())
+        native = bfloat16_is_native()
     else:
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32
@@ -99,7 +111,7 @@ def _locate(source: str) -> tuple[Path, str]:
     if source == "vgg19":
         return _from_hub(), source
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also for what can be no path
         raise WeightsError(
             f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
         )
@@ -108,12 +120,18 @@ def _locate(source: str) -> tuple[Path, str]:
 
 def _from_hub() -> Path:
     # Imported here: the embedded encoder needs no network library.
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    name = "model.safetensors"
     try:
-        path = Path(hf_hub_download(HUB, "model.safetensors"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        try:
+            path = Path(hf_hub_download(HUB, name, local_files_only=True))
+        except LocalEntryNotFoundError:
+            # Asked once before it is fetched: the download tries again and again, for half a minute.
+            _within(_patience(), lambda: get_hf_file_metadata(hf_hub_url(HUB, name)))
+            path = Path(hf_hub_download(HUB, name))
+    except Exception:  # of whatever HTTP library the hub's client uses
         raise WeightsError(
             f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}"
         ) from None
@@ -126,6 +144,30 @@ def _from_hub() -> Path:
                     f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}"
                 )
     return path
+
+
+def _patience() -> float:
+    """Seconds to wait for the hub's first answer; the hub's own variable says otherwise."""
+    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 2.5)
+
+
+def _within(seconds: float, ask: Callable[[], object]) -> None:
+    """Whatever `ask` raises, and `TimeoutError` where it takes longer, looking up a name included."""
+    raised: list[BaseException] = [TimeoutError()]
+
+    def answer() -> None:
+        try:
+            ask()
+        except Exception as error:
+            raised[0] = error
+        else:
+            raised.clear()
+
+    asking = Thread(target=answer, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    if raised:
+        raise raised[0]
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:

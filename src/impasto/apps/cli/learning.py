@@ -20,13 +20,14 @@ from impasto.apps.progress import Display, display
 from impasto.apps.report import say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.networks.checkpoint import PAINTER, Painter, load_painter
+from impasto.networks.checkpoint import PAINTER, Painter, load_network
 from impasto.networks.style_bank import StyleBank, check_name
 from impasto.networks.weights import best_dtype, load_encoder, pick_device
 from impasto.pictures.image import Picture, open_picture
 from impasto.pictures.samples import sample, sample_names
 from impasto.pictures.sources import open_source
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import BankConfig
 from impasto.training.processes import processes
 from impasto.training.run import train
 
@@ -60,7 +61,7 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
     check_name(lesson.name)
     if processes().world > 1:
         raise ImpastoError("impasto learn runs in one process; start it without a launcher")
-    painter = load_painter(lesson.network, device="cpu", dtype=torch.float32)
+    painter = load_network(lesson.network, device="cpu", dtype=torch.float32)
     known = (*painter.bank.names, *_own(painter).names)
     if lesson.name in known and not lesson.replace:
         raise ImpastoError(
@@ -154,5 +155,6 @@ def _samples(show: Display) -> Sequence[Tensor]:
 
 
 def _bytes(picture: Picture) -> Tensor:
-    """uint8 `(3, H, W)`."""
-    return (picture.image[0] * 255).round().to(torch.uint8)
+    """uint8 `(3, H, W)`, or `(4, H, W)` with its alpha."""
+    planes = (picture.image,) if picture.alpha is None else (picture.image, picture.alpha)
+    return (torch.cat(planes, dim=1)[0] * 255).round().to(torch.uint8)

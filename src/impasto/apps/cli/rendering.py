@@ -53,7 +53,7 @@ class Request:
             self.settings.encoder,
             self.settings.network,
         )
-        return [Path(name) for name in named if name is not None and Path(name).is_file()]
+        return [Path(name) for name in named if name is not None and os.path.isfile(name)]
 
     def check(self) -> None:
         """`InputError` for no style at all, and for a learned style where only pictures will do."""
@@ -227,7 +227,7 @@ class _Run:
             if step.note and step.note not in said:
                 said.add(step.note)
                 show.note(step.note)
-            if self.outputs.save_every and step.step % self.outputs.save_every == 0:
+            if self.outputs.save_every and step.step and step.step % self.outputs.save_every == 0:
                 self.save(self.outputs.snapshot(step.step), unfinished=step.step < step.of)
 
     def save(self, path: Path, *, unfinished: bool) -> tuple[str, ...]:
