@@ -134,6 +134,8 @@ def _colours(image: Image.Image) -> Array:
     if pixels.dtype != np.uint8:
         unit = pixels / np.float32(65535) if pixels.dtype == np.uint16 else pixels
         pixels = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    if pixels.shape[2] == 4 and pixels[..., 3].min() == 255:
+        return pixels[..., :3]  # room for transparency, and none
     return pixels if pixels.shape[2] > 1 else pixels.repeat(3, axis=2)
 
 
