@@ -17,9 +17,11 @@ from impasto.apps.cli import main as cli
 from impasto.apps.film import FilmWork
 from impasto.errors import InputError, OptionError
 from impasto.film.following import DRAWN, Following, drawn, match
-from impasto.film.frames import Animation, FilmFrame, FolderFilm, open_film
+from impasto.film.frames import FilmFrame
 from impasto.film.occlusion import agreement, trusted, warp
+from impasto.film.opening import open_film
 from impasto.film.scores import film_scores
+from impasto.film.stills import Animation, FolderFilm
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before, Frame
 from impasto.networks.held import HeldMoments

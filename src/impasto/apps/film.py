@@ -29,7 +29,8 @@ from torch import Tensor
 
 from impasto.errors import InputError, OptionError
 from impasto.film.following import Following, Seen
-from impasto.film.frames import Film, FilmFrame, open_film
+from impasto.film.frames import Film, FilmFrame
+from impasto.film.opening import open_film
 from impasto.film.writing import check_film_output, write_film
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks

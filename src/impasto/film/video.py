@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from impasto.errors import InputError, OptionError
-from impasto.film.frames import FilmFrame, upright_even
+from impasto.film.frames import FilmFrame, even_sides
 from impasto.pictures.files import Array
 
 __all__ = ["Video", "VideoWriter"]
@@ -161,7 +161,7 @@ class VideoWriter:
 
     def write(self, frame: FilmFrame) -> None:
         """The next frame, of the size of the first, its transparency laid on white."""
-        av, pixels = _av(), _opaque(upright_even(frame.pixels))
+        av, pixels = _av(), _opaque(even_sides(frame.pixels))
         if self._stream is None:
             self._begin(pixels.shape[1], pixels.shape[0])
             if pixels.shape != (*frame.pixels.shape[:2], 3):
