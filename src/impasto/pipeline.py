@@ -7,14 +7,12 @@ for step in job.steps():
 picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
-from pathlib import Path
 from typing import Unpack, cast
 
 import numpy as np
@@ -29,6 +27,7 @@ from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.identity import identity
 from impasto.pictures.image import Picture, Source, resize, to_pil
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
@@ -75,7 +74,7 @@ class Job:
 
     def recipe_of(self, content: Source) -> dict[str, object]:
         """The recipe of `of(content)`, without opening it."""
-        return {**self.recipe, "content": _identity(content)}
+        return {**self.recipe, "content": identity(content)}
 
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
@@ -121,6 +120,10 @@ def plan(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
+    if settings.engine != "torch":
+        raise OptionError(
+            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
+        )
     method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
@@ -134,12 +137,12 @@ def plan(
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": _identity(content),
-        "styles": [_identity(style) for style in styles],
+        "content": identity(content),
+        "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": _identity(start) if start is not None else None}
+            {"start": identity(start) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
@@ -278,20 +281,4 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if os.path.isfile(source) else {"name": source}
-
-
-def _identity(source: object) -> dict[str, object]:
-    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's
-    name, a kind.
-    """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if os.path.isfile(path):
-            with path.open("rb") as file:
-                return {
-                    "name": path.name,
-                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                }
-        return {"name": str(source)}
-    return {"in memory": type(source).__name__}
+    return identity(source) if os.path.isfile(source) else {"name": source}

@@ -47,7 +47,7 @@ SIZES, RESTART = 8, 2
 SETTLED = 0.2
 # What self-similarity counts for beside the distance of features that it stands for: it is smaller
 # by about so much for pictures that hold the photo's forms as well.
-SELF_SIMILARITY = 3.0
+SELF_SIMILARITY = 5.0
 # In a film, what a mean squared difference of 1 from the picture before costs, in units of all that
 # the other terms come to at the start of a frame. A difference of 0.1 costs half of them.
 TEMPORAL = 50.0

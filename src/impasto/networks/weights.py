@@ -5,14 +5,12 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 `features.0.weight`, …) is understood by its shapes.
 """
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import torch
@@ -23,6 +21,7 @@ from torch import Tensor
 from impasto.errors import OptionError, WeightsError, kind_of
 from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.hub import fetch
 from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.writing import atomic_write
 
@@ -119,55 +118,10 @@ def _locate(source: str) -> tuple[Path, str]:
 
 
 def _from_hub() -> Path:
-    # Imported here: the embedded encoder needs no network library.
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    name = "model.safetensors"
     try:
-        try:
-            path = Path(hf_hub_download(HUB, name, local_files_only=True))
-        except LocalEntryNotFoundError:
-            # Asked once before it is fetched: the download tries again and again, for half a minute.
-            _within(_patience(), lambda: get_hf_file_metadata(hf_hub_url(HUB, name)))
-            path = Path(hf_hub_download(HUB, name))
-    except Exception:  # of whatever HTTP library the hub's client uses
-        raise WeightsError(
-            f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}"
-        ) from None
-    # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
-    blob = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
-        with blob.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                raise WeightsError(
-                    f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}"
-                )
-    return path
-
-
-def _patience() -> float:
-    """Seconds to wait for the hub's first answer; the hub's own variable says otherwise."""
-    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 2.5)
-
-
-def _within(seconds: float, ask: Callable[[], object]) -> None:
-    """Whatever `ask` raises, and `TimeoutError` where it takes longer, looking up a name included."""
-    raised: list[BaseException] = [TimeoutError()]
-
-    def answer() -> None:
-        try:
-            ask()
-        except Exception as error:
-            raised[0] = error
-        else:
-            raised.clear()
-
-    asking = Thread(target=answer, daemon=True)
-    asking.start()
-    asking.join(seconds)
-    if raised:
-        raise raised[0]
+        return fetch(HUB, "model.safetensors")
+    except WeightsError as error:
+        raise WeightsError(f"no vgg19: {error}; {WAY_OUT}") from None
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:

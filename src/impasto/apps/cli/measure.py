@@ -344,7 +344,7 @@ def inspect(
         if gram and top is not None:
             raise ImpastoError("--top counts feature maps: it goes with --layer, not with --gram")
         from impasto.analysis.sheets import check_sheet, save_sheet
-        from impasto.apps.cli.rendering import free_name
+        from impasto.apps.cli.names import free_name
 
         target = check_sheet(output or free_name(picture, [layer or "gram"]))
         if target.exists() and Path(picture).exists() and target.samefile(picture):
