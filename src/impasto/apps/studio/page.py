@@ -409,7 +409,7 @@ class _Page:
                 pass
             return gr.FileData(path=str(visit.made)).model_dump()
         except ImpastoError as error:
-            raise gr.Error(escape(look.sentence(error)), print_exception=False) from error
+            raise gr.Error(look.sentence(error), print_exception=False) from error
 
     # ---------------------------------------------------------------------------------- painting
 
