@@ -114,6 +114,15 @@ def form(name: str, file: str, data: bytes) -> tuple[bytes, dict[str, str]]:
     return head.encode() + data + b"\r\n--x--\r\n", kind
 
 
+def paths(told: Any) -> Iterator[str]:
+    """Of all the files that something tells of."""
+    if isinstance(told, dict) and isinstance(told.get("path"), str):
+        yield told["path"]
+    elif isinstance(told, dict | list):
+        for each in told.values() if isinstance(told, dict) else told:
+            yield from paths(each)
+
+
 # ------------------------------------------------------------------------------------------ visitors
 
 
@@ -182,11 +191,10 @@ class Visitor:
 
     def paint(self, style: str) -> bool:
         """Press a style; whether a picture of the right size came back, to be downloaded."""
-        text = json.dumps(self.event("pick", {"key": style}))
-        file = re.findall(r"(/[^\"\\]*impasto-[0-9a-f]+\.png)", text)
-        if not file:
+        files = [each for each in paths(self.event("pick", {"key": style})) if ".png" in each]
+        if not files:
             return False
-        path = f"/gradio_api/file={file[-1].partition('file=')[2] or file[-1]}"
+        path = f"/gradio_api/file={files[-1]}"
         status, data = ask(self.port, "GET", path, source=self.source)
         return status == 200 and max(Image.open(BytesIO(data)).size) == SIDE
 
