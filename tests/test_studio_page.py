@@ -28,6 +28,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from impasto.apps.studio import look
+from impasto.apps.studio.budget import Budget
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
@@ -600,7 +601,8 @@ def test_the_pages_server_sees_whole_bodies_only(tmp_path: Path) -> None:
         read.append((await receive())["body"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    guard = Guard(app, tmp_path)
+    budget = Budget(3_000_000)
+    guard = Guard(app, tmp_path, budget)
     sent = [b'{"data": "', b"a" * 600_000, b'"}']
     assert answered(guard, "/gradio_api/queue/join", *sent)[0]["status"] == 200
     assert read == [b"".join(sent)]
@@ -609,6 +611,10 @@ def test_the_pages_server_sees_whole_bodies_only(tmp_path: Path) -> None:
     assert answered(guard, "/gradio_api/queue/join", b"[1]")[0]["status"] == 400
     assert answered(guard, "/gradio_api/queue/join", b"[" * 100_000)[0]["status"] == 400
     assert not read
+    assert budget.held == 0
+    taken = budget.lease(2_900_000)
+    assert answered(guard, "/gradio_api/queue/join", *sent)[0]["status"] == 507
+    taken.release()
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
-    return Guard(mounted, root)
+    return Guard(mounted, root, engine.budget)
 
 
 class _Blocks(gr.Blocks):
