@@ -29,6 +29,9 @@ docs-check: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py
 
+studio-load: $(VENV)/.installed-dev
+	for what in answers hostile visitors; do $(BIN)/python tools/studio_load.py $$what || exit 1; done
+
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --wheel
 
