@@ -103,6 +103,7 @@ def plan(
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
     renderer = method.prepare(inputs, asked, networks or Networks())
+    given.notes += getattr(renderer, "notes", ())
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,

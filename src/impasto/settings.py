@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.losses.presets import PRESETS, Init, OptimizerName, Pooling, Preset, preset
 
 __all__ = ["GROUPS", "OPTIONS", "KeepColor", "Option", "Options", "Pooling", "Settings"]
 
 KeepColor = Literal["none", "luminance", "statistics"]
-Pooling = Literal["max", "average"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
 """The headings under which options are listed."""
@@ -155,7 +154,11 @@ class Settings(BaseModel):
             shown="compact|compact-2|vgg19|FILE",
         ),
     ] = "compact"
-    pooling: Annotated[Pooling, _option("How the encoder halves its maps.", _LAYERS)] = "max"
+    pooling: Annotated[Pooling | None, _option("How the encoder halves its maps.", _LAYERS)] = None
+    strict: Annotated[
+        bool,
+        _option("Refuse a preset of layers that the encoder lacks: take no stand-ins.", _LAYERS),
+    ] = False
     content_layers: Annotated[
         tuple[str, ...],
         _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B"),
@@ -282,15 +285,20 @@ class Settings(BaseModel):
             for name in _OF_PRESET
             if getattr(self, name) not in (None, ())
         }
-        if self.learning_rate is None and self.optimizer not in (None, base.optimizer):
+        if self.optimizer not in (None, base.optimizer):
             # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
-            given["learning_rate"] = 1.0 if self.optimizer == "lbfgs" else 0.02
+            given = {"learning_rate": _RATES[str(self.optimizer)], "decay": None} | given
+        if self.style_layers:
+            given["layer_weights"] = ()
         return base.changed(
             content_weight=base.content_weight * self.content_weight,
             style_weight=base.style_weight * self.style_weight,
             **given,
         )
 
+
+# Of an optimiser that no preset speaks of.
+_RATES = {"adam": 0.02, "lbfgs": 1.0, "sgd": 1e-3}
 
 _OF_PRESET = (
     "content_layers",
@@ -300,6 +308,7 @@ _OF_PRESET = (
     "optimizer",
     "learning_rate",
     "init",
+    "pooling",
     "pyramid",
 )
 
@@ -406,7 +415,8 @@ class Options(TypedDict, total=False):
     preset: str
     style_loss: str
     encoder: Any
-    pooling: Pooling
+    pooling: Pooling | None
+    strict: bool
     content_layers: Any
     style_layers: Any
     steps: int | None

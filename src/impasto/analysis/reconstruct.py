@@ -21,6 +21,7 @@ from impasto.losses.content import relative_content_loss
 from impasto.losses.gram import GRAM, gram, relative_style_loss
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.methods.descent import descend, pyramid
+from impasto.methods.optimize import PALE
 from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import Encoder
 from impasto.pictures.image import Source, resize
@@ -34,9 +35,6 @@ __all__ = [
     "style_terms",
 ]
 
-# White noise would stay wherever a layer sees nothing, louder than what it sees; pale noise stays
-# nearly grey there.
-PALE = 0.2
 ABREAST = 6
 
 

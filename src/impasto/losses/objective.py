@@ -19,7 +19,7 @@ from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
 from impasto.losses.gram import GRAM
-from impasto.losses.variation import total_variation
+from impasto.losses.variation import powered_variation, total_variation
 
 __all__ = ["Losses", "Objective", "Term", "content_term", "mask_at", "style_term", "variation_term"]
 
@@ -125,12 +125,14 @@ def mask_at(mask: Tensor, features: Tensor) -> Tensor:
 
 
 def variation_term(weight: float, scale: str = "sum") -> Term:
-    """Total variation of the image: the sum of absolute differences, or their `mean` per pixel
-    (summed / H W).
+    """Total variation of the image: the sum of absolute differences, their `mean` per pixel (summed
+    / H W), or of their `powers` (`powered_variation`).
     """
-    _check_scale(scale, ("sum", "mean"))
+    _check_scale(scale, ("sum", "mean", "powers"))
 
     def loss(_: Mapping[str, Tensor], image: Tensor) -> Tensor:
+        if scale == "powers":
+            return powered_variation(image)
         positions = image.shape[-2] * image.shape[-1] if scale == "mean" else 1
         return total_variation(image) / positions
 

@@ -22,17 +22,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import ImpastoError, OptionError
+from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
-from impasto.methods.descent import descend, pyramid
+from impasto.methods.descent import Tuning, descend, pyramid
+from impasto.methods.matching import Stand, stands, told
 from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
 
-__all__ = ["MakeTerms", "PixelOptimizer", "Style"]
+__all__ = ["PALE", "MakeTerms", "PixelOptimizer", "Style"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked
 # at again at half its size, no coarser.
@@ -40,6 +41,9 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
+# The contrast of a noise to start from. White noise of full contrast stays wherever no layer sees
+# it, and shows as speckle; pale noise is nearly grey there, and any form can still grow from it.
+PALE = 0.2
 
 
 Features: TypeAlias = Mapping[str, Tensor]
@@ -69,16 +73,34 @@ class PixelOptimizer:
         self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
+        exact = self.settings.strict
         try:
-            self.recipe = replace(
-                recipe,
-                content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
-                style_layers=tuple(dict.fromkeys(encoder.canonical(recipe.style_layers))),
+            self.contents, self.styles = (
+                stands(encoder, layers, recipe.feature_scale, exact=exact or bool(asked))
+                for layers, asked in (
+                    (recipe.content_layers, self.settings.content_layers),
+                    (recipe.style_layers, self.settings.style_layers),
+                )
             )
-        except ImpastoError as error:
+        except OptionError as error:
             raise OptionError(
                 f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
             ) from None
+        self.recipe = replace(
+            recipe,
+            content_layers=tuple(dict.fromkeys(stand.layer for stand in self.contents)),
+            style_layers=tuple(dict.fromkeys(stand.layer for stand in self.styles)),
+        )
+
+    @property
+    def stands(self) -> tuple[Stand, ...]:
+        """What stands for each layer of the preset."""
+        return (*self.contents, *self.styles)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as the preset has it, each in a line."""
+        return told(self.encoder, self.recipe, self.stands)
 
     @property
     def steps(self) -> int:
@@ -141,6 +163,7 @@ class PixelOptimizer:
                 recipe.learning_rate,
                 self.settings.early_stop,
                 recipe.grids,
+                Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
             ):
                 picture, done = found.cpu(), done + 1
                 seen = None if detail is None else _unframed(detail, recipe.frame, full)
@@ -165,7 +188,7 @@ class PixelOptimizer:
             noise = torch.rand(
                 (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
             )
-            return resize(noise, size)
+            return resize(0.5 + PALE * (noise - 0.5), size)
         return framed
 
     @torch.no_grad()
@@ -178,15 +201,25 @@ class PixelOptimizer:
         seen = [self._seen(picture, long_side) for picture in style.pictures]
         terms = self._content_terms(photo, seen, style.weights)
         if recipe.style_weight > 0:
-            for layer, aim in self._aims(
-                photo, seen, style.weights, recipe.style_layers, self.loss
-            ).items():
-                share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
-                terms.append(style_term(layer, aim, share, self.loss))
+            aims = self._aims(photo, seen, style.weights, recipe.style_layers, self.loss)
+            shares = self._style_shares(seen[0])
+            for layer, aim in aims.items():
+                settled = SETTLED if last and layer in recipe.settled else 1.0
+                terms.append(style_term(layer, aim, shares[layer] * settled, self.loss))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
         return Objective(terms)
+
+    def _style_shares(self, seen: Features) -> dict[str, float]:
+        """The weight of each layer, of all it stands for; `seen`: the features of a style picture."""
+        recipe, count = self.recipe, len(self.styles)
+        weights = recipe.layer_weights or (1.0,) * count
+        shares = dict.fromkeys(recipe.style_layers, 0.0)
+        for stand, weight in zip(self.styles, weights, strict=True):
+            factor = stand.style(seen[stand.layer], recipe.style_scale)
+            shares[stand.layer] += recipe.style_weight / count * weight * factor
+        return shares
 
     def _content_terms(
         self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float]
@@ -201,7 +234,12 @@ class PixelOptimizer:
         aims = self._aims(photo, seen, weights, recipe.content_layers, GRAM) if relative else {}
         terms = []
         for layer, own in self.encoder.features(photo, recipe.content_layers).items():
-            target, share = own, recipe.content_share
+            share = recipe.content_weight * sum(
+                stand.content(own, recipe.content_scale) / len(self.contents)
+                for stand in self.contents
+                if stand.layer == layer
+            )
+            target = own
             if relative:
                 contrast = _contrast(own, aims[layer])
                 target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
+from impasto.methods.matching import reader
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
@@ -45,6 +46,13 @@ class TwoStage:
     def recipe(self) -> Mapping[str, object]:
         """Of both, the second's where they differ, and `made`: what else there is to tell."""
         return {**self.first.recipe, **self.second.recipe, **self.made}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of both."""
+        return tuple(
+            note for each in (self.first, self.second) for note in getattr(each, "notes", ())
+        )
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
@@ -97,8 +105,7 @@ def stages(
     method: Method, styles: Sequence[StyleInput], settings: Settings, networks: Networks
 ) -> tuple[Renderer, Renderer]:
     """One pass by `method`, and the optimiser: both read each style from one opened picture."""
-    encoder = networks.encoder(settings.encoder, settings.pooling, settings.device)
-    optimizer = PixelOptimizer(encoder, settings)
+    optimizer = PixelOptimizer(reader(settings, networks), settings)
     # For large strokes the optimiser has larger paintings; a network reads them at the size it
     # paints at.
     scale = max(1.0, settings.style_scale)
@@ -114,7 +121,11 @@ def descent(
     """The optimiser with these pictures, blended by the styles' weights."""
     prepared = [optimizer.prepare(picture) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])
-    return Prepared(optimizer, style, computed(optimizer.encoder.device, optimizer.encoder.dtype))
+    encoder = optimizer.encoder
+    recipe = computed(encoder.device, encoder.dtype) | {"pooling": encoder.pooling}
+    replaced = {each.asked: each.layer for each in optimizer.stands if each.layer != each.asked}
+    recipe |= {"stand_ins": replaced} if replaced else {}
+    return Prepared(optimizer, style, recipe, optimizer.notes)
 
 
 def computed(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
