@@ -199,17 +199,18 @@ PRESETS = MappingProxyType(
             steps=300,
             learning_rate=1.0,
         ),
-        # As an optimiser's, section 4.1: L-BFGS for 500 steps. VGG-16's layers, by their names in
-        # VGG-19; weights of each layer as in the authors' code (github.com/jcjohnson/fast-neural-style).
+        # The paper's optimiser, section 4.1: L-BFGS for 500 steps. VGG-16's layers, by their names in
+        # VGG-19. Weights, 5 a style layer, and means as in the authors' code
+        # (github.com/jcjohnson/fast-neural-style).
         "johnson2016": Preset(
             source="Johnson, Alahi and Fei-Fei 2016, arXiv:1603.08155; also for impasto train bank",
             content_layers=("relu3_3",),
             style_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
             content_scale="mean",
-            style_scale="mean",
+            style_scale="per-filter",
             content_weight=1.0,
             style_weight=20.0,
-            tv_weight=1e-6 * 255**2,
+            tv_weight=1e-6 * 255,
             init="noise",
             optimizer="lbfgs",
             steps=500,

@@ -32,6 +32,13 @@ KEEP = 0.8
 PIXEL_SHARE, GRID_SHARE = 0.5, 0.25
 # Of the steps and slopes that L-BFGS remembers: two pictures each.
 HISTORY = 50
+# Neither L-BFGS without a line search nor plain gradient descent knows a step that is too long. One
+# that makes the loss so many times the lowest is undone, and the steps made smaller.
+TOO_FAR = 4.0
+# A gradient for each pixel of a mean over all of them shrinks with the picture. The rate of plain
+# gradient descent is that of a picture of so many pixels (Keras' example: 400 x 600), and grows
+# with them.
+SGD_PIXELS = 240_000
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,12 @@ def descend(
     canvas = _Canvas(start, grids)
     mean, failures, scale = start.clone(), 0, 1.0
     way = _Way()
+    size = start.shape[-2] * start.shape[-1] / SGD_PIXELS if optimizer == "sgd" else 1.0
     descent = _optimizer(canvas, optimizer, rate, tuning)
     for step in range(steps):
         for group in descent.param_groups:
             pace = 1.0 if optimizer == "lbfgs" else tuning.pace(step, steps)
-            group["lr"] = rate * scale * pace * group["share"]
+            group["lr"] = rate * scale * pace * group["share"] * size
         losses = _step(encoder, objective, canvas, descent, tuning.clipped)
         if losses is None or not canvas.finite():
             failures, scale = failures + 1, scale / 2
@@ -110,6 +118,12 @@ def descend(
             continue
         failures = 0
         numbers = losses.numbers()
+        if optimizer != "adam" and way.too_far(numbers["total"]) and step < steps - 1:
+            scale, mean = scale / 2, way.lowest
+            canvas = _Canvas(mean, grids)
+            descent = _optimizer(canvas, optimizer, rate, tuning)
+            yield mean.clone(), numbers, ""
+            continue
         way.add(numbers["total"], mean, step)
         with torch.no_grad():
             if tuning.clipped and optimizer != "lbfgs":  # that one is clipped before it looks
@@ -142,6 +156,16 @@ class _Way:
         self.losses.append(loss)
         if self._best is None or loss < self._best[0]:
             self._best = loss, picture, step
+
+    def too_far(self, loss: float) -> bool:
+        """Whether it is many times the lowest so far."""
+        return self._best is not None and loss > TOO_FAR * self._best[0] + 1e-9
+
+    @property
+    def lowest(self) -> Tensor:
+        """The picture that had the lowest."""
+        assert self._best is not None
+        return self._best[1]
 
     @property
     def rose(self) -> bool:
