@@ -10,13 +10,14 @@ picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -57,9 +58,24 @@ class Job:
     notes: tuple[str, ...]
     grey: bool = False
 
+    @torch.inference_mode(False)
     def steps(self) -> Iterator[Progress]:
-        """Render, step by step; see `Progress`."""
-        return self.renderer.render(Frame(self.content.image, self.start))
+        """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
+        yield from self.renderer.render(Frame(self.content.image, self.start))
+
+    def of(self, content: Source) -> "Job":
+        """The same for another photo. The styles stay as they were read: also the palette that
+        `keep_color=statistics` gave them.
+
+        Raises `InputError` for a photo that cannot be used.
+        """
+        given = _Inputs(content, self.settings)
+        photo, recipe = given.photo, self.recipe_of(content)
+        return replace(self, content=photo, recipe=recipe, notes=tuple(dict.fromkeys(given.notes)))
+
+    def recipe_of(self, content: Source) -> dict[str, object]:
+        """The recipe of `of(content)`, without opening it."""
+        return {**self.recipe, "content": _identity(content)}
 
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
@@ -70,12 +86,15 @@ class Job:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
+        if self.settings.colors_only:
+            image = luminance_transfer(self.content.image, image)
         return to_pil(image, self.content.alpha)
 
 
+@torch.inference_mode(False)
 def plan(
     content: Source,
-    styles: Sequence[Source],
+    styles: Source | Iterable[Source],
     settings: Settings | None = None,
     *,
     start: Source | None = None,
@@ -85,14 +104,23 @@ def plan(
     """Open and check everything, load the networks, read the styles, and return a `Job`: all but
     the painting.
 
-    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style
+    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); of
+    styles one or several; a style
     may also be the name of a sample style or of one that a network has learned, and the content
     that of a sample photo. `settings`: what to do, and `options` any of its fields, which go before
     it. `start`: a picture to start from. `networks`: give the same to many plans, and each network
     is loaded once. Raises `ImpastoError` for whatever cannot be read, does not fit together, or
     makes no difference to the method.
     """
-    settings = (settings or Settings()).but(**options)
+    if not isinstance(settings or Settings(), Settings):
+        raise OptionError(
+            f"settings are given as Settings(…) or each by its name, as in size=512; not as {settings!r}"
+        )
+    if not isinstance(networks or Networks(), Networks):
+        raise OptionError(
+            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+        )
+    settings, styles = (settings or Settings()).but(**options), _several(styles)
     method = _method(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
@@ -127,7 +155,7 @@ def plan(
 
 def stylize(
     content: Source,
-    style: Source | Sequence[Source],
+    style: Source | Iterable[Source],
     settings: Settings | None = None,
     *,
     start: Source | None = None,
@@ -139,11 +167,16 @@ def stylize(
     Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for
     input that cannot be used.
     """
-    styles: Sequence[Source] = (
-        style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
-    )
-    job = plan(content, styles, settings, start=start, networks=networks, **options)
+    job = plan(content, style, settings, start=start, networks=networks, **options)
     return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
+    """One style, or as many as there are."""
+    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
+    if isinstance(styles, single) or not isinstance(styles, Iterable):
+        return [styles]
+    return list(styles)
 
 
 def _method(settings: Settings) -> Method:
@@ -197,14 +230,23 @@ class _Inputs:
             for i, (source, weight) in pairs
         )
 
-    def _style(self, place: int, source: Source, side: int) -> Tensor:
+    def _style(self, place: int, source: Source, side: int) -> Picture:
         painting = open_source(source, side)
         self.notes += painting.notes
-        picture = _enlarged(painting, side).image
+        painting = _enlarged(painting, side)
         if self.settings.keep_color == "statistics":
-            picture = match_statistics(picture, self.photo.image)
-        self.grey[place] = bool((picture.amax(1) - picture.amin(1)).mean() < _COLORLESS)
-        return picture
+            photo, seen = self.photo, painting.alpha
+            recolored = match_statistics(painting.image, photo.image, seen, photo.alpha)
+            painting = replace(painting, image=recolored)
+        self.grey[place] = _colorless(painting)
+        return painting
+
+
+def _colorless(picture: Picture) -> bool:
+    """Whether nothing that is seen of it has any colour."""
+    apart = picture.image.amax(1, keepdim=True) - picture.image.amin(1, keepdim=True)
+    seen = torch.ones_like(apart) if picture.alpha is None else picture.alpha
+    return bool((apart * seen).sum() / seen.sum() < _COLORLESS)
 
 
 def _enlarged(photo: Picture, size: int) -> Picture:
@@ -222,7 +264,7 @@ def _enlarged(photo: Picture, size: int) -> Picture:
 
 def _said(settings: Settings, method: Method) -> dict[str, object]:
     """The settings that make a difference to the method, networks by their files."""
-    heard = method.honours | {"method", "size", "keep_color"}
+    heard = method.honours | {"method", "size", "keep_color", "colors_only"}
     said: dict[str, object] = {
         name: value for name, value in settings.dump().items() if name in heard
     }
@@ -235,7 +277,7 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if Path(source).is_file() else {"name": source}
+    return _identity(source) if os.path.isfile(source) else {"name": source}
 
 
 def _identity(source: object) -> dict[str, object]:
@@ -244,7 +286,7 @@ def _identity(source: object) -> dict[str, object]:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.is_file():
+        if os.path.isfile(path):
             with path.open("rb") as file:
                 return {
                     "name": path.name,

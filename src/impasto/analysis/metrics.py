@@ -25,6 +25,7 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.losses.content import relative_content_loss
 from impasto.losses.gram import gram, relative_style_loss
+from impasto.losses.objective import mask_at
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.pictures.color import luminance
 from impasto.pictures.image import resize
@@ -154,6 +155,8 @@ METRICS = (
 class Reference:
     """What outputs of one size are measured against: both pictures, and their features under
     `encoder`.
+
+    `seen`: the painting's alpha, `(1, 1, h, w)`, or None.
     """
 
     photo: Tensor
@@ -161,31 +164,45 @@ class Reference:
     content: Tensor
     grams: Mapping[str, Tensor]
     encoder: Encoder
+    seen: Tensor | None = None
 
 
 def reference(
-    photo: Tensor, painting: Tensor, size: tuple[int, int], encoder: Encoder
+    photo: Tensor,
+    painting: Tensor,
+    size: tuple[int, int],
+    encoder: Encoder,
+    *,
+    seen: Tensor | None = None,
 ) -> Reference:
     """Prepare for outputs of `size` = (H, W), at least 32 px a side.
 
     `photo`, `painting`: (1, 3, h, w) in [0, 1]. The photo is resized to `size`. The painting is
-    taken as it is: its strokes have a size too, so give it with the output's long side.
-    `ImpastoError` for an encoder without the layers.
+    taken as it is: its strokes have a size too, so give it with the output's long side. `seen`: its
+    alpha; what is transparent is no part of its style. `ImpastoError` for an encoder without the
+    layers.
     """
     photo = resize(photo, size)
     content = _features(encoder, photo, (_CONTENT_LAYER,))[_CONTENT_LAYER]
     grams = {
-        layer: gram(found) for layer, found in _features(encoder, painting, STYLE_LAYERS).items()
+        layer: _gram(found, seen)
+        for layer, found in _features(encoder, painting, STYLE_LAYERS).items()
     }
-    return Reference(photo, painting, content, grams, encoder)
+    return Reference(photo, painting, content, grams, encoder, seen)
 
 
-def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dict[str, float]:
+def _gram(features: Tensor, seen: Tensor | None) -> Tensor:
+    return gram(features, None if seen is None else mask_at(seen, features))
+
+
+def score(
+    output: Tensor, against: Reference, *, tile: int | None = None, seen: Tensor | None = None
+) -> dict[str, float]:
     """Name -> value for all of `METRICS`, in that order; `seams` where `tile`, a side in pixels, is
     given.
 
     `output`: (1, 3, H, W) in [0, 1], of the size the reference was made for; `ImpastoError`
-    otherwise.
+    otherwise. `seen`: its alpha, (1, 1, H, W); style and colours are those of what is seen.
     """
     if output.shape != against.photo.shape:
         raise OptionError(
@@ -194,7 +211,7 @@ def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dic
         )
     features = _features(against.encoder, output, {*STYLE_LAYERS, _CONTENT_LAYER})
     styles = {
-        f"style/{layer}": relative_style_loss(gram(features[layer]), against.grams[layer])
+        f"style/{layer}": relative_style_loss(_gram(features[layer], seen), against.grams[layer])
         .sqrt()
         .item()
         for layer in STYLE_LAYERS
@@ -207,7 +224,7 @@ def score(output: Tensor, against: Reference, *, tile: int | None = None) -> dic
         "legibility": legibility(content, against.content),
         "ssim": structure(output, against.photo),
         "edges": edge_agreement(output, against.photo),
-        "colour": color_distance(output, against.painting),
+        "colour": color_distance(output, against.painting, seen=(seen, against.seen)),
         "sharpness": sharpness(output, against.photo),
         "noise": noise(output),
     } | ({} if tile is None else {"seams": seam_energy(output, tile)})
@@ -299,38 +316,53 @@ def _light(image: Tensor) -> NDArray[np.float64]:
 # --------------------------------------------------------------------------------------- colours
 
 
-def color_distance(output: Tensor, painting: Tensor, *, seed: int = 0) -> float:
+def color_distance(
+    output: Tensor,
+    painting: Tensor,
+    *,
+    seed: int = 0,
+    seen: tuple[Tensor | None, Tensor | None] = (None, None),
+) -> float:
     """Sliced 2-Wasserstein distance between the pixel colours of two pictures (1, 3, H, W) in
     CIELAB.
 
     The directions come in orthonormal triples, at random from `seed`; the squared distances along
     three are added and the sums averaged over the triples. So a palette shifted by d measures |d|
     (in Delta E*ab, CIE 1976), and any other change at most the full Wasserstein distance. The sizes
-    of the pictures have no say. Rabin et al. 2011; with rotations instead of single directions as
+    of the pictures have no say. `seen`: their alphas, by which pixels count. Rabin et al. 2011; with rotations instead of single directions as
     in Pitie et al. 2007.
     """
     generator = torch.Generator().manual_seed(seed)
     frames = torch.linalg.qr(torch.randn(_FRAMES, 3, 3, generator=generator, dtype=torch.float64)).Q
     directions = frames.mT.reshape(-1, 3)
     squares = (
-        (_quantiles(output, directions, seed) - _quantiles(painting, directions, seed))
+        (
+            _quantiles(output, seen[0], directions, seed)
+            - _quantiles(painting, seen[1], directions, seed)
+        )
         .square()
         .mean(dim=1)
     )
     return math.sqrt(squares.sum().item() / _FRAMES)
 
 
-def _quantiles(image: Tensor, directions: Tensor, seed: int) -> Tensor:
+def _quantiles(image: Tensor, seen: Tensor | None, directions: Tensor, seed: int) -> Tensor:
     """(D, Q): the colours along each direction, at the middles of Q equal parts of the picture."""
     pixels: NDArray[Any] = image.detach().cpu().double()[0].permute(1, 2, 0).numpy()
     colors = torch.from_numpy(rgb2lab(pixels)).reshape(-1, 3)
+    weights = None if seen is None else seen.detach().cpu().double().flatten()
     if len(colors) > _PIXELS:
         generator = torch.Generator().manual_seed(seed)
-        colors = colors[torch.randint(len(colors), (_PIXELS,), generator=generator)]
-    places = (
-        (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES * len(colors)
-    ).long()
-    return (directions @ colors.T).sort(dim=1).values[:, places]
+        chosen = torch.randint(len(colors), (_PIXELS,), generator=generator)
+        colors = colors[chosen]
+        weights = None if weights is None else weights[chosen]
+    parts = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
+    found, order = (directions @ colors.T).sort(dim=1)
+    if weights is None:
+        return found[:, (parts * len(colors)).long()]
+    mass = weights[order].cumsum(dim=1)
+    places = torch.searchsorted(mass, parts * mass[:, -1:], right=True)
+    return found.gather(1, places.clamp(max=found.shape[1] - 1))
 
 
 # --------------------------------------------------------------------------------------- surface

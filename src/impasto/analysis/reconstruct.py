@@ -38,6 +38,7 @@ __all__ = [
 ABREAST = 6
 
 
+@torch.inference_mode(False)
 def reconstruct(
     picture: Tensor, terms: Callable[[Tensor], Sequence[Term]], encoder: Encoder, descent: Descent
 ) -> Iterator[Progress]:

@@ -49,9 +49,8 @@ CAFFE = 255 * 0.226
 @dataclass(frozen=True)
 class Preset:
     """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its
-    share.
+    share, style layers by `layer_weights` where those are given, one for each.
 
-    `layer_weights`: of the style layers beside each other; all alike where there are none.
     `pooling`: how the encoder halves its maps. `betas` and `epsilon`: Adam's. `decay`: what the
     rate is multiplied by every 100 steps, smoothly; None for a short warm-up and a straight line to
     a tenth. `clipped`: whether every step ends in [0, 1]; else only what is shown does.
@@ -88,6 +87,15 @@ class Preset:
     settled: tuple[str, ...] = ()
     frame: int = 0
     feature_scale: float = 1.0
+
+    @property
+    def style_shares(self) -> dict[str, float]:
+        """The weight of every style layer; they sum to `style_weight`."""
+        weights = self.layer_weights or (1.0,) * len(self.style_layers)
+        whole = self.style_weight / sum(weights)
+        return {
+            layer: whole * weight for layer, weight in zip(self.style_layers, weights, strict=True)
+        }
 
     def changed(self, **changes: Any) -> "Preset":
         """The same with other values."""
@@ -175,7 +183,7 @@ PRESETS = MappingProxyType(
             content_scale="sum",
             style_scale="keras",
             content_weight=2.5e-8,
-            style_weight=1e-6,
+            style_weight=1e-6 / 5 * sum(_KERAS_BLOCKS),
             tv_weight=1e-6 * 255**2.5,
             tv_scale="powers",
             optimizer="sgd",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from impasto.methods.stylizer import Progress, Stylizer
     from impasto.networks.loaded import Networks
-    from impasto.pictures.image import Source
+    from impasto.pictures.image import Picture, Source
     from impasto.settings import Settings
 
 __all__ = [
@@ -46,7 +46,7 @@ S = TypeVar("S")
 
 # What the pipeline does for every method: it reads the photo at its size, gives the styles their
 # weights, keeps the photo's colours, and says where to compute.
-_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "device"})
+_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "colors_only", "device"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +83,17 @@ class Renderer(Protocol):
 class StyleInput:
     """One style as it was given: `source`, and its `weight` beside the others'.
 
-    `open(long_side)` is its picture, `(1, 3, H, W)` in [0, 1], enlarged if need be, with the
-    photo's palette where that was asked for. Raises `InputError` where there is no such picture.
+    `look(long_side)` is its picture with its transparency, enlarged if need be, with the photo's
+    palette where that was asked for. Raises `InputError` where there is no such picture.
     """
 
     source: Source
     weight: float
-    open: Callable[[int], Tensor]
+    look: Callable[[int], Picture]
+
+    def open(self, long_side: int) -> Tensor:
+        """The picture alone, `(1, 3, H, W)` in [0, 1]; what is transparent continues what is seen."""
+        return self.look(long_side).image
 
     @property
     def name(self) -> str | None:
@@ -118,9 +122,9 @@ class StyleInput:
             str(source) if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"
         )
 
-    def showing(self, picture: Tensor) -> StyleInput:
+    def showing(self, picture: Picture) -> StyleInput:
         """The same style, whose picture is this one at whatever size."""
-        return replace(self, open=lambda _: picture)
+        return replace(self, look=lambda _: picture)
 
 
 def named_style(name: str) -> StyleInput:
@@ -128,7 +132,7 @@ def named_style(name: str) -> StyleInput:
     return StyleInput(name, 1.0, _closed)
 
 
-def _closed(_: int) -> Tensor:
+def _closed(_: int) -> Picture:
     raise InputError("this style is only asked about; no picture of it is at hand")
 
 
@@ -137,7 +141,7 @@ class Method(ABC):
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
     `start` if a picture to start from does; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color` and `device` for every method. `instant`: whether
+    itself honours `size`, `blend`, `keep_color`, `colors_only` and `device` for every method. `instant`: whether
     it paints in one pass, at once.
     """
 

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from impasto.errors import OptionError, WeightsError
 from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
@@ -14,6 +12,7 @@ from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
 from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
+from impasto.pictures.image import Picture
 from impasto.settings import Settings
 
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
@@ -46,7 +45,7 @@ class _Optimize(Method):
             return TwoStage(first, second, shown=False, made=made)
         optimizer = PixelOptimizer(reader(settings, networks), settings)
         pictures = [
-            style.open(round(settings.size * max(1.0, settings.style_scale))) for style in styles
+            style.look(round(settings.size * max(1.0, settings.style_scale))) for style in styles
         ]
         return descent(optimizer, pictures, styles)
 
@@ -77,7 +76,7 @@ class _Arbitrary(Method):
     ) -> Renderer:
         """See `Method`."""
         # Read at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
-        pictures = [style.open(settings.size) if style.pictured else None for style in styles]
+        pictures = [style.look(settings.size) if style.pictured else None for style in styles]
         painter = _painter(styles, pictures, settings, networks)
         if painter.predictor is None:
             raise OptionError(
@@ -128,7 +127,7 @@ FAST = _Fast()
 def _pass(
     painter: Painter,
     styles: Sequence[StyleInput],
-    pictures: Sequence[Tensor | None],
+    pictures: Sequence[Picture | None],
     settings: Settings,
     networks: Networks,
 ) -> Renderer:
@@ -143,7 +142,9 @@ def _pass(
         painter, encoder, strength=settings.strength, style_scale=settings.style_scale
     )
     vectors = [
-        quick.named(str(style.source)) if picture is None else quick.prepare(picture)
+        quick.named(str(style.source))
+        if picture is None
+        else quick.prepare(picture.image, picture.alpha)
         for style, picture in zip(styles, pictures, strict=True)
     ]
     own = networks.painter(settings.network, settings.device).bank.vectors
@@ -166,7 +167,7 @@ def _pass(
 
 def _painter(
     styles: Sequence[StyleInput],
-    pictures: Sequence[Tensor | None],
+    pictures: Sequence[Picture | None],
     settings: Settings,
     networks: Networks,
 ) -> Painter:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
+from impasto.methods.reading import encodable, moments
 from impasto.methods.stylizer import Progress, normalise_weights
 from impasto.networks.checkpoint import Painter
-from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
+from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import encode_style
 from impasto.pictures.image import resize
 
@@ -59,21 +60,19 @@ class FeedForward:
         )
 
     @torch.no_grad()
-    def prepare(self, style: Tensor) -> Tensor:
+    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Tensor:
         """The predicted vector of a style picture, `(1, 3, H, W)` in [0, 1]; best near the size it
         will paint at.
 
-        Ghiasi et al. 2017. `OptionError` where the painter has no predictor.
+        `seen`: its alpha, `(1, 1, H, W)`: what is transparent says nothing of the style. Ghiasi et al. 2017. `OptionError` where the painter has no predictor.
         """
         if self.painter.predictor is None or self.encoder is None:
             raise OptionError(
                 "this network cannot read a painting, it only knows styles by name; use `method=fast`"
             )
-        # A strip is made wide enough to encode, as the optimiser does.
-        style = resize(style, (max(style.shape[-2], SMALLEST), max(style.shape[-1], SMALLEST)))
-        features = self.encoder.features(style.to(self.encoder.device), STYLE_LAYERS)
-        means = {layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}
-        seconds = {layer: x.float().square().mean(dim=(2, 3)) for layer, x in features.items()}
+        # As the optimiser does with a strip.
+        picture, seen = encodable(style, seen)
+        means, seconds = moments(self.encoder, picture, seen, STYLE_LAYERS)
         vector: Tensor = self.painter.predictor(
             encode_style(means, seconds, STYLE_LAYERS).to(self.painter.device)
         )

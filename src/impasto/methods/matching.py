@@ -62,42 +62,43 @@ LEVELS: Mapping[str, float] = MappingProxyType(_levels())
 
 @dataclass(frozen=True)
 class Stand:
-    """`layer` of an encoder in the place of `asked`, a source's.
+    """`layer` of an encoder, with `own` filters, in the place of `asked`, a source's.
 
     `gain`: how much larger the source's features are. `filters`: how many the source's layer has.
-    `blocks`: how many blocks further up the source's is; a block has a quarter of the positions.
     """
 
     asked: str
     layer: str
     gain: float
+    own: int
     filters: int
-    blocks: int = 0
 
-    def content(self, features: Tensor, scale: str) -> float:
-        """What the source's weight is multiplied by for a `content_loss` of that scale on
-        `features`, `(1, C, H, W)`.
+    def content(self, image: Tensor, scale: str) -> float:
+        """What the source's weight is multiplied by for a `content_loss` of that scale, for an
+        `image` `(1, 3, H, W)`.
         """
         if scale == "relative":
             return 1.0
-        n, m = features.shape[1], features.shape[2] * features.shape[3]
-        positions = self._positions(m)
+        (n, m), (theirs, positions) = self._sizes(image)
         of = CONTENT_SCALES[scale]
-        theirs = of(self.filters, positions) * self.filters * positions
-        return self.gain**2 * theirs / (of(n, m) * n * m)
+        return self.gain**2 * of(theirs, positions) * theirs * positions / (of(n, m) * n * m)
 
-    def style(self, features: Tensor, scale: str) -> float:
+    def style(self, image: Tensor, scale: str) -> float:
         """The same for a `style_loss`."""
         if scale == "relative":
             return 1.0
-        n, m = features.shape[1], features.shape[2] * features.shape[3]
+        (n, m), (theirs, positions) = self._sizes(image)
         of = STYLE_SCALES[scale]
-        theirs = of(self.filters, self._positions(m)) * self.filters**2
-        return self.gain**4 * theirs / (of(n, m) * n**2)
+        return self.gain**4 * of(theirs, positions) * theirs**2 / (of(n, m) * n**2)
 
-    def _positions(self, found: int) -> int:
-        """Of the source's layer, where there are so many."""
-        return max(1, found >> 2 * self.blocks if self.blocks > 0 else found << -2 * self.blocks)
+    def _sizes(self, image: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Filters and positions, of this layer and of the source's."""
+        height, width = image.shape[-2:]
+        m, positions = (
+            max(1, height >> _block(each) - 1) * max(1, width >> _block(each) - 1)
+            for each in (self.layer, self.asked)
+        )
+        return (self.own, m), (self.filters, positions)
 
 
 def stands(
@@ -116,17 +117,14 @@ def stands(
 
 def _stand(encoder: Encoder, asked: str, feature_scale: float) -> Stand:
     layer = asked if asked in encoder.layers else _nearest(asked, encoder.layers)
-    widths, own = VGG19.widths, encoder.architecture.widths[layer]
-    if asked not in widths:
-        return Stand(asked, layer, feature_scale, own)
-    if encoder.name in encoder_names() and encoder.name != "vgg19":
-        gain, filters = LEVELS[asked] * feature_scale / CAFFE, widths[asked]
-    elif layer == asked:
-        return Stand(asked, layer, feature_scale, own)
-    else:
-        gain = feature_scale * LEVELS[asked] / LEVELS[layer]
-        filters = round(own * widths[asked] / widths[layer])
-    return Stand(asked, layer, gain, filters, _block(asked) - _block(layer))
+    own = (encoder.architecture.widths | dict(encoder.architecture.heads))[layer]
+    widths = VGG19.widths
+    if asked in widths and encoder.name in encoder_names() and encoder.name != "vgg19":
+        return Stand(asked, layer, LEVELS[asked] * feature_scale / CAFFE, own, widths[asked])
+    if layer == asked:
+        return Stand(asked, layer, feature_scale, own, own)
+    gain = feature_scale * LEVELS[asked] / LEVELS[layer]
+    return Stand(asked, layer, gain, own, round(own * widths[asked] / widths[layer]))
 
 
 def _nearest(asked: str, layers: Iterable[str]) -> str:

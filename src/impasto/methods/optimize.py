@@ -26,10 +26,13 @@ from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.self_similarity import self_similarity_term
+from impasto.losses.presets import Preset
 from impasto.methods.descent import Tuning, descend, pyramid
 from impasto.methods.matching import Stand, stands, told
+from impasto.methods.reading import parts
 from impasto.methods.stylizer import Progress, normalise_weights
-from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.encoder import SMALLEST, VGG19, Encoder, canonical
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
 
@@ -41,22 +44,29 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
+# What self-similarity counts for beside the distance of features that it stands for: it is smaller
+# by about so much for pictures that hold the photo's forms as well.
+SELF_SIMILARITY = 3.0
 # The contrast of a noise to start from. White noise of full contrast stays wherever no layer sees
 # it, and shows as speckle; pale noise is nearly grey there, and any form can still grow from it.
 PALE = 0.2
 
 
-Features: TypeAlias = Mapping[str, Tensor]
+Targets: TypeAlias = dict[str, list[tuple[float, Any]]]
 MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
 """Terms of one's own for a photo, at the size it is optimised at."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """Style pictures, each `(1, 3, H, W)` in [0, 1], and their weights, which sum to 1."""
+    """Style pictures, each `(1, 3, H, W)` in [0, 1], and their weights, which sum to 1.
+
+    `seen`: the alpha of each, `(1, 1, H, W)`, or None where all of it is seen.
+    """
 
     pictures: tuple[Tensor, ...]
     weights: tuple[float, ...]
+    seen: tuple[Tensor | None, ...]
 
 
 class PixelOptimizer:
@@ -73,6 +83,15 @@ class PixelOptimizer:
         self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
+        if self.loss.stochastic and recipe.optimizer == "lbfgs":
+            raise OptionError(
+                f"`style_loss={self.settings.style_loss}` looks at other places at every step, which "
+                "`optimizer=lbfgs` cannot follow; use `optimizer=adam`"
+            )
+        if self.settings.content_loss == "selfsim" and recipe.content_scale != "relative":
+            raise OptionError(
+                f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
+            )
         exact = self.settings.strict
         try:
             self.contents, self.styles = (
@@ -86,10 +105,13 @@ class PixelOptimizer:
             raise OptionError(
                 f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
             ) from None
+        # As the preset has them, and as this encoder does.
+        self.asked = replace(recipe, **_by_layer(recipe, lambda name: _known(encoder, name)))
+        stand = {each.asked: each.layer for each in self.styles}
         self.recipe = replace(
             recipe,
-            content_layers=tuple(dict.fromkeys(stand.layer for stand in self.contents)),
-            style_layers=tuple(dict.fromkeys(stand.layer for stand in self.styles)),
+            content_layers=tuple(dict.fromkeys(each.layer for each in self.contents)),
+            **_by_layer(self.asked, stand.__getitem__),
         )
 
     @property
@@ -107,20 +129,23 @@ class PixelOptimizer:
         """As many as were asked for; one where there is nothing to aim at."""
         return self.recipe.steps if self.settings.strength > 0 else 1
 
-    def prepare(self, style: Tensor) -> Style:
-        """`(1, 3, H, W)` in [0, 1]. The statistics wait for `render`, which knows the sizes."""
-        return Style((style,), (1.0,))
+    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Style:
+        """`(1, 3, H, W)` in [0, 1], and its alpha. The statistics wait for `render`, which knows
+        the sizes.
+        """
+        return Style((style,), (1.0,), (seen,))
 
     def blend(self, styles: Sequence[Style], weights: Sequence[float]) -> Style:
         """Second moments between the styles': `sum_i w_i G_i`."""
-        pairs = [
-            (p, share * u)
+        each = [
+            (p, share * u, seen)
             for s, share in zip(styles, normalise_weights(styles, weights), strict=True)
-            for p, u in zip(s.pictures, s.weights, strict=True)
+            for p, u, seen in zip(s.pictures, s.weights, s.seen, strict=True)
         ]
-        kept = [(p, w) for p, w in pairs if w > 0]
-        return Style(tuple(p for p, _ in kept), tuple(w for _, w in kept))
+        pictures, shares, alphas = zip(*(kept for kept in each if kept[1] > 0), strict=True)
+        return Style(pictures, shares, alphas)
 
+    @torch.inference_mode(False)
     def render(
         self, content: Tensor, style: Style, *, start: Tensor | None = None
     ) -> Iterator[Progress]:
@@ -146,7 +171,8 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
+            with torch.autocast(photo.device.type, enabled=False):
+                objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
             detail = (
                 kept - resize(begun, (kept.shape[-2], kept.shape[-1]))
@@ -186,7 +212,10 @@ class PixelOptimizer:
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
-                (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
+                (1, 3, *coarsest),
+                generator=torch.Generator("cpu").manual_seed(self.settings.seed),
+                device="cpu",
+                dtype=torch.float32,
             )
             return resize(0.5 + PALE * (noise - 0.5), size)
         return framed
@@ -198,82 +227,114 @@ class PixelOptimizer:
         """
         recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
-        seen = [self._seen(picture, long_side) for picture in style.pictures]
-        terms = self._content_terms(photo, seen, style.weights)
-        if recipe.style_weight > 0:
-            aims = self._aims(photo, seen, style.weights, recipe.style_layers, self.loss)
-            shares = self._style_shares(seen[0])
-            for layer, aim in aims.items():
-                settled = SETTLED if last and layer in recipe.settled else 1.0
-                terms.append(style_term(layer, aim, shares[layer] * settled, self.loss))
+        of_style, of_content = self._targets(style, long_side)
+        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM))
+        shares = self._shares(photo)
+        for layer, aim in self._aims(photo, of_style, self.loss).items():
+            share = shares[layer] * self.loss.balance
+            settled = last and layer in recipe.settled
+            terms.append(style_term(layer, aim, share * (SETTLED if settled else 1), self.loss))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
         return Objective(terms)
 
-    def _style_shares(self, seen: Features) -> dict[str, float]:
-        """The weight of each layer, of all it stands for; `seen`: the features of a style picture."""
-        recipe, count = self.recipe, len(self.styles)
-        weights = recipe.layer_weights or (1.0,) * count
-        shares = dict.fromkeys(recipe.style_layers, 0.0)
-        for stand, weight in zip(self.styles, weights, strict=True):
-            factor = stand.style(seen[stand.layer], recipe.style_scale)
-            shares[stand.layer] += recipe.style_weight / count * weight * factor
+    def _shares(self, photo: Tensor) -> dict[str, float]:
+        """The weight of each style layer, of all that it stands for."""
+        own = self.asked.style_shares
+        shares = dict.fromkeys(self.recipe.style_layers, 0.0)
+        for stand in self.styles:
+            shares[stand.layer] += own[stand.asked] * stand.style(photo, self.recipe.style_scale)
         return shares
 
-    def _content_terms(
-        self, photo: Tensor, seen: Sequence[Features], weights: Sequence[float]
-    ) -> list[Term]:
+    def _content_shares(self, photo: Tensor) -> dict[str, float]:
+        """The same of the content layers."""
+        whole = self.recipe.content_weight / len(self.contents)
+        shares = dict.fromkeys(self.recipe.content_layers, 0.0)
+        for stand in self.contents:
+            shares[stand.layer] += whole * stand.content(photo, self.recipe.content_scale)
+        return shares
+
+    def _content_terms(self, photo: Tensor, aims: Mapping[str, Tensor]) -> list[Term]:
         """What holds the photo's forms, made to suit a pale or a strong style where terms are
-        relative.
+        relative; `aims`: the Gram matrices of the content layers then.
         """
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
-        relative = recipe.content_scale == "relative"
-        aims = self._aims(photo, seen, weights, recipe.content_layers, GRAM) if relative else {}
+        shares = self._content_shares(photo)
+        if self.settings.content_loss == "selfsim":
+            return [
+                self_similarity_term(layer, own, shares[layer] * SELF_SIMILARITY)
+                for layer, own in self.encoder.features(photo, recipe.content_layers).items()
+            ]
         terms = []
         for layer, own in self.encoder.features(photo, recipe.content_layers).items():
-            share = recipe.content_weight * sum(
-                stand.content(own, recipe.content_scale) / len(self.contents)
-                for stand in self.contents
-                if stand.layer == layer
-            )
-            target = own
-            if relative:
+            target, share = own, shares[layer]
+            if aims:
                 contrast = _contrast(own, aims[layer])
                 target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
             terms.append(content_term(layer, target, share, recipe.content_scale))
         return terms
 
-    def _seen(self, picture: Tensor, long_side: int) -> Features:
-        """The features of a style picture at that size."""
-        layers = dict.fromkeys((*self.recipe.style_layers, *self.recipe.content_layers))
-        return self.encoder.features(
-            resize(picture, _scaled(picture, long_side)).to(self.encoder.device), layers
+    def _targets(self, style: Style, long_side: int) -> tuple[Targets, Targets]:
+        """What the styles are at that size: to the style loss, and, where something asks for them,
+        the Gram matrices of the content layers.
+        """
+        recipe = self.recipe
+        weighed = self.settings.content_loss != "selfsim" and recipe.content_weight > 0
+        relative = recipe.content_scale == "relative" and weighed
+        asked = (
+            (recipe.style_layers if recipe.style_weight > 0 else (), self.loss),
+            (recipe.content_layers if relative else (), GRAM),
         )
+        found: tuple[Targets, Targets] = ({}, {})
+        layers = list(dict.fromkeys(layer for each, _ in asked for layer in each))
+        for picture, weight, alpha in zip(style.pictures, style.weights, style.seen, strict=True):
+            size = _scaled(picture, long_side)
+            seen = None if alpha is None else resize(alpha, size)
+            own: tuple[Targets, Targets] = ({}, {})
+            for part in parts(self.encoder, resize(picture, size), seen, layers):
+                for (each, loss), into in zip(asked, own, strict=True):
+                    for layer in each:
+                        target = loss.target(part.features[layer], part.masks.get(layer))
+                        into.setdefault(layer, []).append((part.share(layer), target))
+            for into, everything in zip(own, found, strict=True):
+                for layer, targets in into.items():
+                    whole = sum(share for share, _ in targets)
+                    everything.setdefault(layer, []).extend(
+                        (weight * (share / whole), target) for share, target in targets if share
+                    )
+        return found
 
-    def _aims(
-        self,
-        photo: Tensor,
-        seen: Sequence[Features],
-        weights: Sequence[float],
-        layers: Iterable[str],
-        loss: StyleLoss,
-    ) -> dict[str, Any]:
+    def _aims(self, photo: Tensor, targets: Targets, loss: StyleLoss) -> dict[str, Any]:
         """The target of each layer: of the styles by their weights, and of the photo by what
         strength leaves to it.
         """
         strength = self.settings.strength
-        plain = self.encoder.features(photo, layers) if strength < 1 else {}
+        plain = self.encoder.features(photo, targets) if strength < 1 and targets else {}
         aims = {}
-        for layer in layers:
-            aims[layer] = loss.mix([loss.target(each[layer]) for each in seen], weights)
+        for layer, each in targets.items():
+            aims[layer] = loss.mix([target for _, target in each], [share for share, _ in each])
             if plain:
                 aims[layer] = loss.mix(
                     [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
                 )
         return aims
+
+
+def _by_layer(recipe: Preset, name: Callable[[str], str]) -> dict[str, Any]:
+    """The style layers by another `name`, each once, with all that they count for."""
+    weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
+    found = dict[str, float]()
+    for layer, weight in zip(recipe.style_layers, weights, strict=True):
+        found[name(layer)] = found.get(name(layer), 0.0) + weight
+    return {"style_layers": tuple(found), "layer_weights": tuple(found.values())}
+
+
+def _known(encoder: Encoder, name: str) -> str:
+    """A layer's own name, of this encoder or of VGG-19."""
+    return canonical(name, (*encoder.layers, *VGG19.widths))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:

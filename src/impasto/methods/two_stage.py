@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
@@ -12,7 +11,7 @@ from impasto.methods.matching import reader
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
-from impasto.pictures.image import resize
+from impasto.pictures.image import Picture, resize
 from impasto.settings import GROUPS, OPTIONS, Settings
 
 __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
@@ -109,17 +108,24 @@ def stages(
     # For large strokes the optimiser has larger paintings; a network reads them at the size it
     # paints at.
     scale = max(1.0, settings.style_scale)
-    pictures = [style.open(round(settings.size * scale)) for style in styles]
-    read = [resize(x, (round(x.shape[-2] / scale), round(x.shape[-1] / scale))) for x in pictures]
+    pictures = [style.look(round(settings.size * scale)) for style in styles]
+    read = [_smaller(picture, scale) for picture in pictures]
     shown = [style.showing(picture) for style, picture in zip(styles, read, strict=True)]
     return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
 
 
+def _smaller(picture: Picture, scale: float) -> Picture:
+    height, width = picture.image.shape[-2:]
+    size = (round(height / scale), round(width / scale))
+    alpha = None if picture.alpha is None else resize(picture.alpha, size)
+    return replace(picture, image=resize(picture.image, size), alpha=alpha)
+
+
 def descent(
-    optimizer: PixelOptimizer, pictures: Sequence[Tensor], styles: Sequence[StyleInput]
+    optimizer: PixelOptimizer, pictures: Sequence[Picture], styles: Sequence[StyleInput]
 ) -> Renderer:
     """The optimiser with these pictures, blended by the styles' weights."""
-    prepared = [optimizer.prepare(picture) for picture in pictures]
+    prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])
     encoder = optimizer.encoder
     recipe = computed(encoder.device, encoder.dtype) | {"pooling": encoder.pooling}

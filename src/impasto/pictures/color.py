@@ -33,6 +33,7 @@ def luminance(image: Tensor) -> Tensor:
     return _to_lab(_rgb(image))[:, :1] / 100
 
 
+@torch.autocast("cpu", enabled=False)
 def luminance_transfer(output: Tensor, content: Tensor) -> Tensor:
     """The lightness L* of `output` with the hue and chroma (a*, b*) of `content`.
 
@@ -64,9 +65,16 @@ def luminance_transfer(output: Tensor, content: Tensor) -> Tensor:
     return _encode(rgb).contiguous()
 
 
-def statistics_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def statistics_map(
+    source: Tensor,
+    target: Tensor,
+    seen: Tensor | None = None,
+    target_seen: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """The linear map of colours x -> A x + b that gives `source` the mean and covariance of
     `target`.
+
+    `seen`, `target_seen`: how much each pixel counts, (1, 1, H, W) in [0, 1]; all alike if None.
 
     Returns A (B, 3, 3) and b (B, 3) in float64 on the CPU; the pictures may differ in size, and
     `target` may be a batch of one. Gatys 2016 asks for A S A' = T, which leaves A open; of all such
@@ -83,7 +91,7 @@ def statistics_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise InputError(
             f"{target.shape[0]} targets for {source.shape[0]} sources; give one, or one for each"
         )
-    (mean_s, cov_s), (mean_t, cov_t) = _statistics(source), _statistics(target)
+    (mean_s, cov_s), (mean_t, cov_t) = _statistics(source, seen), _statistics(target, target_seen)
     values, vectors = torch.linalg.eigh(cov_s)
     values = torch.where(values < _ROUNDING_VARIANCE, 0.0, values)
     cov_s = (vectors * values[:, None]) @ vectors.mT
@@ -92,14 +100,20 @@ def statistics_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return matrix, mean_t - (matrix @ mean_s[..., None])[..., 0]
 
 
-def match_statistics(source: Tensor, target: Tensor) -> Tensor:
+@torch.autocast("cpu", enabled=False)
+def match_statistics(
+    source: Tensor,
+    target: Tensor,
+    seen: Tensor | None = None,
+    target_seen: Tensor | None = None,
+) -> Tensor:
     """`source` (B, 3, H, W) with the colour mean and covariance of `target`, by `statistics_map`,
     clamped.
 
     Gatys 2016, "color histogram matching": match the style to the photo before the
     transfer, and the result has the photo's colours.
     """
-    matrix, offset = (t.to(source) for t in statistics_map(source, target))
+    matrix, offset = (t.to(source) for t in statistics_map(source, target, seen, target_seen))
     return (torch.einsum("bij,bjhw->bihw", matrix, source) + offset[..., None, None]).clamp(0, 1)
 
 
@@ -145,12 +159,18 @@ def _encode(linear: Tensor) -> Tensor:
     return rgb.clamp(0, 1)
 
 
-def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+def _statistics(image: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean (B, 3) and covariance (B, 3, 3) of colours over pixels, float64 on the CPU."""
     colors = image.detach().cpu().double().flatten(2)
-    mean = colors.mean(dim=2)
+    if seen is None:
+        mean = colors.mean(dim=2)
+        centred = colors - mean[..., None]
+        return mean, centred @ centred.mT / colors.shape[2]
+    weights = seen.detach().cpu().double().flatten(2)
+    weights = weights / weights.sum()
+    mean = (colors * weights).sum(dim=2)
     centred = colors - mean[..., None]
-    return mean, centred @ centred.mT / colors.shape[2]
+    return mean, (centred * weights) @ centred.mT
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.errors import InputError, OptionError
+from impasto.forks import survive_forks
 from impasto.pictures.files import (
     MAX_PIXELS,
     Array,
@@ -26,6 +27,7 @@ from impasto.pictures.files import (
     read_recipe,
     recipe_options,
 )
+from impasto.pictures.transparency import continued
 from impasto.pictures.writing import FORMATS, atomic_write
 
 __all__ = [
@@ -61,7 +63,8 @@ _ROUNDING = (
 class Picture:
     """An opened picture.
 
-    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha.
+    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha. Where alpha is 0 it continues
+    what is seen: colours that nobody sees are not read.
     alpha: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
     notes: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
     """
@@ -71,6 +74,7 @@ class Picture:
     notes: tuple[str, ...]
 
 
+@torch.inference_mode(False)
 def open_picture(source: Source, *, size: int | None = None) -> Picture:
     """Any picture as RGB in [0, 1], with its alpha and what is worth knowing about it.
 
@@ -85,10 +89,13 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         that what is transparent does not bleed); a smaller one is left as it is.
 
     Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is
-    shorter than `MIN_SIDE` on a side (also after the reduction) or has more than `MAX_PIXELS`
-    pixels.
+    transparent all over, is shorter than `MIN_SIDE` on a side (also after the reduction) or has
+    more than `MAX_PIXELS` pixels.
     """
-    if size is not None and (not isinstance(size, int) or size < MIN_SIDE):
+    survive_forks()
+    if size is not None and (
+        isinstance(size, bool) or not hasattr(size, "__index__") or size < MIN_SIDE
+    ):
         raise OptionError(
             f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}"
         )
@@ -107,7 +114,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         raise InputError(
             f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
         )
-    image, alpha = _planes(pixels, target)
+    image, alpha = _planes(name, pixels, target)
     return Picture(image, alpha, notes)
 
 
@@ -134,15 +141,20 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
 
 
 def _channels_last(tensor: Tensor) -> Array:
-    tensor = tensor.detach().cpu()
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.float()  # numpy has no bfloat16
+        tensor.numpy()
+    except (NotImplementedError, RuntimeError, TypeError) as error:  # meta, sparse, quantised
+        reason = " ".join(str(error).split())
+        raise InputError(f"the tensor has no values to read ({reason}); give a dense one") from None
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3:
         raise InputError(
             f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)"
         )
-    if tensor.is_floating_point():
-        tensor = tensor.float()  # numpy has no bfloat16
     return tensor.permute(1, 2, 0).numpy()
 
 
@@ -153,7 +165,7 @@ def _checked(pixels: Array, name: str) -> Array:
         raise InputError(
             f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels"
         )
-    if pixels.dtype in (np.uint8, np.uint16):
+    if pixels.dtype.newbyteorder("=") in (np.uint8, np.uint16):
         return pixels
     if pixels.dtype.kind != "f":
         raise InputError(
@@ -169,7 +181,7 @@ def _checked(pixels: Array, name: str) -> Array:
     return pixels
 
 
-def _planes(pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+def _planes(name: str, pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
     """Colour (1, 3, H, W) and alpha (1, 1, H, W), or None if opaque, of (H, W, 1 | 3 | 4) reduced
     to `size`.
 
@@ -181,15 +193,17 @@ def _planes(pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None
         planes = [_lanczos(_unit(pixels[..., c]), size) for c in colors]
         return _tensor(planes).expand(-1, 3, -1, -1).contiguous(), None
     alpha = _lanczos(veil, size)
+    # Below this, a colour that was reduced is made of rounding.
+    least = 0 if size == veil.shape else 1 / 255
+    weight = np.where(alpha > least, alpha, np.float32(0))
+    if not weight.any():
+        raise InputError(f"{name} is transparent all over; give one with something to see")
     planes = []
     for c in colors:
         plane = _unit(pixels[..., c])
-        plain = _lanczos(plane, size)
         if size != plane.shape:
-            # What is fully transparent has no weight, unless all there is to see is transparent.
-            weighted = _lanczos(plane * veil, size) / np.maximum(alpha, 1 / 255)
-            plain = np.where(alpha > 1 / 255, weighted, plain)
-        planes.append(plain)
+            plane = _lanczos(plane * veil, size) / np.maximum(alpha, least)
+        planes.append(continued(plane, weight))
     return _tensor(planes), _tensor([alpha])
 
 
@@ -332,6 +346,10 @@ def save_picture(
     colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
     encoded.
     """
+    if not isinstance(image, Tensor | Image.Image):
+        raise InputError(
+            f"a {type(image).__name__} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
+        )
     path = check_output(path)
     form = FORMATS[path.suffix.lower()]
     if not 1 <= quality <= 100:

@@ -60,7 +60,7 @@ class BankConfig(PaintingConfig):
 
 class BankTask(PaintingTask):
     """Train a network, or only its vectors, on `photos` to paint in `styles`: name -> uint8 `(3, H,
-    W)`.
+    W)`, or `(4, H, W)` with an alpha: of what is transparent nothing is learned.
 
     One row of `vectors` is a style, in the order of the names; the last gives a photo itself back,
     unless `vectors_only` adds to a network that can do so already. `start`: a painter to go on
@@ -92,7 +92,8 @@ class BankTask(PaintingTask):
             )
         super().__init__(encoder, begun(start, encoder, config), photos, config, data=data)
         self.names = tuple(sorted(check_name(name) for name in styles))
-        self._pictures = [styles[name] for name in self.names]
+        self._pictures = [styles[name][:3] for name in self.names]
+        self._alphas = [styles[name][3:] for name in self.names]
         self._begin = start
         self._kept = (
             start if config.vectors_only else None
@@ -145,9 +146,10 @@ class BankTask(PaintingTask):
             with torch.autocast(
                 self.device.type, enabled=False
             ):  # computed once: as exactly as can be
-                for picture in self._pictures:
-                    view = scaled(picture, self.config.style_size)
-                    rows.append(self.criterion.style(view.to(self.device)).to(torch.device("cpu")))
+                for picture, alpha in zip(self._pictures, self._alphas, strict=True):
+                    view = scaled(picture, self.config.style_size).to(self.device)
+                    seen = scaled(alpha, self.config.style_size) if len(alpha) else None
+                    rows.append(self.criterion.style(view, seen).to(torch.device("cpu")))
             self._statistics = Style.cat(rows)
         return self._statistics
 

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.losses.gram import cooccurrence, gram
+from impasto.losses.gram import cooccurrence
+from impasto.losses.objective import mask_at
 from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
 
 __all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance"]
@@ -119,28 +120,38 @@ class Criterion:
                 found |= critic.to(pictures.device).features(pictures, own)
         return found
 
-    def _statistics(self, pictures: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _statistics(
+        self, pictures: Tensor, seen: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The features of `layers`, and the matrices of all that has a weight."""
         features = self.features(pictures, self.layers)
-        found = {layer: gram(features[layer]) for layer in self.layers}
+        found = {layer: _second(features[layer], seen) for layer in self.layers}
         if self._by_coarse:
             for by, layers in _COARSE.items():
                 if min(pictures.shape[-2:]) < by * SMALLEST:
                     continue  # too small a copy to encode
                 small = self.features(F.avg_pool2d(pictures, by), layers)
-                found |= {_coarse(layer, by): gram(small[layer]) for layer in layers}
+                found |= {_coarse(layer, by): _second(small[layer], seen) for layer in layers}
         if self._by_shift:
             for layer, shifts in _SHIFTS.items():
-                found |= {_shifted(layer, *by): cooccurrence(features[layer], *by) for by in shifts}
+                found |= {_shifted(layer, *by): _second(features[layer], seen, by) for by in shifts}
         return features, found
 
     @torch.no_grad()
-    def style(self, pictures: Tensor) -> Style:
-        """The statistics of `(B, 3, H, W)` in [0, 1]."""
-        features, grams = self._statistics(pictures)
-        return Style(
-            {layer: x.mean(dim=(2, 3), dtype=torch.float32) for layer, x in features.items()}, grams
-        )
+    def style(self, pictures: Tensor, seen: Tensor | None = None) -> Style:
+        """The statistics of `(B, 3, H, W)` in [0, 1].
+
+        `seen`: their alpha, `(1, 1, H, W)`: over what is seen of them.
+        """
+        features, grams = self._statistics(pictures, seen)
+        if seen is None:
+            means = {x: y.mean(dim=(2, 3), dtype=torch.float32) for x, y in features.items()}
+            return Style(means, grams)
+        means = {}
+        for layer, x in features.items():
+            mask = mask_at(seen, x)
+            means[layer] = (x.float() * mask).sum((2, 3)) / mask.sum().clamp_min(1e-12)
+        return Style(means, grams)
 
     @torch.no_grad()
     def content(self, photos: Tensor) -> Tensor:
@@ -166,6 +177,14 @@ class Criterion:
         return torch.stack(found).sum(0) / sum(
             self.weights[key] for key in both
         ), distance / contrast.clamp_min(1)
+
+
+def _second(x: Tensor, seen: Tensor | None, by: tuple[int, int] = (0, 0)) -> Tensor:
+    """Products of features with those `by` rows and columns on, over what is seen of both."""
+    if seen is None:
+        return cooccurrence(x, *by)
+    mask = mask_at(seen, x)
+    return cooccurrence(x * mask.to(x.dtype), *by) / cooccurrence(mask, *by).clamp_min(1e-12)
 
 
 def _coarse(layer: str, by: int) -> str:

@@ -154,5 +154,6 @@ def _samples(show: Display) -> Sequence[Tensor]:
 
 
 def _bytes(picture: Picture) -> Tensor:
-    """uint8 `(3, H, W)`."""
-    return (picture.image[0] * 255).round().to(torch.uint8)
+    """uint8 `(3, H, W)`, or `(4, H, W)` with its alpha."""
+    planes = (picture.image,) if picture.alpha is None else (picture.image, picture.alpha)
+    return (torch.cat(planes, dim=1)[0] * 255).round().to(torch.uint8)

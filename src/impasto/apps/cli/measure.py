@@ -153,13 +153,15 @@ def measure(
             notes = [f"{path.name}: {note}" for note in opened.notes]
             if (height, width) not in known:
                 style = open_source(painting, max(height, width))
-                known[height, width] = reference(content.image, style.image, (height, width), net)
+                known[height, width] = reference(
+                    content.image, style.image, (height, width), net, seen=style.alpha
+                )
                 notes += [
                     f"{each}: {note}"
                     for each, of in ((photo, content), (painting, style))
                     for note in of.notes
                 ]
-            values = scored(opened.image, known[height, width], tile=tile)
+            values = scored(opened.image, known[height, width], tile=tile, seen=opened.alpha)
             notes += [
                 note for note in (_stretched(path, content.image.shape, width / height),) if note
             ]
