@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "networks": {"pictures", "ground"},
     "methods": {"settings", "networks", "losses", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
-    "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "analysis": {"pipeline", "methods", "settings", "networks", "losses", "pictures", "ground"},
     "training": {"networks", "losses", "pictures", "ground"},
 }
 MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}

@@ -19,9 +19,18 @@ from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
 from impasto.losses.gram import GRAM
-from impasto.losses.variation import powered_variation, total_variation
+from impasto.losses.variation import natural_prior, powered_variation, total_variation
 
-__all__ = ["Losses", "Objective", "Term", "content_term", "mask_at", "style_term", "variation_term"]
+__all__ = [
+    "Losses",
+    "Objective",
+    "Term",
+    "content_term",
+    "mask_at",
+    "prior_term",
+    "style_term",
+    "variation_term",
+]
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,11 @@ def variation_term(weight: float, scale: str = "sum") -> Term:
         return total_variation(image) / positions
 
     return Term("variation", weight, (), loss)
+
+
+def prior_term(weight: float) -> Term:
+    """`natural_prior` of the image."""
+    return Term("prior", weight, (), lambda _, image: natural_prior(image))
 
 
 def _check_scale(scale: str, known: tuple[str, ...]) -> None:
