@@ -16,7 +16,7 @@ test: $(VENV)/.installed-dev
 	BIN=$(BIN) scripts/check
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/mkdocs build --strict --quiet
+	IMPASTO_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict --quiet
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py

@@ -211,7 +211,7 @@ PRESETS = MappingProxyType(
         # VGG-19. Weights, 5 a style layer, and means as in the authors' code
         # (github.com/jcjohnson/fast-neural-style).
         "johnson2016": Preset(
-            source="Johnson, Alahi and Fei-Fei 2016, arXiv:1603.08155; also for impasto train bank",
+            source="Johnson, Alahi and Fei-Fei 2016, arXiv:1603.08155, section 4.1",
             content_layers=("relu3_3",),
             style_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
             content_scale="mean",
