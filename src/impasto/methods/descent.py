@@ -105,7 +105,8 @@ def descend(
         for group in descent.param_groups:
             pace = 1.0 if optimizer == "lbfgs" else tuning.pace(step, steps)
             group["lr"] = rate * scale * pace * group["share"] * size
-        losses = _step(encoder, objective, canvas, descent, tuning.clipped)
+        clipped = tuning.clipped and optimizer == "lbfgs"
+        losses = _step(encoder, objective, canvas, descent, clipped)
         if losses is None or not canvas.finite():
             failures, scale = failures + 1, scale / 2
             if failures == 5:
@@ -120,7 +121,7 @@ def descend(
             continue
         failures = 0
         numbers = losses.numbers()
-        if optimizer != "adam" and way.too_far(numbers["total"]) and step < steps - 1:
+        if optimizer != "adam" and way.too_far(numbers["total"]):
             scale, mean = scale / 2, way.lowest
             canvas = _Canvas(mean, grids)
             descent = _optimizer(canvas, optimizer, rate, tuning)
