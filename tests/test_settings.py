@@ -25,6 +25,7 @@ OTHER: dict[str, Any] = {
     "strength": 0.5,
     "refine": 3,
     "network": "mine.safetensors",
+    "engine": "onnx",
     "style_weight": 2.0,
     "content_weight": 0.5,
     "tv_weight": 0.25,

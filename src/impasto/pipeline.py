@@ -7,33 +7,32 @@ for step in job.steps():
 picture = job.finish(step)    # a PIL image; job.recipe says how it was made
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
-from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.identity import identity
 from impasto.pictures.image import Picture, Source, resize, to_pil
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _COLORLESS = (
@@ -75,7 +74,7 @@ class Job:
 
     def recipe_of(self, content: Source) -> dict[str, object]:
         """The recipe of `of(content)`, without opening it."""
-        return {**self.recipe, "content": _identity(content)}
+        return {**self.recipe, "content": identity(content)}
 
     def finish(self, step: Progress) -> Image.Image:
         """The picture of any step at full size, the photo's colours and transparency put back where
@@ -118,10 +117,14 @@ def plan(
         )
     if not isinstance(networks or Networks(), Networks):
         raise OptionError(
-            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+            f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
-    method = _method(settings)
+    if settings.engine != "torch":
+        raise OptionError(
+            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
+        )
+    method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -135,12 +138,12 @@ def plan(
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": _identity(content),
-        "styles": [_identity(style) for style in styles],
+        "content": identity(content),
+        "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": _identity(start) if start is not None else None}
+            {"start": identity(start) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
@@ -171,15 +174,17 @@ def stylize(
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
+_SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)
+
+
 def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     """One style, or as many as there are."""
-    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
-    if isinstance(styles, single) or not isinstance(styles, Iterable):
-        return [styles]
+    if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
+        return [cast("Source", styles)]
     return list(styles)
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method
@@ -277,20 +282,4 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if os.path.isfile(source) else {"name": source}
-
-
-def _identity(source: object) -> dict[str, object]:
-    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's
-    name, a kind.
-    """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if os.path.isfile(path):
-            with path.open("rb") as file:
-                return {
-                    "name": path.name,
-                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                }
-        return {"name": str(source)}
-    return {"in memory": type(source).__name__}
+    return identity(source) if os.path.isfile(source) else {"name": source}

@@ -23,6 +23,7 @@ __all__ = [
     "GROUPS",
     "OPTIONS",
     "ContentLoss",
+    "Engine",
     "KeepColor",
     "Option",
     "Options",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 ContentLoss = Literal["features", "selfsim"]
+Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
@@ -107,6 +109,12 @@ class Settings(BaseModel):
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
     ] = "painter"
+    engine: Annotated[
+        Engine,
+        _option(
+            "What computes: PyTorch, or ONNX Runtime, which starts at once and paints in one pass."
+        ),
+    ] = "torch"
     style_weight: Annotated[
         float,
         _option("More or less style than the preset's own balance: 2 is twice.", _BALANCE, low=0),
@@ -464,6 +472,7 @@ class Options(TypedDict, total=False):
     strength: float
     refine: int
     network: Any
+    engine: Engine
     style_weight: float
     content_weight: float
     tv_weight: float | None

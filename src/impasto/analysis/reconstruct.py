@@ -4,9 +4,9 @@ picture.
 Content reconstructions match a layer's features (Mahendran and Vedaldi 2014, arXiv:1412.0035, eq.
 1-2; Gatys et al. 2015, arXiv:1508.06576, figure 1): low layers give the very pixels back, high
 layers the forms. Of the many pictures that a deep layer takes for the photo, a prior chooses a
-natural one (Mahendran and Vedaldi 2016, arXiv:1512.02017, section 3.3), and coarse grids move before
-pixels do (`impasto.methods.descent`). Style reconstructions match the Gram matrices of a growing set of layers: the hand
-without the scene, in ever larger strokes.
+natural one (Mahendran and Vedaldi 2016, arXiv:1512.02017, section 3.3), and coarse grids move
+before pixels do (`impasto.methods.descent`). Style reconstructions match the Gram matrices of a
+growing set of layers: the hand without the scene, in ever larger strokes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -25,7 +25,15 @@ from impasto.networks.loaded import Networks
 from impasto.networks.weights import encoder_names
 from impasto.settings import Settings
 
-__all__ = ["LEVELS", "Stand", "reader", "stands", "told"]
+__all__ = [
+    "LEVELS",
+    "Stand",
+    "content_shares",
+    "reader",
+    "stands",
+    "style_shares",
+    "told",
+]
 
 # Mean activations of Caffe's VGG-19 in units of the normalised one's, two digits at best. Of
 # relu4_2: the content loss that jcjohnson/neural-style prints at its first step (INSTALL.md: 2091179
@@ -145,6 +153,27 @@ def _nearest(asked: str, layers: Iterable[str]) -> str:
 
 def _block(layer: str) -> int:
     return int(layer.removeprefix("relu").partition("_")[0])
+
+
+def style_shares(asked: Preset, found: Sequence[Stand], photo: Tensor) -> dict[str, float]:
+    """The weight of each style layer, of all that it stands for; `asked`: layers as the source has
+    them.
+    """
+    own, shares = asked.style_shares, dict.fromkeys((stand.layer for stand in found), 0.0)
+    for stand in found:
+        shares[stand.layer] += own[stand.asked] * stand.style(photo, asked.style_scale)
+    return shares
+
+
+def content_shares(asked: Preset, found: Sequence[Stand], photo: Tensor) -> dict[str, float]:
+    """The same of the content layers."""
+    whole, shares = (
+        asked.content_weight / len(found),
+        dict.fromkeys((stand.layer for stand in found), 0.0),
+    )
+    for stand in found:
+        shares[stand.layer] += whole * stand.content(photo, asked.content_scale)
+    return shares
 
 
 def reader(settings: Settings, networks: Networks) -> Encoder:
