@@ -436,10 +436,10 @@ def test_what_stands_in_is_told_and_in_the_recipe(networks: Networks) -> None:
 
 def test_pooling_is_the_presets_where_the_encoder_pools(networks: Networks) -> None:
     pooled = plan("cat", ["waves"], preset="gatys2015", size=64, networks=networks)
-    assert (pooled.recipe["pooling"], pooled.notes) == ("average", ())
+    assert (pooled.recipe["pooled"], pooled.notes) == ("average", ())
     options = {"preset": "gatys2015", "encoder": "compact-2", "size": 64, "networks": networks}
     strided = plan("cat", ["waves"], **options)
-    assert strided.recipe["pooling"] == "max"
+    assert strided.recipe["pooled"] == "max"
     assert any("average pooling is left out" in note for note in strided.notes)
     for refused in ({"strict": True}, {"pooling": "average"}):
         with pytest.raises(ImpastoError, match="average"):

@@ -132,7 +132,7 @@ def descent(
     prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])
     encoder = optimizer.encoder
-    recipe = computed(encoder.device, encoder.dtype) | {"pooling": encoder.pooling}
+    recipe = computed(encoder.device, encoder.dtype) | {"pooled": encoder.pooling}
     replaced = {each.asked: each.layer for each in optimizer.stands if each.layer != each.asked}
     recipe |= {"stand_ins": replaced} if replaced else {}
     return Prepared(optimizer, style, recipe, optimizer.notes)

@@ -93,12 +93,11 @@ def _settings(recipe: Mapping[str, Any]) -> Settings:
     if found.get("device") == "cpu":
         found.pop("device")
     settings = Settings(**found)
-    for name in ("steps", "pooling"):
-        plain = settings.but(**{name: None})
-        # As it is written: of an encoder that cannot pool as the preset says, too.
-        if getattr(settings, name) in (getattr(plain.resolved(), name), "max"):
-            settings = plain
-    return settings
+    return (
+        settings.but(steps=None)
+        if settings.steps == settings.but(steps=None).resolved().steps
+        else settings
+    )
 
 
 def _typed(name: str, value: object) -> list[str]:
