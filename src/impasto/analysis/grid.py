@@ -59,6 +59,10 @@ DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingP
     }
 )
 
+_NUMBERS = (
+    "content: |F - P|^2 / |P|^2, 0 for the photo; style: mean |G - A|^2 / |A|^2, 0 for the painting"
+)
+
 # The paper's columns, in units of its usual ratio.
 _AROUND = (0.01, 0.1, 1.0, 10.0)
 
@@ -234,7 +238,7 @@ def _work(
     notes = (note for row in jobs for job in row for note in job.notes)
     title = " and ".join(map(title_of, shown.paintings))
     return Work(
-        f"{title_of(shown.photo)} in the style of {title}, measured by {encoder.name}",
+        f"{title_of(shown.photo)} in the style of {title}, measured by {encoder.name}\n{_NUMBERS}",
         shown.rows,
         (*shown.columns, *("",) * (1 if below else len(pictures))),
         given,

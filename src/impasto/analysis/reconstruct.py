@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 ABREAST = 6
+_NUMBERS = {
+    "content": "loss: |F - P|^2 / |P|^2 of that layer; pixel error: root mean square, of values 0 to 1",
+    "style": "loss: mean |G - A|^2 / |A|^2 of the layers so far",
+}
 # With a prior, on how many grids beside its pixels a picture moves.
 GRIDS = 4
 
@@ -206,7 +210,7 @@ def _work(
 
     tasks = tuple(task(place, kind) for place, kind in enumerate(kinds, start=1))
     return Work(
-        f"{sort.capitalize()} of {title_of(source)}, as {encoder.name} sees it",
+        f"{sort.capitalize()} of {title_of(source)}, as {encoder.name} sees it\n{_NUMBERS[sort]}",
         ("",) * (tasks[-1].row + 1),
         ("",) * min(ABREAST, len(tasks) + 1),
         (Cell(0, 0, picture, "original"),),
