@@ -333,7 +333,8 @@ def gram_sheet(grams: Mapping[str, Tensor]) -> Sheet:
         cells.append(
             Cell(0, column, _sized(shown, _GRAM_SIDE), name, {"highest": matrix.max().item()})
         )
-    title = f"Gram matrices, entry by entry on a logarithmic scale\nwhite: the layer's highest; black: 1e-{_DECADES} of it and less"
+    scale = f"white: the layer's highest; black: 1e-{_DECADES} of it and less"
+    title = f"Gram matrices, entry by entry, on a logarithmic scale\n{scale}"
     return Sheet(title, ("",), tuple(grams), tuple(cells))
 
 
