@@ -20,7 +20,7 @@ test-ray: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_batch.py -k ray
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/mkdocs build --strict --quiet
+	IMPASTO_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict --quiet
 
 # Every command and snippet of README and docs, once; minutes, and no part of `make test`.
 docs-check: $(VENV)/.installed-dev

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "methods": {"settings", "networks", "losses", "pictures", "ground"},
     "film": {"methods", "networks", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
-    "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "analysis": {"pipeline", "methods", "settings", "networks", "losses", "pictures", "ground"},
     "training": {"networks", "losses", "pictures", "ground"},
 }
 MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}

@@ -83,9 +83,7 @@ class Job:
     def steps(self) -> Iterator[Progress]:
         """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
         ground = self.ground
-        frame = Frame(
-            self.content.image, self.start, regions=ground.regions, rest=ground.rest
-        )
+        frame = Frame(self.content.image, self.start, regions=ground.regions, rest=ground.rest)
         yield from self.renderer.render(frame)
 
     def of(self, content: Source) -> "Job":
@@ -188,6 +186,7 @@ def plan(
     photo = given.photo
     ground = read_ground(given.small, regions, strength_mask, len(styles))
     renderer = method.prepare(inputs, asked, networks or Networks())
+    given.notes += getattr(renderer, "notes", ())
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
