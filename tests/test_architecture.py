@@ -17,12 +17,13 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "registry", "layers", "home", "portable", "texts", "assets"),
+    "ground": ("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
     "pictures": ("pictures",),
     "losses": ("losses",),
     "settings": ("settings",),
     "networks": ("networks",),
     "methods": ("methods",),
+    "film": ("film",),
     "pipeline": ("pipeline",),
     "analysis": ("analysis",),
     "training": ("training",),
@@ -37,6 +38,7 @@ MAY_IMPORT = {
     "settings": {"losses", "ground"},
     "networks": {"pictures", "ground"},
     "methods": {"settings", "networks", "losses", "pictures", "ground"},
+    "film": {"methods", "networks", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
     "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
     "training": {"networks", "losses", "pictures", "ground"},
@@ -46,7 +48,7 @@ MAY_IMPORT = {
 MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 
 # Import names that are not their distribution's.
-MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
+MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless": "cv2"}
 
 # "About 400" and "about 50", with nothing beyond.
 FILE_LINES, FUNCTION_LINES = 500, 75

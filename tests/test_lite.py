@@ -16,7 +16,7 @@ from impasto.apps.cli.recipe import command
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.networks import checkpoint, weights
-from impasto.networks.checkpoint import load_painter, save_painter
+from impasto.networks.checkpoint import load_network, save_painter
 from impasto.networks.loaded import Networks
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
@@ -158,4 +158,4 @@ def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
     save_painter(tmp_path / "small.safetensors", painter)
     said = refusal("one", network=str(tmp_path / "small.safetensors"))
     assert said.startswith("`engine=onnx` knows networks of the embedded one's shape only")
-    assert load_painter(tmp_path / "small.safetensors").bank.names == ("one",)
+    assert load_network(tmp_path / "small.safetensors").bank.names == ("one",)

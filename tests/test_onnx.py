@@ -11,7 +11,7 @@ import torch
 
 from impasto.apps.cli import main as cli
 from impasto.errors import OptionError, WeightsError
-from impasto.networks.checkpoint import Painter, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, load_network, save_painter
 from impasto.networks.encoder import STYLE_LAYERS, Architecture, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             ]
         )
     assert not left.value.code
-    loaded = load_painter(folder / "net.safetensors", device="cpu", dtype=torch.float32)
+    loaded = load_network(folder / "net.safetensors", device="cpu", dtype=torch.float32)
     return SimpleNamespace(folder=folder, painter=loaded)
 
 
@@ -58,7 +58,7 @@ def run(path: Path, **given: torch.Tensor) -> np.ndarray:
 def test_painter_and_style_are_pytorchs(made: SimpleNamespace, size: tuple[int, int]) -> None:
     photo, vector = torch.rand(1, 3, *size), made.painter.bank.vector("one")[None]
     with torch.no_grad():
-        expected = made.painter.transformer(photo, vector).numpy()
+        expected = made.painter.transform_net(photo, vector).numpy()
     found = run(made.folder / "painter.onnx", photo=photo, vector=vector)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 2 / 255
@@ -82,7 +82,7 @@ def test_another_networks_model_is_found_out(made: SimpleNamespace) -> None:
     model = onnx.load(str(made.folder / "painter.onnx"))
     assert export.difference(model, made.painter) < 2 / 255
     with seeded(4):
-        other = TransformNet(made.painter.transformer.config)
+        other = TransformNet(made.painter.transform_net.config)
     with pytest.raises(WeightsError, match="from PyTorch's; it was not kept"):
         export.difference(model, Painter(other, made.painter.bank))
 

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
@@ -32,7 +32,7 @@ from impasto.pictures.image import Picture, Source, resize, to_pil
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _COLORLESS = (
@@ -117,14 +117,14 @@ def plan(
         )
     if not isinstance(networks or Networks(), Networks):
         raise OptionError(
-            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+            f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
     if settings.engine != "torch":
         raise OptionError(
             "`engine=onnx` has no say here, where PyTorch is loaded; use impasto.lite.stylize"
         )
-    method = _method(settings)
+    method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -173,15 +173,17 @@ def stylize(
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
+_SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)
+
+
 def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     """One style, or as many as there are."""
-    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
-    if isinstance(styles, single) or not isinstance(styles, Iterable):
-        return [styles]
+    if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
+        return [cast("Source", styles)]
     return list(styles)
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method

@@ -62,7 +62,7 @@ def _onnx() -> Any:
 
 def painter_model(painter: Painter) -> Model:
     """The transform net of a painter on the CPU in float32, see the module."""
-    net = painter.transformer
+    net = painter.transform_net
     photo, vector = torch.rand(1, 3, 72, 88), torch.zeros(1, net.vector_size)
     model = _exported(net, {"photo": photo, "vector": vector}, "picture")
     own = {f"transformer.{key}": value for key, value in net.state_dict().items()}
@@ -159,7 +159,7 @@ def difference(model: Model, painter: Painter, encoder: Encoder | None = None) -
     vector = painter.bank.vector(said["style"]) if "style" in said else None
     if vector is None:
         vector = next(
-            iter(painter.bank.vectors.values()), torch.zeros(painter.transformer.vector_size)
+            iter(painter.bank.vectors.values()), torch.zeros(painter.transform_net.vector_size)
         )
     inputs = {"photo": photo, "picture": photo, "vector": vector[None]}
     with torch.no_grad():
@@ -169,7 +169,7 @@ def difference(model: Model, painter: Painter, encoder: Encoder | None = None) -
             wanted = _Reader(encoder, painter.predictor)(photo)
             limit = 1e-3 * wanted.abs().max().item()
         else:
-            wanted, limit = painter.transformer(photo, vector[None]), 2 / 255
+            wanted, limit = painter.transform_net(photo, vector[None]), 2 / 255
     (found,) = session(model.SerializeToString()).run(
         None, {name: value.numpy() for name, value in inputs.items() if name in given}
     )

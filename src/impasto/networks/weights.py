@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import OptionError, WeightsError, kind_of
 from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
 from impasto.networks.hub import fetch
@@ -65,9 +65,7 @@ def load_encoder(
     survive_forks()
     where = pick_device(device)
     if not isinstance(source, str | os.PathLike):
-        raise WeightsError(
-            f"an encoder is loaded by a name or a file, not a {type(source).__name__}"
-        )
+        raise WeightsError(f"an encoder is loaded by a name or a file, not {kind_of(source)}")
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     with torch.device("cpu"):  # whatever the program's default is

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.forks import survive_forks
 from impasto.pictures.files import (
     MAX_PIXELS,
@@ -133,9 +133,7 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
             _checked(source[..., None] if source.ndim == 2 else source, "the array"),
             (),
         )
-    raise InputError(
-        f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor"
-    )
+    raise InputError(f"{kind_of(source)} is not a picture; give a path, PIL image, array or tensor")
 
 
 def _channels_last(tensor: Tensor) -> Array:
@@ -265,7 +263,7 @@ def save_picture(
     """
     if not isinstance(image, Tensor | Image.Image):
         raise InputError(
-            f"a {type(image).__name__} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
+            f"{kind_of(image)} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
         )
     path = check_output(path)
     form = FORMATS[path.suffix.lower()]

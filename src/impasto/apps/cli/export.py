@@ -58,10 +58,10 @@ def onnx(
         import torch
 
         from impasto.export import onnx as made
-        from impasto.networks.checkpoint import PAINTER, load_painter
+        from impasto.networks.checkpoint import PAINTER, load_network
         from impasto.networks.weights import load_encoder
 
-        painter, _ = load_painter(
+        painter, _ = load_network(
             network or PAINTER, device="cpu", dtype=torch.float32
         ).knowing_own()
         vectors = {name: painter.bank.vector(name) for name in style or ()}

@@ -19,13 +19,14 @@ from impasto.apps.progress import Display, display
 from impasto.apps.report import say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.networks.checkpoint import PAINTER, Painter, load_painter
+from impasto.networks.checkpoint import PAINTER, Painter, load_network
 from impasto.networks.style_bank import check_name, own_styles
 from impasto.networks.weights import best_dtype, load_encoder, pick_device
 from impasto.pictures.image import Picture, open_picture
 from impasto.pictures.samples import sample, sample_names
 from impasto.pictures.sources import open_source
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import BankConfig
 from impasto.training.processes import processes
 from impasto.training.run import train
 
@@ -59,7 +60,7 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
     check_name(lesson.name)
     if processes().world > 1:
         raise ImpastoError("impasto learn runs in one process; start it without a launcher")
-    painter = load_painter(lesson.network, device="cpu", dtype=torch.float32)
+    painter = load_network(lesson.network, device="cpu", dtype=torch.float32)
     known = (*painter.bank.names, *own_styles(painter.bank.network).names)
     if lesson.name in known and not lesson.replace:
         raise ImpastoError(

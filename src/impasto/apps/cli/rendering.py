@@ -212,7 +212,7 @@ class _Run:
             if step.note and step.note not in said:
                 said.add(step.note)
                 show.note(step.note)
-            if self.outputs.save_every and step.step % self.outputs.save_every == 0:
+            if self.outputs.save_every and step.step and step.step % self.outputs.save_every == 0:
                 self.save(self.outputs.snapshot(step.step), unfinished=step.step < step.of)
 
     def save(self, path: Path, *, unfinished: bool) -> tuple[str, ...]:

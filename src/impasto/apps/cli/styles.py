@@ -66,13 +66,13 @@ def export(
     """
     with reporting(debug):
         from impasto.methods.feedforward import FeedForward
-        from impasto.networks.checkpoint import PAINTER, load_painter
+        from impasto.networks.checkpoint import PAINTER, load_network
         from impasto.networks.style_bank import Credit
         from impasto.networks.style_file import StyleFile
         from impasto.pictures.image import to_pil
         from impasto.pictures.sources import open_source
 
-        painter, foreign = load_painter(network or PAINTER, device="cpu").knowing_own()
+        painter, foreign = load_network(network or PAINTER, device="cpu").knowing_own()
         if name in foreign and name not in painter.bank.vectors:
             raise ImpastoError(f"{name} was learned for another network; name it: --network FILE")
         painted = FeedForward(painter)

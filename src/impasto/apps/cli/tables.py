@@ -89,11 +89,11 @@ def save_styles(folder: Path, size: int, photo: str) -> None:
 
 def _paint_learned(folder: Path, size: int, name: str) -> None:
     from impasto.methods.feedforward import FeedForward
-    from impasto.networks.checkpoint import load_painter
+    from impasto.networks.checkpoint import load_network
     from impasto.networks.style_bank import check_name
     from impasto.pictures.image import open_picture, resize, save_picture
 
-    painter, foreign = load_painter().knowing_own()
+    painter, foreign = load_network().knowing_own()
     if foreign:
         say(f"note: the styles in {own_bank()} were learned for another network and are left out")
     stylizer = FeedForward(painter)
