@@ -120,16 +120,16 @@ def plan(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
-    if settings.engine != "torch":
-        raise OptionError(
-            "`engine=onnx` has no say here, where PyTorch is loaded; use impasto.lite.stylize"
-        )
     method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
     asked = settings if start is None else _started(settings)
     refuse_unhonoured(method, settings, start is not None)
+    if settings.engine != "torch":
+        raise OptionError(
+            "`engine=onnx` has no say here, where PyTorch is loaded; use impasto.lite.stylize"
+        )
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo

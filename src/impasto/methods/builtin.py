@@ -16,7 +16,7 @@ from impasto.settings import Settings
 
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
-_PASS = frozenset({"strength", "style_scale", "network", "refine"})
+_PASS = frozenset({"strength", "style_scale", "network", "engine", "refine"})
 
 
 class _Optimize(Method):
