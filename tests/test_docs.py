@@ -258,7 +258,16 @@ def test_every_error_that_is_explained_can_be_raised() -> None:
 
 
 # Behind what the pages describe: no names that a user of the package needs.
-WITHIN = {"assets", "home", "networks.header", "networks.process", "pictures.files"}
+WITHIN = {
+    "assets",
+    "home",
+    "networks.header",
+    "networks.process",
+    "pictures.files",
+    "pictures.identity",
+    "pictures.planes",
+    "texts",
+}
 
 
 def test_every_module_is_described() -> None:
