@@ -191,9 +191,10 @@ def style_losses() -> Image.Image:
         for column, options in enumerate(ways.values())
     ]
     rows = tuple(f"{photo}\n{style}" for photo, style in PAIRS)
-    return draw_sheet(
+    sheet = draw_sheet(
         Sheet("Style losses, each at its own balance", rows, tuple(ways), tuple(cells))
     )
+    return sheet.resize((780, round(sheet.height * 780 / sheet.width)), Image.Resampling.LANCZOS)
 
 
 def variation() -> Image.Image:

@@ -269,6 +269,9 @@ WITHIN = {
     "networks.header",
     "networks.process",
     "pictures.files",
+    "pictures.identity",
+    "pictures.planes",
+    "texts",
 }
 
 

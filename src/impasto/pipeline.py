@@ -180,7 +180,7 @@ def plan(
     also = {name: value for name, value in also.items() if value is not None}
     refuse_unhonoured(method, settings, start is not None, also)
     if regions is not None and settings.blend is not None:
-        raise OptionError("`blend` has no say where each style has one of the `regions`")
+        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo

@@ -20,7 +20,7 @@ from impasto.sizes import memory
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
 _PLACES = frozenset({"regions", "strength_mask"})
-_PASS = _PLACES | {"strength", "style_scale", "network", "refine", "max_memory"}
+_PASS = _PLACES | {"strength", "style_scale", "network", "engine", "refine", "max_memory"}
 
 
 _RECOLOURS = (
