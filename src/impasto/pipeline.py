@@ -83,7 +83,7 @@ class Job:
     def steps(self) -> Iterator[Progress]:
         """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
         ground = self.ground
-        frame = Frame(self.content.image, self.start, ground.regions, ground.rest)
+        frame = Frame(self.content.image, self.start, regions=ground.regions, rest=ground.rest)
         yield from self.renderer.render(frame)
 
     def of(self, content: Source) -> "Job":
