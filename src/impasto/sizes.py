@@ -82,7 +82,7 @@ def memory(text: str) -> float:
     found = _MEMORY.fullmatch(text.strip())
     if found is None or float(found[1]) <= 0:
         raise ValueError(f"takes an amount as 4GB or 800MB, not {text!r}")
-    return float(found[1]) * 1000 ** (1 + ("kb", "mb", "gb", "tb").index(found[2].lower()))
+    return float(found[1]) * 1000.0 ** (1 + ("kb", "mb", "gb", "tb").index(found[2].lower()))
 
 
 def _checked(text: str) -> str:

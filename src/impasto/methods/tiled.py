@@ -54,7 +54,7 @@ class Room:
     @property
     def sample(self) -> int:
         """The side of the windows that stand for a large picture, px."""
-        found = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel / _SAMPLES) ** 0.5
+        found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel / _SAMPLES) ** 0.5
         return round(min(_SAMPLE, max(_SMALLEST / 2, found)))
 
     def needed(self, size: tuple[int, int], halo: int) -> float:

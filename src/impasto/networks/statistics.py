@@ -43,7 +43,7 @@ def measure(net: TransformNet, photos: Tensor, vector: Tensor) -> tuple[Statisti
 
     def norms() -> Iterator[Norm]:
         for scale, shift in scales_and_shifts(vector.float(), net.norms):
-            mean, variance = torch.empty_like(scale[0]), torch.empty_like(scale[0])
+            mean, variance = torch.zeros_like(scale[0]), torch.zeros_like(scale[0])
             means.append(mean)
             variances.append(variance)
             yield _Measuring(scale[0], shift[0], mean, variance)

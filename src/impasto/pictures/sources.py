@@ -41,4 +41,4 @@ def dimensions(source: Source) -> tuple[int, int]:
     if len(shape) < 2:
         raise InputError(f"a {type(source).__name__} is not a picture; give a path or an array")
     # Tensors have their channels first, arrays last.
-    return shape[-2:] if isinstance(source, Tensor) else shape[:2]  # type: ignore[return-value]
+    return shape[-2:] if isinstance(source, Tensor) else shape[:2]

@@ -8,6 +8,8 @@ which finds the contours. It knows nothing of things: it takes what differs in c
 border. Where it errs, draw a mask.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,11 +32,12 @@ def subject(photo: Tensor) -> Tensor:
     """The mask of the subject of `(1, 3, H, W)`, `(1, 1, H, W)` in [0, 1], soft at its contour;
     `InputError` where nothing stands out.
     """
+    from skimage import filters
     from skimage.color import rgb2lab
-    from skimage.filters import gaussian
     from skimage.graph import MCP_Geometric
     from skimage.segmentation import random_walker
 
+    gaussian: Any = filters.gaussian
     size = fit(photo.shape[-2], photo.shape[-1], _SIDE)
     small = resize(photo, size)
     smooth = avg_pool2d(small, 5, 1, padding=2, count_include_pad=False)[0].permute(1, 2, 0)
