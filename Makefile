@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-ray docs benchmark wheel clean
+.PHONY: demo test test-ray docs docs-check benchmark wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/impasto demo
@@ -21,6 +21,10 @@ test-ray: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
+
+# Every command and snippet of README and docs, once; minutes, and no part of `make test`.
+docs-check: $(VENV)/.installed-dev
+	$(BIN)/python tools/docs_check.py
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py

@@ -174,7 +174,9 @@ def style_losses() -> Image.Image:
         for column, options in enumerate(ways.values())
     ]
     rows = tuple(f"{photo}\n{style}" for photo, style in PAIRS)
-    return draw_sheet(Sheet("Style losses, each at its own balance", rows, tuple(ways), tuple(cells)))
+    return draw_sheet(
+        Sheet("Style losses, each at its own balance", rows, tuple(ways), tuple(cells))
+    )
 
 
 def variation() -> Image.Image:

@@ -17,7 +17,10 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
+    "ground": (
+        *("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
+        *("forks", "habits", "signals", "sizes", "windows"),
+    ),
     "pictures": ("pictures",),
     "losses": ("losses",),
     "settings": ("settings",),

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import secrets
+import socket
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, WeightsError
 from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
 from impasto.networks.weights import (
     HUB,
@@ -256,3 +258,26 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ImpastoError, match="`device=cpu`"):
             pick_device("cuda")
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(
+    hub: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The hub's own client tries again five times, and says so each time; nor is a silence waited
+    for.
+    """
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls and answers none
+        for port, patience in ((silent.getsockname()[1], "0.3"), (9, "2.5")):
+            monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", patience)
+            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", URL.format(port))
+            begun = time.perf_counter()
+            with pytest.raises(WeightsError, match="no vgg19: cannot fetch"):
+                load_encoder("vgg19", device="cpu")
+            assert time.perf_counter() - begun < 2
+    assert capfd.readouterr() == ("", "")
+
+
+URL = "http://127.0.0.1:{}/{{repo_id}}/{{revision}}/{{filename}}"

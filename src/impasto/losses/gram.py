@@ -163,13 +163,18 @@ class GramLoss(StyleLoss):
         ).sum(0)
 
     def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`relative_style_loss`, or `style_loss`, whose M counts what a mask lets through."""
-        second = gram(features, mask)
-        if self.scale == "relative":
-            return relative_style_loss(second, target)
+        """`relative_style_loss`, or `style_loss` with the scale; its M counts what a mask lets
+        through.
+        """
         positions = features.shape[2] * features.shape[3]
         seen = positions if mask is None else round(positions * float(mask.square().mean()))
-        return style_loss(second, target, seen, self.scale)
+        return self.apart(gram(features, mask), target, seen)
+
+    def apart(self, second: Tensor, target: Tensor, positions: int) -> Tensor:
+        """The same, of a Gram matrix over so many positions."""
+        if self.scale == "relative":
+            return relative_style_loss(second, target)
+        return style_loss(second, target, positions, self.scale)
 
     def scaled(self, scale: str) -> "GramLoss":
         """In a source's convention; `OptionError` for one there is not."""

@@ -17,8 +17,9 @@ gives strokes something to begin at.
 """
 
 import math
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +29,18 @@ from impasto.networks.instance_norm import conditional_instance_norm
 from impasto.networks.kernels import padded_convolution
 from impasto.networks.shapes import TransformNetConfig
 
-__all__ = ["TransformNet", "TransformNetConfig", "noise_field"]
+__all__ = ["Norm", "TransformNet", "TransformNetConfig", "noise_field", "scales_and_shifts"]
 
 _STRIDE = 8  # between pixels and positions of the coarsest level
 _PERIOD = 512  # positions of a level after which the noise repeats
+
+
+class Norm(Protocol):
+    """One norm of the network for one style: `(B, C, H, W)` to the same shape, its positive part if
+    `relu`.
+    """
+
+    def __call__(self, x: Tensor, *, relu: bool) -> Tensor: ...
 
 
 class TransformNet(nn.Module):
@@ -89,19 +98,38 @@ class TransformNet(nn.Module):
             else self.entry.weight.dtype
         )
 
-    def forward(self, photo: Tensor, vector: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
-        """See the class. Vectors of one row serve every photo of the batch."""
+    @property
+    def reach(self) -> int:
+        """How far a pixel can be seen, px, in multiples of 8: what lies further makes no difference
+        to it but by the statistics of the norms.
+        """
+        before, middle, after = self.config.blocks
+        quarter, eighth = 4 * (1 + 2 * before + 2 * after), 8 * (2 * middle + 1)
+        half = 2 * (self.config.entry // 2 + 1 + (self.config.leave // 2 + 1) // 2)
+        # Each level's convolutions, and the one that enlarges a quarter to a half.
+        return -(-(half + quarter + 4 + eighth) // _STRIDE) * _STRIDE
+
+    def forward(
+        self,
+        photo: Tensor,
+        vector: Tensor,
+        offset: tuple[int, int] = (0, 0),
+        norms: Iterable[Norm] | None = None,
+    ) -> Tensor:
+        """See the class. Vectors of one row serve every photo of the batch.
+
+        `norms`: what normalises in place of `vector`, one for each of `self.norms`, such as
+        `impasto.networks.statistics` has them.
+        """
         height, width = photo.shape[-2:]
-        norm = _norms(vector.float().expand(len(photo), -1), self.norms)
+        norm = iter(norms or _norms(vector.float().expand(len(photo), -1), self.norms))
         x = F.pixel_unshuffle(_whole(photo.float(), _STRIDE) * 4 - 2, 2)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         # Types are chosen here; autocast would take borders and norms to float32 and back.
         with torch.autocast(photo.device.type, enabled=False):
             return self._paint(x, norm, offset)[..., :height, :width]
 
-    def _paint(
-        self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]], offset: tuple[int, int]
-    ) -> Tensor:
+    def _paint(self, x: Tensor, norm: Iterator[Norm], offset: tuple[int, int]) -> Tensor:
         x = _normed(self.entry(x), next(norm))
         fine = _normed(self.down(x), next(norm))
         for block in self.before:
@@ -172,20 +200,26 @@ class _Residual(nn.Module):
         self.first = _Convolution(channels, channels, 3)
         self.second = _Convolution(channels, channels, 3)
 
-    def forward(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(self, x: Tensor, norm: Iterator[Norm]) -> Tensor:
         y = _normed(self.first(x), next(norm))
         return x + _normed(self.second(y), next(norm), relu=False)
 
 
-def _norms(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The scale and the shift of every norm, `(B, C)` each."""
+def scales_and_shifts(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The scale and the shift of every norm, `(B, C)` each, of vectors `(B, V)`."""
     for part in vector.split_with_sizes([2 * size for size in sizes], dim=1):
         scale, shift = part.chunk(2, dim=1)
         yield scale + 1, shift
 
 
-def _normed(x: Tensor, style: tuple[Tensor, Tensor], relu: bool = True) -> Tensor:
-    return conditional_instance_norm(x, *style, relu=relu)
+def _norms(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[Norm]:
+    """Every picture by its own statistics."""
+    for scale, shift in scales_and_shifts(vector, sizes):
+        yield partial(conditional_instance_norm, scale=scale, shift=shift)
+
+
+def _normed(x: Tensor, norm: Norm, relu: bool = True) -> Tensor:
+    return norm(x, relu=relu)
 
 
 def _whole(image: Tensor, stride: int) -> Tensor:

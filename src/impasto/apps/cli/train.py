@@ -51,7 +51,8 @@ Weights = Annotated[
 Licence = Annotated[
     str,
     typer.Option(
-        help="What the file says of its licence; the pictures' has a say.", rich_help_panel=FILES
+        help="What the file says of its licence; that of the pictures counts, too.",
+        rich_help_panel=FILES,
     ),
 ]
 Content = Annotated[
@@ -264,7 +265,7 @@ def learn(
 
     impasto learn painting.jpg --name harbour
     impasto stylize photo.jpg --style harbour --method fast
-    impasto learn painting.jpg --name harbour --content photos --content-weight 0.8 --replace
+    impasto learn painting.jpg --name harbour --content photos --content-weight 0.2 --replace
     """
     with reporting(debug):
         from impasto.apps.cli import learning
