@@ -30,6 +30,8 @@ ROOMS = {
     "pipeline": ("pipeline",),
     "analysis": ("analysis",),
     "training": ("training",),
+    "lite": ("lite",),
+    "export": ("export",),
     "apps": ("apps", "__main__"),
 }
 MAY_IMPORT = {
@@ -41,8 +43,10 @@ MAY_IMPORT = {
     "methods": {"settings", "networks", "losses", "pictures", "ground"},
     "film": {"methods", "networks", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
-    "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "analysis": {"pipeline", "methods", "settings", "networks", "losses", "pictures", "ground"},
     "training": {"networks", "losses", "pictures", "ground"},
+    "lite": {"methods", "settings", "networks", "pictures", "ground"},
+    "export": {"lite", "networks", "pictures", "ground"},
 }
 MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 

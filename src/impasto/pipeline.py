@@ -83,7 +83,7 @@ class Job:
     def steps(self) -> Iterator[Progress]:
         """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
         ground = self.ground
-        frame = Frame(self.content.image, self.start, ground.regions, ground.rest)
+        frame = Frame(self.content.image, self.start, regions=ground.regions, rest=ground.rest)
         yield from self.renderer.render(frame)
 
     def of(self, content: Source) -> "Job":
@@ -180,12 +180,13 @@ def plan(
     also = {name: value for name, value in also.items() if value is not None}
     refuse_unhonoured(method, settings, start is not None, also)
     if regions is not None and settings.blend is not None:
-        raise OptionError("`blend` has no say where each style has one of the `regions`")
+        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
     ground = read_ground(given.small, regions, strength_mask, len(styles))
     renderer = method.prepare(inputs, asked, networks or Networks())
+    given.notes += getattr(renderer, "notes", ())
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
