@@ -17,7 +17,10 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
+    "ground": (
+        *("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
+        *("forks", "habits", "signals", "sizes", "windows"),
+    ),
     "pictures": ("pictures",),
     "losses": ("losses",),
     "settings": ("settings",),
@@ -47,7 +50,13 @@ MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless": "cv2"}
 
 # "About 400" and "about 50", with nothing beyond.
-FILE_LINES, FUNCTION_LINES = 500, 75
+FILE_LINES, FUNCTION_LINES = 420, 60
+# And what is longer, for now; nothing else may join it.
+LONG_FILES = {
+    "impasto.analysis.sheets": 500,
+    "impasto.apps.studio.page": 500,
+    "impasto.settings": 500,
+}
 
 
 def module_name(path: Path) -> str:
@@ -315,7 +324,7 @@ def test_what_is_public_is_there_and_explained(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_files_stay_short(name: str) -> None:
     lines = len(FILES[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= FILE_LINES
+    assert lines <= LONG_FILES.get(name, FILE_LINES)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

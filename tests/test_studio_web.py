@@ -569,9 +569,10 @@ def test_it_ends_in_time_in_the_middle_of_a_long_step(tmp_path: Path) -> None:
     left.mkdir()
     (left / "lock").touch()
     (left / "photo.jpg").touch()
-    with studio(tmp_path, "--access-log", before=STUCK) as process:
+    with studio(tmp_path, "--access-log", "--host", "0.0.0.0", before=STUCK) as process:
         assert process.stderr is not None
-        address = process.stderr.readline().split()[5]
+        address = process.stderr.readline().split()[5].replace("0.0.0.0", "127.0.0.1")
+        assert "warning: everyone who can reach 0.0.0.0" in process.stderr.readline()
         assert not left.exists(), "what a killed one left is swept at the start"
         with httpx.stream("GET", address + "/gradio_api/heartbeat/a", timeout=60) as beat:
             assert beat.status_code == 200

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Pooling, Preset, preset
+from impasto.sizes import SIZE_FORMS, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
@@ -86,13 +87,14 @@ class Settings(BaseModel):
             "Long side of the picture in pixels; a smaller photo is enlarged.",
             low=32,
             high=16384,
+            shown=SIZE_FORMS,
             visitor=True,
         ),
     ] = 512
     strength: Annotated[
         float,
         _option(
-            "How far from the photo, 0, to the style, 1.", low=0, high=1, shown="0…1", visitor=True
+            "From photo, 0, to style, 1; or a mask.", low=0, high=1, shown="0…1|FILE", visitor=True
         ),
     ] = 1.0
     refine: Annotated[
@@ -235,6 +237,9 @@ class Settings(BaseModel):
     device: Annotated[str, _option("Where to compute.", _DESCENT, shown="auto|cpu|cuda|mps")] = (
         "auto"
     )
+    max_memory: Annotated[
+        Memory, _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB")
+    ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
 
@@ -496,3 +501,4 @@ class Options(TypedDict, total=False):
     pyramid: bool | None
     seed: int
     device: str
+    max_memory: str

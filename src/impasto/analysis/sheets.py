@@ -1,7 +1,7 @@
 """A sheet of pictures with labels: made cell by cell, laid out, and saved as PNG or PDF.
 
-work = content_reconstructions("photo.jpg", encoder=load_encoder()) for progress in
-work.make(folder):      # progress, previews, stopping; with a folder, resumed where it stopped
+work = content_reconstructions("photo.jpg", encoder=load_encoder())
+for progress in work.make(folder):  # previews; with a folder, resumed where it stopped
     ...
 save_sheet("sheet.png", work.sheet(cells))
 """

@@ -1,6 +1,4 @@
-"""Of the picture itself: how much neighbours differ, and how far areas that were alike have come
-apart.
-"""
+"""Losses of the picture itself: total variation, and unevenness of areas that were alike."""
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +43,7 @@ def natural_prior(image: Tensor) -> Tensor:
 
 
 def unevenness(photo: Tensor, picture: Tensor, cell: int = 16, sigma: float = 0.03) -> Tensor:
-    """How far apart a picture's large areas are in colour where the photo's are alike; `(B,)`, 0 is
-    even.
+    """How far apart large areas are in colour where the photo's are alike: `(B,)`, 0 is even.
 
     Both `(B, 3, H, W)` in [0, 1] and averaged over cells of `cell` x `cell` px, `c_i` and `o_i`.
     With `w_ij = exp(-|c_i - c_j|^2 / (2 sigma^2))` it is `sum w_ij |o_i - o_j| / sum w_ij`: halos,

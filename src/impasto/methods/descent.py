@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from impasto.errors import DivergedError
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.presets import OptimizerName
+from impasto.methods.sections import divisible, gradient
 from impasto.networks.encoder import SMALLEST, Encoder
 
 __all__ = ["Tuning", "descend", "pyramid"]
@@ -85,6 +86,7 @@ def descend(
     rate: float = 0.02,
     early_stop: float = 0.0,
     grids: int = 0,
+    side: int = 0,
     tuning: Tuning = Tuning(),
 ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
     """Minimise `objective` over the picture: yields `(picture so far, losses, note)` after each
@@ -92,9 +94,10 @@ def descend(
 
     `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the
     running mean of the late iterates, in [0, 1]. `grids`: on how many coarser grids the picture
-    moves beside its pixels. A step whose loss or gradient is not finite is undone and the rate
-    halved, said in the note; `DivergedError` when that does not help five times in a row. Where the
-    loss ends above where it began, the last picture is the best one on the way, said likewise.
+    moves beside its pixels. `side`: of the parts that the gradient is taken by, px; 0: at once. A
+    step whose loss or gradient is not finite is undone and the rate halved, said in the note;
+    `DivergedError` when that does not help five times in a row. Where the loss ends above where it
+    began, the last picture is the best one on the way, said likewise.
     """
     canvas = _Canvas(start, grids)
     mean, failures, scale = start.clone(), 0, 1.0
@@ -106,7 +109,7 @@ def descend(
             pace = 1.0 if optimizer == "lbfgs" else tuning.pace(step, steps)
             group["lr"] = rate * scale * pace * group["share"] * size
         clipped = tuning.clipped and optimizer == "lbfgs"
-        losses = _step(encoder, objective, canvas, descent, clipped)
+        losses = _step(encoder, objective, canvas, descent, clipped, side)
         if losses is None or not canvas.finite():
             failures, scale = failures + 1, scale / 2
             if failures == 5:
@@ -256,6 +259,7 @@ def _step(
     canvas: _Canvas,
     descent: torch.optim.Optimizer,
     clipped: bool,
+    side: int,
 ) -> Losses | None:
     """One step of the optimiser in place; the losses before it, or None where they or a gradient
     overflow.
@@ -269,8 +273,12 @@ def _step(
         picture = canvas.picture()
         # Sums over a whole picture need float32, whatever the program around asks of autocast.
         with torch.autocast(picture.device.type, enabled=False):
-            losses = objective(encoder.features(picture, objective.layers), picture)
-            losses.total.backward()  # type: ignore[no-untyped-call]
+            if side and divisible(objective):
+                losses, slope = gradient(encoder, objective, picture, side)
+                picture.backward(slope)  # type: ignore[no-untyped-call]
+            else:
+                losses = objective(encoder.features(picture, objective.layers), picture)
+                losses.total.backward()  # type: ignore[no-untyped-call]
         gradients = [correction.grad for correction in canvas.corrections]
         if not torch.isfinite(losses.total) or any(
             g is None or not bool(torch.isfinite(g).all()) for g in gradients

@@ -270,7 +270,7 @@ def deltas(
 
         if options and not smooth:
             raise ImpastoError(
-                f"--{next(iter(options)).replace('_', '-')} has a say with --smooth only; add it"
+                f"--{next(iter(options)).replace('_', '-')} has an effect with --smooth only; add it"
             )
         target = _target(output, "deltas", photo, out)
         with display(quiet) as show:
