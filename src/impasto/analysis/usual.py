@@ -12,7 +12,7 @@ GRID_SIZE = 192
 """The long side in pixels of a cell of a grid."""
 RECONSTRUCTION_SIZE = 256
 """The long side of a reconstruction."""
-PRIOR = 0.02
+PRIOR = 0.1
 """The weight of the natural-image prior where content is reconstructed."""
 SMOOTHING = 1.0
 """The weight of the total variation where high frequencies are to be smoothed."""
