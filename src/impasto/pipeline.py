@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, OptionError, kind_of
+from impasto.habits import brought
 from impasto.methods.base import (
     METHODS,
     Frame,
@@ -248,6 +249,9 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
     if not closed or "network" in method.honours:  # who has a network asks it for names
         return settings
     learned = {each.name for each in learned_styles(settings.network)}
+    for style in closed:
+        if style.name not in learned and (near := brought(str(style.name), {*STYLES, *learned})):
+            raise InputError(f"no file and no style called {style.name!r}; did you mean {near!r}?")
     refused = [each for each in closed if each.name in learned and not method.takes(each, learned)]
     if not refused:
         return settings

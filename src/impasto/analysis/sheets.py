@@ -1,9 +1,11 @@
 """A sheet of pictures with labels: made cell by cell, laid out, and saved as PNG or PDF.
 
-work = content_reconstructions("photo.jpg", encoder=load_encoder())
-for progress in work.make(folder):  # previews; with a folder, resumed where it stopped
-    ...
-save_sheet("sheet.png", work.sheet(cells))
+    work = content_reconstructions("photo.jpg", encoder=load_encoder())
+    for progress in work.make(folder):  # previews; with a folder, resumed where it stopped
+        ...
+    save_sheet("sheet.png", work.sheet(cells))
+
+A `progress` that finishes a cell has it as `progress.cell`.
 """
 
 import hashlib
