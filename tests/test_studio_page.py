@@ -242,7 +242,7 @@ def test_a_photo_becomes_a_picture_to_keep(tab: Tab, photo: Path) -> None:
     assert apart(seen(tab.changed(plain)), seen(painted)) < 1
 
     page.click("#refine")
-    page.wait_for_selector("#status >> text=/Refining: step \\d+ of 61/")
+    page.wait_for_selector("#status >> text=/Refining: step \\d+ of 60/")
     assert re.search(r"style \d\.\d+, from the photo \d", page.inner_text("#status .detail"))
     page.click("#stop")
     page.wait_for_selector("#refine")
@@ -390,7 +390,7 @@ def test_nobody_paints_for_a_closed_window(tab: Tab, site: Site) -> None:
     tab.page.fill("#steps input[type=number]", str(LIMITS.steps))
     tab.page.keyboard.press("Tab")
     tab.page.click("#refine")
-    tab.page.wait_for_selector(f"#status >> text=of {LIMITS.steps + 1}")
+    tab.page.wait_for_selector(f"#status >> text=of {LIMITS.steps}")
     assert len(site.engine) == 1
     tab.page.close()
     until = time.monotonic() + 10
