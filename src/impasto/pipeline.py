@@ -4,7 +4,7 @@ every app.
 job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
 for step in job.steps():
     ...                       # progress, previews, cancelling
-picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+job.save(step, "out.png")     # with its recipe; job.finish(step) is the same as a PIL image
 """
 
 import hashlib
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Unpack
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, OptionError
@@ -28,7 +27,9 @@ from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
 from impasto.networks.loaded import Networks
 from impasto.pictures.color import luminance_transfer, match_statistics
-from impasto.pictures.image import Picture, Source, resize, to_pil
+from impasto.pictures.exif import sifted
+from impasto.pictures.image import Picture, Source, resize, save_picture, to_pil
+from impasto.pictures.painted import PaintedImage
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
@@ -43,7 +44,7 @@ _COLORLESS = (
 @dataclass(frozen=True, eq=False)
 class Job:
     """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make
-    it again.
+    it again, with `recipe=short` but for the photo's name.
 
     `grey`: no style has any colour, and so the picture has none. Features know colour only roughly,
     and would tint it.
@@ -61,16 +62,42 @@ class Job:
         """Render, step by step; see `Progress`."""
         return self.renderer.render(Frame(self.content.image, self.start))
 
-    def finish(self, step: Progress) -> Image.Image:
+    def finish(self, step: Progress, *, unfinished: bool | None = None) -> PaintedImage:
         """The picture of any step at full size, the photo's colours and transparency put back where
-        asked for.
+        asked for. It knows its recipe, which says how far it came, and `save`s it.
+
+        `unfinished`: whether there was more to come; where it is not said, the step tells (but
+        with `early_stop`, when no step knows).
         """
         image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
         if self.grey:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
-        return to_pil(image, self.content.alpha)
+        exif = sifted(self.content.exif, self.settings.keep_exif)
+        return PaintedImage.of(
+            to_pil(image, self.content.alpha), self._told(step, unfinished), exif
+        )
+
+    def save(
+        self,
+        step: Progress,
+        path: str | os.PathLike[str],
+        *,
+        unfinished: bool | None = None,
+        quality: int = 95,
+    ) -> Path:
+        """Write the picture of any step, with its recipe, whole or not at all: `save_picture`."""
+        return save_picture(path, self.finish(step, unfinished=unfinished), quality=quality)
+
+    def _told(self, step: Progress, unfinished: bool | None) -> dict[str, object] | None:
+        """The recipe of a step, or None where there is to be none."""
+        if self.settings.recipe == "none":
+            return None
+        if unfinished is None:
+            unfinished = step.step < step.of and not self.settings.early_stop
+        more = {"unfinished": True} if unfinished else {}
+        return {**self.recipe, "steps_done": step.step, **more}
 
 
 def plan(
@@ -106,12 +133,12 @@ def plan(
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": _identity(content),
+        "content": _own(content, settings),
         "styles": [_identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": _identity(start) if start is not None else None}
+            {"start": _own(start, settings) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
@@ -132,11 +159,11 @@ def stylize(
     start: Source | None = None,
     networks: Networks | None = None,
     **options: Unpack[Options],
-) -> Image.Image:
+) -> PaintedImage:
     """A photo in the style of a painting, or of several; arguments as `plan` takes them.
 
-    Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for
-    input that cannot be used.
+    Returns a PIL image, RGB or, where the photo has transparency, RGBA, whose `save` writes how it
+    was made into the file. Raises `ImpastoError` for input that cannot be used.
     """
     styles: Sequence[Source] = (
         style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
@@ -244,6 +271,12 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
     return _identity(source) if Path(source).is_file() else {"name": source}
+
+
+def _own(source: Source, settings: Settings) -> dict[str, object]:
+    """What to call a picture of the user's own: its file by name only where that is asked for."""
+    named = isinstance(source, str | os.PathLike) and Path(source).is_file()
+    return {"kind": "file"} if named and settings.recipe != "full" else _identity(source)
 
 
 def _identity(source: object) -> dict[str, object]:

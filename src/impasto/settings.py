@@ -19,9 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
 
-__all__ = ["GROUPS", "OPTIONS", "KeepColor", "Option", "Options", "Pooling", "Settings"]
+__all__ = [
+    "GROUPS",
+    "OPTIONS",
+    "KeepColor",
+    "KeepExif",
+    "Option",
+    "Options",
+    "Pooling",
+    "RecipeKind",
+    "Settings",
+]
 
 KeepColor = Literal["none", "luminance", "statistics"]
+KeepExif = Literal["credit", "all", "none"]
+RecipeKind = Literal["short", "full", "none"]
 Pooling = Literal["max", "average"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
@@ -94,6 +106,20 @@ class Settings(BaseModel):
             visitor=True,
         ),
     ] = 0
+    recipe: Annotated[
+        RecipeKind,
+        _option(
+            "What the file says of how it was made: all but the photo's name, that and its SHA-256 too, or nothing.",
+            visitor=True,
+        ),
+    ] = "short"
+    keep_exif: Annotated[
+        KeepExif,
+        _option(
+            "Of the photo's EXIF: author, copyright, date and description; all, with the place; or nothing.",
+            visitor=True,
+        ),
+    ] = "credit"
     network: Annotated[
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
@@ -396,6 +422,8 @@ class Options(TypedDict, total=False):
     size: int
     strength: float
     refine: int
+    recipe: RecipeKind
+    keep_exif: KeepExif
     network: Any
     style_weight: float
     content_weight: float

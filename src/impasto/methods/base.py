@@ -45,8 +45,8 @@ __all__ = [
 S = TypeVar("S")
 
 # What the pipeline does for every method: it reads the photo at its size, gives the styles their
-# weights, keeps the photo's colours, and says where to compute.
-_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "device"})
+# weights, keeps the photo's colours, says where to compute, and what to say of the picture.
+_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "device", "recipe", "keep_exif"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +141,8 @@ class Method(ABC):
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
     `start` if a picture to start from does; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color` and `device` for every method. `instant`: whether
-    it paints in one pass, at once.
+    itself honours `size`, `blend`, `keep_color`, `device`, `recipe` and `keep_exif` for every
+    method. `instant`: whether it paints in one pass, at once.
     """
 
     name: str

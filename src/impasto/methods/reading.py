@@ -7,6 +7,7 @@ the whole at the memory of a part; statistics of parts add up, by how much of th
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import torch
@@ -156,7 +157,7 @@ def _bounds(size: int, stride: int) -> list[tuple[int, int]]:
     """Where the parts of one side begin and end, in pixels: whole strides, but at the end."""
     count = ceil(size / _SIDE)
     places = [round(index * size / count / stride) * stride for index in range(count)] + [size]
-    return list(zip(places, places[1:], strict=False))
+    return list(pairwise(places))
 
 
 def _within(bounds: tuple[int, int], begin: int, size: int, step: int) -> slice:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.errors import InputError, OptionError
+from impasto.pictures.exif import read_exif
 from impasto.pictures.files import (
     MAX_PIXELS,
     Array,
@@ -26,6 +27,7 @@ from impasto.pictures.files import (
     read_recipe,
     recipe_options,
 )
+from impasto.pictures.painted import PaintedImage
 from impasto.pictures.transparency import continued
 from impasto.pictures.writing import FORMATS, atomic_write
 
@@ -66,11 +68,13 @@ class Picture:
     what is seen: colours that nobody sees are not read.
     alpha: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
     notes: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
+    exif: what EXIF says of it, as a block (see `impasto.pictures.exif`); empty for nothing.
     """
 
     image: Tensor
     alpha: Tensor | None
     notes: tuple[str, ...]
+    exif: bytes = b""
 
 
 def open_picture(source: Source, *, size: int | None = None) -> Picture:
@@ -94,7 +98,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         raise OptionError(
             f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}"
         )
-    name, pixels, notes = _pixels(source)
+    name, pixels, notes, exif = _pixels(source)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -110,26 +114,27 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
             f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
         )
     image, alpha = _planes(name, pixels, target)
-    return Picture(image, alpha, notes)
+    return Picture(image, alpha, notes, exif)
 
 
-def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
-    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], and notes."""
+def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
+    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], notes, and
+    EXIF.
+    """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with opened(path) as image:
-            return str(path), *decode(image)
+            exif = read_exif(image)
+            return str(path), *decode(image), exif
     if isinstance(source, Image.Image):
         with decoding("the picture"):
-            return "the picture", *decode(source)
+            exif = read_exif(source)
+            return "the picture", *decode(source), exif
     if isinstance(source, Tensor):
-        return "the tensor", _checked(_channels_last(source), "the tensor"), ()
+        return "the tensor", _checked(_channels_last(source), "the tensor"), (), b""
     if isinstance(source, np.ndarray):
-        return (
-            "the array",
-            _checked(source[..., None] if source.ndim == 2 else source, "the array"),
-            (),
-        )
+        pixels = source[..., None] if source.ndim == 2 else source
+        return "the array", _checked(pixels, "the array"), (), b""
     raise InputError(
         f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor"
     )
@@ -329,9 +334,12 @@ def save_picture(
 
     image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its
     own alpha. recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
-    quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
+    A `PaintedImage`, as `Job.finish` gives it, brings its own, and the EXIF it keeps; with a recipe
+    given beside it, it still says how far it came. quality: 1 to 100, for JPEG, WebP and AVIF; PNG
+    and TIFF are lossless.
 
-    Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is
+    Of any other picture nothing but the pixels (sRGB, which a viewer assumes) and the recipe is
+    written. JPEG is
     flattened on white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of
     colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
     encoded.
@@ -344,7 +352,14 @@ def save_picture(
     if form == "JPEG" and picture.mode == "RGBA":
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture).convert("RGB")
-    options = _options(form, quality) | recipe_options(form, recipe)
+    exif = b""
+    if isinstance(image, PaintedImage):
+        exif, own = image.exif, image.recipe or {}
+        came: dict[str, object] = {
+            name: own[name] for name in ("steps_done", "unfinished") if name in own
+        }
+        recipe = image.recipe if recipe is None else {**recipe, **came}
+    options = _options(form, quality) | recipe_options(form, recipe, exif)
     try:
         with atomic_write(path) as partial, open(partial, "xb") as file:
             picture.save(file, format=form, **options)

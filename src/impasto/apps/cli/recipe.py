@@ -37,9 +37,22 @@ def show(path: Path, *, as_json: bool) -> None:
         return
     print("the finished picture:" if recipe.get("unfinished") else "the same again:")
     print(printable(again))
+    for name, stand_in in _STAND_INS.items():
+        if _unnamed(recipe.get(name)):
+            print(f"{stand_in} is a file that the recipe does not name (--recipe full does)")
+
+
+# What stands for a file of the user's own that is not named.
+_STAND_INS = {"content": "PHOTO", "start": "START"}
+
+
+def _unnamed(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("kind") == "file" and "name" not in part
 
 
 def _text(value: object) -> str:
+    if _unnamed(value):
+        return "a file"
     if isinstance(value, Mapping) and "in memory" in value:
         return f"a picture in memory ({value['in memory']})"
     if isinstance(value, Mapping) and "name" in value:
@@ -55,8 +68,13 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     none.
 
     There is none for pictures that were never in a file. Files are named as they were, without
-    their folders, and options unless leaving them out says the same.
+    their folders, or, where they are not, by what they are; and options unless leaving them out
+    says the same.
     """
+    recipe = {
+        **recipe,
+        **{name: {"name": x} for name, x in _STAND_INS.items() if _unnamed(recipe.get(name))},
+    }
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
     digests = recipe.get("vectors")

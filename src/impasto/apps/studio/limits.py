@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import ImpastoError
+from impasto.pictures.exif import read_exif
 from impasto.pictures.files import Array, decode, decoding
 
 __all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
@@ -72,8 +73,9 @@ class Upload:
     """A picture that someone sent, opened.
 
     `image`: RGB or RGBA, 8 bits, upright, sRGB, no longer than `Limits.size` where `open_upload`
-    made it. `name`: what its owner calls it, without folders. `sha256`: of the file, empty where
-    there was none. `notes`: what was decided on the way, such as "first frame of 12 used".
+    made it, what its EXIF says in its `info`. `name`: what its owner calls it, without folders.
+    `sha256`: of the file, empty where there was none. `notes`: what was decided on the way, such as
+    "first frame of 12 used".
     `Upload(sample("cat"), "cat")` is a sample photo.
     """
 
@@ -103,9 +105,11 @@ def open_upload(source: Path | bytes | BinaryIO, limits: Limits, *, name: str = 
                 f"the studio takes up to {_mega(limits.pixels)}: reduce it first"
             )
         with _DECODING:
+            exif = read_exif(image)
             pixels, notes = decode(image)
             opened = Image.fromarray(_eight_bits(pixels))
             opened.thumbnail((limits.size, limits.size), Image.Resampling.LANCZOS)
+            opened.info |= {"exif": exif} if exif else {}
     return Upload(opened, _plain(given), digest, notes)
 
 

@@ -277,7 +277,6 @@ async def _hang_up(request: Request) -> None:
 
 def _png(glimpse: Glimpse) -> Response:
     assert glimpse.image is not None
-    assert glimpse.recipe is not None
     file = BytesIO()
     glimpse.image.save(file, format="PNG", **recipe_options("PNG", glimpse.recipe))
     # A header holds Latin-1 only.
