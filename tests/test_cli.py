@@ -31,6 +31,7 @@ from impasto.networks.encoder import Pooling
 from impasto.pictures.image import read_recipe, save_picture
 from impasto.pictures.samples import STYLES, sample_names
 from impasto.settings import OPTIONS, KeepColor, Settings
+from impasto.signals import stopping
 
 QUICK = ("--size", "64", "--steps", "3")
 
@@ -47,9 +48,10 @@ def folder(tmp_path, monkeypatch):
     for name, cells in (("photo", 3), ("waves", 9), ("dots", 21)):
         noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
         noise.resize((80, 64), Image.Resampling.BICUBIC).save(f"{name}.png")
-    before = signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in stopping()}
     yield tmp_path
-    signal.signal(signal.SIGINT, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture
@@ -375,9 +377,9 @@ def test_too_little_memory_says_what_to_lower(capsys, allocate):
 
 
 @pytest.mark.parametrize(
-    ("times", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)]
+    ("times", "sent"), [(1, signal.SIGHUP), (2, signal.SIGINT), (1, signal.SIGTERM)]
 )
-def test_ctrl_c_and_sigterm_save_the_picture_and_the_losses_so_far(run, times, sent):
+def test_ctrl_c_sigterm_and_sighup_save_the_picture_and_the_losses_so_far(run, times, sent):
     args = [
         "stylize",
         "photo.png",
@@ -671,3 +673,21 @@ def test_training_refuses_in_one_line(run, args):
     code, out, err = run("train", "encoder", "--teacher", "compact", *args)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert files() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no terminals of that kind here")
+def test_a_terminal_that_is_closed_costs_no_picture():
+    """SIGHUP, and from then on every word to the terminal is an error."""
+    import pty
+
+    child, terminal = pty.fork()
+    if child == 0:
+        code = "from impasto.apps.cli.main import main; main()"
+        args = ["stylize", "photo.png", "waves.png", "-o", "out.png", "--size", "64"]
+        os.execvp(sys.executable, [sys.executable, "-c", code, *args, "--steps", "100000"])
+    said = b""
+    while b"/100000" not in said:
+        said += os.read(terminal, 1000)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert read_recipe("out.png")["unfinished"] is True

@@ -28,6 +28,7 @@ from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, read_recipe, to_pil
+from impasto.signals import stopping
 from impasto.training.painting import seeded
 
 SMALL = ("--size", "64")
@@ -45,9 +46,10 @@ def folder(tmp_path, monkeypatch, compact: Encoder):
         noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
         noise.resize((80, 64), Image.Resampling.BICUBIC).save(f"{name}.png")
     save_painter(Path("small.safetensors"), small_painter(compact))
-    before = signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in stopping()}
     yield tmp_path
-    signal.signal(signal.SIGINT, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def small_painter(encoder: Encoder) -> Painter:
@@ -98,12 +100,15 @@ def everything() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-def interrupt_at(monkeypatch, done: int) -> None:
-    """Ctrl-C when that much progress is shown."""
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def interrupt_at(monkeypatch, done: int, sent: int) -> None:
+    """A signal when that much progress is shown."""
 
     def update(_self, now: int, *_: object) -> None:
         if now == done:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sent)
 
     monkeypatch.setattr(Lines, "update", update)
 
@@ -357,11 +362,12 @@ def test_learn_does_not_mix_the_styles_of_two_networks(run):
     assert everything() == before
 
 
-def test_ctrl_c_keeps_what_was_learned_so_far(run, monkeypatch):
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_signal_keeps_what_was_learned_so_far(run, monkeypatch, sent):
     learn = ("learn", "waves.png", *TINY, *NETWORK)
     assert run(*learn, "--name", "first", "--steps", "1")[0] == 0
     first = load_file(own_bank())["style.first"]
-    interrupt_at(monkeypatch, 1)
+    interrupt_at(monkeypatch, 1, sent)
     code, out, err = run(*learn, "--name", "second", "--steps", "1000")
     assert (code, out) == (130, "second\n")
     assert "interrupted at step 2 of 1000" in err
@@ -628,9 +634,10 @@ def test_pairs_are_whole_and_made_once(run, data):
     assert everything() == before
 
 
-def test_ctrl_c_keeps_the_pairs_that_are_whole(run, data, monkeypatch):
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_signal_keeps_the_pairs_that_are_whole(run, data, monkeypatch, sent):
     pairs = ("pairs", "photos", "waves.png", "-o", "pairs", "--size", "64", "--steps", "2")
-    interrupt_at(monkeypatch, 5)  # the first step of the third picture; the first is damaged
+    interrupt_at(monkeypatch, 5, sent)  # the first step of the third picture; the first is damaged
     code, out, err = run(*pairs)
     assert (code, out) == (130, "")
     assert "the same command goes on" in err

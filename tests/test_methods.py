@@ -119,6 +119,7 @@ DESCENT: dict[str, Any] = {
     "style_weight": 2.0,
     "tv_weight": 0.0,
     "style_loss": "other",
+    "content_loss": "selfsim",
     "steps": 9,
     "optimizer": "adam",
     "learning_rate": 0.1,
@@ -137,6 +138,7 @@ def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
         "start",
         "blend",
         "keep_color",
+        "colors_only",
         "device",
     }
 

@@ -44,6 +44,7 @@ from impasto.networks.encoder import Encoder
 from impasto.pictures.image import open_picture, read_recipe, to_pil
 from impasto.pictures.samples import sample
 from impasto.settings import Settings
+from impasto.signals import stopping
 from plates import draw
 
 
@@ -51,9 +52,10 @@ from plates import draw
 def quiet(tmp_path, monkeypatch):
     """An empty current folder, and Ctrl-C as it was when it is over."""
     monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in stopping()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture(scope="module")

@@ -580,15 +580,17 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def interrupt_at(step: int, records: Iterator[Record]) -> None:
+def interrupt_at(step: int, records: Iterator[Record], sent: int) -> None:
     for record in records:
         if record.step == step:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sent)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    ("accumulate", "sent"), [(1, signal.SIGINT), (2, signal.SIGTERM), (1, signal.SIGHUP)]
+)
 def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
-    pictures: list[Tensor], tmp_path: Path, accumulate: int
+    pictures: list[Tensor], tmp_path: Path, accumulate: int, sent: int
 ) -> None:
     config = replace(TINY, accumulate=accumulate)
     whole = distillation(pictures, config)
@@ -599,11 +601,11 @@ def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
     )
 
     broken, log = tmp_path / "broken.ckpt", tmp_path / "broken.csv"
-    handler = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(sent)
     records = logged(train(distillation(pictures, config), checkpoint=broken, device="cpu"), log)
     with pytest.raises(KeyboardInterrupt):
-        interrupt_at(2, records)
-    assert signal.getsignal(signal.SIGINT) == handler
+        interrupt_at(2, records, sent)
+    assert signal.getsignal(sent) == handler
     assert torch.load(broken, weights_only=True)["step"] == 3
     with log.open("a") as file:  # a row of a step that was lost
         file.write("4" + log.read_text().splitlines()[-1][1:] + "\n")

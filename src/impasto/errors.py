@@ -6,11 +6,29 @@ and 4 ``. An application says them in its own words: the command line writes `--
 Anything else that is raised is a bug and keeps its traceback.
 """
 
-__all__ = ["DivergedError", "ImpastoError", "InputError", "OptionError", "WeightsError"]
+__all__ = [
+    "DivergedError",
+    "ImpastoError",
+    "InputError",
+    "OptionError",
+    "WeightsError",
+    "printable",
+]
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped, for text that came from elsewhere: a file, a name."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ImpastoError(ValueError):
-    """A mistake the user can mend; its message is one line and says how."""
+    """A mistake the user can mend; its message is one line and says how.
+
+    Whatever is filled into it, such as a file's name, has its control characters escaped.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class InputError(ImpastoError):

@@ -10,22 +10,26 @@ job.save(step, "out.png")     # with its recipe; job.finish(step) is the same as
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from impasto import memory
 from impasto.errors import InputError, OptionError
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
 from impasto.networks.loaded import Networks
+from impasto.networks.weights import pick_device
 from impasto.pictures.color import luminance_transfer, match_statistics
 from impasto.pictures.exif import sifted
 from impasto.pictures.image import Picture, Source, resize, save_picture, to_pil
@@ -58,9 +62,24 @@ class Job:
     notes: tuple[str, ...]
     grey: bool = False
 
+    @torch.inference_mode(False)
     def steps(self) -> Iterator[Progress]:
-        """Render, step by step; see `Progress`."""
-        return self.renderer.render(Frame(self.content.image, self.start))
+        """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
+        yield from self.renderer.render(Frame(self.content.image, self.start))
+
+    def of(self, content: Source) -> "Job":
+        """The same for another photo. The styles stay as they were read: also the palette that
+        `keep_color=statistics` gave them.
+
+        Raises `InputError` for a photo that cannot be used.
+        """
+        given = _Inputs(content, self.settings)
+        photo, recipe = given.photo, self.recipe_of(content)
+        return replace(self, content=photo, recipe=recipe, notes=tuple(dict.fromkeys(given.notes)))
+
+    def recipe_of(self, content: Source) -> dict[str, object]:
+        """The recipe of `of(content)`, without opening it."""
+        return {**self.recipe, "content": _own(content, self.settings)}
 
     def finish(self, step: Progress, *, unfinished: bool | None = None) -> PaintedImage:
         """The picture of any step at full size, the photo's colours and transparency put back where
@@ -74,6 +93,8 @@ class Job:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
             image = luminance_transfer(image, self.content.image)
+        if self.settings.colors_only:
+            image = luminance_transfer(self.content.image, image)
         exif = sifted(self.content.exif, self.settings.keep_exif)
         return PaintedImage.of(
             to_pil(image, self.content.alpha), self._told(step, unfinished), exif
@@ -100,9 +121,10 @@ class Job:
         return {**self.recipe, "steps_done": step.step, **more}
 
 
+@torch.inference_mode(False)
 def plan(
     content: Source,
-    styles: Sequence[Source],
+    styles: Source | Iterable[Source],
     settings: Settings | None = None,
     *,
     start: Source | None = None,
@@ -112,14 +134,23 @@ def plan(
     """Open and check everything, load the networks, read the styles, and return a `Job`: all but
     the painting.
 
-    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); a style
+    `content`, `styles`, `start`: paths, PIL images, arrays or tensors (see `open_picture`); of
+    styles one or several; a style
     may also be the name of a sample style or of one that a network has learned, and the content
     that of a sample photo. `settings`: what to do, and `options` any of its fields, which go before
     it. `start`: a picture to start from. `networks`: give the same to many plans, and each network
     is loaded once. Raises `ImpastoError` for whatever cannot be read, does not fit together, or
     makes no difference to the method.
     """
-    settings = (settings or Settings()).but(**options)
+    if not isinstance(settings or Settings(), Settings):
+        raise OptionError(
+            f"settings are given as Settings(…) or each by its name, as in size=512; not as {settings!r}"
+        )
+    if not isinstance(networks or Networks(), Networks):
+        raise OptionError(
+            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+        )
+    settings, styles = (settings or Settings()).but(**options), _several(styles)
     method = _method(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
@@ -129,6 +160,7 @@ def plan(
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
+    _check_memory(method, asked, photo)
     renderer = method.prepare(inputs, asked, networks or Networks())
     recipe = {
         "impasto": metadata.version("impasto"),
@@ -153,7 +185,7 @@ def plan(
 
 def stylize(
     content: Source,
-    style: Source | Sequence[Source],
+    style: Source | Iterable[Source],
     settings: Settings | None = None,
     *,
     start: Source | None = None,
@@ -165,11 +197,30 @@ def stylize(
     Returns a PIL image, RGB or, where the photo has transparency, RGBA, whose `save` writes how it
     was made into the file. Raises `ImpastoError` for input that cannot be used.
     """
-    styles: Sequence[Source] = (
-        style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
-    )
-    job = plan(content, styles, settings, start=start, networks=networks, **options)
+    job = plan(content, style, settings, start=start, networks=networks, **options)
     return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
+    """One style, or as many as there are."""
+    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
+    if isinstance(styles, single) or not isinstance(styles, Iterable):
+        return [styles]
+    return list(styles)
+
+
+def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:
+    """`OptionError` where the picture takes more memory than there is, on a CPU."""
+    if pick_device(settings.device).type != "cpu":
+        return
+    height, width = photo.image.shape[-2:]
+    longest = max(height, width)
+
+    def needed(size: int) -> float:
+        tall, wide = (max(1, round(side * size / longest)) for side in (height, width))
+        return method.memory(settings, tall, wide)
+
+    memory.check(needed, longest)
 
 
 def _method(settings: Settings) -> Method:
@@ -257,7 +308,7 @@ def _enlarged(photo: Picture, size: int) -> Picture:
 
 def _said(settings: Settings, method: Method) -> dict[str, object]:
     """The settings that make a difference to the method, networks by their files."""
-    heard = method.honours | {"method", "size", "keep_color"}
+    heard = method.honours | {"method", "size", "keep_color", "colors_only"}
     said: dict[str, object] = {
         name: value for name, value in settings.dump().items() if name in heard
     }
@@ -270,12 +321,12 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if Path(source).is_file() else {"name": source}
+    return _identity(source) if os.path.isfile(source) else {"name": source}
 
 
 def _own(source: Source, settings: Settings) -> dict[str, object]:
     """What to call a picture of the user's own: its file by name only where that is asked for."""
-    named = isinstance(source, str | os.PathLike) and Path(source).is_file()
+    named = isinstance(source, str | os.PathLike) and os.path.isfile(source)
     return {"kind": "file"} if named and settings.recipe != "full" else _identity(source)
 
 
@@ -285,7 +336,7 @@ def _identity(source: object) -> dict[str, object]:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.is_file():
+        if os.path.isfile(path):
             with path.open("rb") as file:
                 return {
                     "name": path.name,

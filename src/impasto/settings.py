@@ -10,7 +10,6 @@ PyTorch is not imported here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
@@ -18,10 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
     "GROUPS",
     "OPTIONS",
+    "ContentLoss",
     "KeepColor",
     "KeepExif",
     "Option",
@@ -31,6 +32,7 @@ __all__ = [
     "Settings",
 ]
 
+ContentLoss = Literal["features", "selfsim"]
 KeepColor = Literal["none", "luminance", "statistics"]
 KeepExif = Literal["credit", "all", "none"]
 RecipeKind = Literal["short", "full", "none"]
@@ -159,6 +161,14 @@ class Settings(BaseModel):
             visitor=True,
         ),
     ] = "none"
+    colors_only: Annotated[
+        bool,
+        _option(
+            "Take only the painted picture's colours, and keep the photo's light and dark.",
+            _BALANCE,
+            visitor=True,
+        ),
+    ] = False
     preset: Annotated[
         str,
         _option(
@@ -173,6 +183,13 @@ class Settings(BaseModel):
             "What a style is to the optimiser: the statistic it brings to the painting's.", _BALANCE
         ),
     ] = "gram"
+    content_loss: Annotated[
+        ContentLoss,
+        _option(
+            "What the optimiser keeps of the photo: its features, or only which places are alike.",
+            _BALANCE,
+        ),
+    ] = "features"
     encoder: Annotated[
         str,
         _option(
@@ -187,7 +204,12 @@ class Settings(BaseModel):
         _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B"),
     ] = ()
     style_layers: Annotated[
-        tuple[str, ...], _option("Layers that hold the style.", _LAYERS, shown="A,B")
+        tuple[str, ...],
+        _option(
+            "Layers that hold the style, each with what it counts for beside the others, if not 1.",
+            _LAYERS,
+            shown="A,B:2",
+        ),
     ] = ()
     steps: Annotated[
         int | None,
@@ -226,13 +248,15 @@ class Settings(BaseModel):
         def __init__(self, **given: Any) -> None:
             unknown = next((name for name in given if name not in type(self).model_fields), None)
             if unknown is not None:
-                raise TypeError(f"there is no setting {unknown!r}{_meant(unknown)}")
+                raise TypeError(
+                    f"there is no setting {unknown!r}{meant(unknown, type(self).model_fields)}"
+                )
             try:
                 super().__init__(
                     **{name: value for name, value in given.items() if value is not None}
                 )
             except ValidationError as error:
-                raise OptionError(_line(error)) from None
+                raise OptionError(first_line(error, OPTIONS)) from None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -242,17 +266,40 @@ class Settings(BaseModel):
         if hasattr(value, "tolist"):
             value = value.tolist()
         if option.several:
-            return _listed(value, option)
+            return listed(value, option.kind)
         if isinstance(value, bool) and option.kind in (int, float):
             raise ValueError(f"takes a number, not {value}")
+        if option.name == "device":
+            return str(value)  # PyTorch's own are called so, too
+        if isinstance(value, bytes) and option.kind is str:
+            raise ValueError(f"takes a text, not bytes ({value[:40]!r})")
         return value.__fspath__() if hasattr(value, "__fspath__") else value
 
     @field_validator("blend")
     @classmethod
     def _weights(cls, blend: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if blend is not None and (not blend or min(blend) < 0 or not 0 < sum(blend) < float("inf")):
-            raise ValueError(f"takes weights of 0 or more, one of them above 0, not {_text(blend)}")
+            raise ValueError(
+                f"takes weights of 0 or more, one of them above 0, not {joined(blend)}"
+            )
         return blend
+
+    @field_validator("style_layers")
+    @classmethod
+    def _weighted(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
+        weights = [layer_weight(layer)[1] for layer in layers]
+        if layers and sum(weights) == 0:
+            raise ValueError("needs one layer that counts for more than 0")
+        return layers
+
+    @model_validator(mode="after")
+    def _one_palette(self) -> Self:
+        if self.colors_only and self.keep_color != "none":
+            raise ValueError(
+                f"`colors_only` takes the painting's colours and `keep_color={self.keep_color}` the photo's; "
+                "choose one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
@@ -274,7 +321,7 @@ class Settings(BaseModel):
         """
         for name in found:
             if name not in cls.model_fields:
-                raise OptionError(f"there is no setting {name!r}{_meant(name)}")
+                raise OptionError(f"there is no setting {name!r}{meant(name, cls.model_fields)}")
         return cls(**found)
 
     def dump(self) -> dict[str, Any]:
@@ -308,6 +355,9 @@ class Settings(BaseModel):
             for name in _OF_PRESET
             if getattr(self, name) not in (None, ())
         }
+        if self.style_layers:
+            names, weights = zip(*map(layer_weight, self.style_layers), strict=True)
+            given |= {"style_layers": names, "layer_weights": weights}
         if self.learning_rate is None and self.optimizer not in (None, base.optimizer):
             # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
             given["learning_rate"] = 1.0 if self.optimizer == "lbfgs" else 0.02
@@ -364,7 +414,7 @@ class Option:
         return (
             f"{self.low:g} or more"
             if self.high is None
-            else f"between {_whole(self.low)} and {_whole(self.high)}"
+            else f"between {whole(self.low)} and {whole(self.high)}"
         )
 
     @property
@@ -431,8 +481,10 @@ class Options(TypedDict, total=False):
     style_scale: float
     blend: Any
     keep_color: KeepColor
+    colors_only: bool
     preset: str
     style_loss: str
+    content_loss: ContentLoss
     encoder: Any
     pooling: Pooling
     content_layers: Any
@@ -445,79 +497,3 @@ class Options(TypedDict, total=False):
     pyramid: bool | None
     seed: int
     device: str
-
-
-def _listed(value: Any, option: Option) -> Any:
-    """The entries of a list, or of a text with commas between them."""
-    kind = "names" if option.kind is str else "numbers"
-    if isinstance(value, str):
-        words = [word.strip() for word in value.split(",")]
-        if option.kind is str:
-            if not all(words):
-                raise ValueError(f"takes {kind} with commas between them, not {value!r}")
-            return tuple(words)
-        try:
-            return tuple(float(word) for word in words)
-        except ValueError:
-            raise ValueError(f"takes {kind} with commas between them, not {value!r}") from None
-    try:
-        entries = tuple(each.tolist() if hasattr(each, "tolist") else each for each in value)
-    except TypeError:
-        raise ValueError(f"takes {kind}, several of them, not {value!r}") from None
-    if any(isinstance(each, bool) for each in entries):
-        raise ValueError(f"takes {kind}, not {value!r}")
-    return entries
-
-
-def _line(error: ValidationError) -> str:
-    """The first of what pydantic found, in one line that names the setting."""
-    first = error.errors()[0]
-    said = str(first.get("ctx", {}).get("error", ""))
-    if not first["loc"]:
-        return said
-    name, value = str(first["loc"][0]), _shortened(first["input"])
-    option = OPTIONS[name]
-    if said:
-        return f"`{name}` {said}"
-    if option.choices:
-        return f"unknown `{name}` {value}; choose {' or '.join((', '.join(option.choices[:-1]), option.choices[-1]))}"
-    if first["type"] in ("greater_than_equal", "less_than_equal"):
-        return f"`{name}` must be {option.range}, not {value}"
-    if first["type"] == "finite_number":
-        return f"`{name}` takes a finite number, not {value}"
-    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    several = {float: "numbers with commas between them", str: "names with commas between them"}
-    return f"`{name}` takes {several[option.kind] if option.several else kinds[option.kind]}, not {value}"
-
-
-def _shortened(value: object) -> str:
-    """What was given, in a line's part of its own: a text or a number whole, anything longer by its
-    kind.
-    """
-    if isinstance(value, int) and not -(10**30) < value < 10**30:
-        return "a number of so many digits"
-    text = (
-        repr(value) if isinstance(value, str) or not isinstance(value, float | int) else f"{value}"
-    )
-    return (
-        text
-        if len(text) <= 80 and text.isprintable()
-        else f"{type(value).__name__} of {len(text)} characters"
-    )
-
-
-def _meant(name: str) -> str:
-    near = get_close_matches(name, Settings.model_fields, 1)
-    return (
-        f"; did you mean {near[0]!r}?"
-        if near
-        else f"; there are: {', '.join(Settings.model_fields)}"
-    )
-
-
-def _whole(number: float) -> str:
-    return str(number) if isinstance(number, int) else f"{number:g}"
-
-
-def _text(values: tuple[float, ...]) -> str:
-    return ",".join(f"{value:g}" for value in values)

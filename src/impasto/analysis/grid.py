@@ -31,6 +31,7 @@ Value: TypeAlias = float | int | str
 # What may be turned, its type, and where along it there is something to see.
 DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingProxyType(
     {
+        "content_loss": (str, ("features", "selfsim")),
         "content_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
         "init": (str, ("content", "noise")),
         "learning_rate": (float, ()),
@@ -39,6 +40,7 @@ DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingP
         "seed": (int, (0, 1, 2, 3)),
         "steps": (int, (10, 30, 100, 300)),
         "strength": (float, (0.0, 0.25, 0.5, 0.75, 1.0)),
+        "style_loss": (str, ("gram", "w2", "swd", "histogram", "nnst")),
         "style_scale": (float, (0.5, 0.75, 1.0, 1.5, 2.0)),
         "style_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
         "tv_weight": (float, (0.0, 0.1, 1.0, 10.0)),

@@ -40,6 +40,7 @@ PALE = 0.2
 ABREAST = 6
 
 
+@torch.inference_mode(False)
 def reconstruct(
     picture: Tensor, terms: Callable[[Tensor], Sequence[Term]], encoder: Encoder, descent: Descent
 ) -> Iterator[Progress]:

@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-__all__ = ["INTERRUPTED", "OneInterrupt", "ignore_interrupts", "sigterm_interrupts"]
+from impasto.signals import leave_terminal, stopping
+
+__all__ = ["INTERRUPTED", "OneInterrupt", "ignore_interrupts", "requests_interrupt"]
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 class OneInterrupt:
-    """Lets the first SIGINT or SIGTERM through, as `KeyboardInterrupt`, and holds off the rest.
+    """Lets the first SIGINT, SIGTERM or SIGHUP through, as `KeyboardInterrupt`, and holds off the
+    rest.
 
     `came`: whether there was one. Where there was, signals stay held off: there is only the way out
     left. For the main thread.
@@ -26,20 +27,21 @@ class OneInterrupt:
 
     def __init__(self) -> None:
         self.came = False
-        self._before: list[Any] = []
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = [signal.signal(each, self._interrupt) for each in _SIGNALS]
+        self._before = {each: signal.signal(each, self._interrupt) for each in stopping()}
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self.came:
-            for each, handler in zip(_SIGNALS, self._before, strict=True):
+            for each, handler in self._before.items():
                 signal.signal(each, handler or signal.SIG_DFL)
 
-    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+    def _interrupt(self, number: int, _frame: FrameType | None) -> None:
         self.hold()
         self.came = True
+        leave_terminal(number)
         raise KeyboardInterrupt
 
     def hold(self) -> None:
@@ -48,26 +50,29 @@ class OneInterrupt:
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM is what Ctrl-C is: what was made is kept. For the main thread; elsewhere it changes
-    nothing.
+def requests_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP are what Ctrl-C is: what was made is kept. For the main thread; elsewhere
+    it changes nothing.
     """
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        leave_terminal(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    asked = [each for each in stopping() if each != signal.SIGINT]
+    before = {each: signal.signal(each, interrupt) for each in asked}
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is interrupt:
-            signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            if signal.getsignal(each) is interrupt:
+                signal.signal(each, handler or signal.SIG_DFL)
 
 
 def ignore_interrupts() -> None:
     """Whatever comes from here on, what is being saved is saved."""
-    for each in _SIGNALS:
+    for each in stopping():
         signal.signal(each, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 import typer
 
 from impasto.apps.cli.options import in_flags
-from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts, sigterm_interrupts
-from impasto.errors import ImpastoError
+from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts, requests_interrupt
+from impasto.errors import ImpastoError, printable
 
-__all__ = ["emit", "one_line", "printable", "reporting", "say"]
+__all__ = ["emit", "one_line", "own_process", "printable", "reporting", "say", "verdict"]
 
 # What torch's allocators and drivers say; only some of them have an exception of their own.
 _NO_MEMORY = re.compile(
@@ -22,9 +23,30 @@ _NO_MEMORY = re.compile(
 )
 
 
+def own_process() -> None:
+    """What a command asks of its process: three open streams, and no warnings of libraries unless
+    asked for.
+
+    A stream that was closed before the start (`2>&-`) is opened to nowhere: the next file to be
+    opened would take its place, and get what is said.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
 def say(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line on stderr; nowhere, where nobody reads there any more."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def emit(path: Path) -> None:
@@ -37,21 +59,16 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def printable(text: str) -> str:
-    """`text` with control characters escaped, for text that came out of a file."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 @contextmanager
 def reporting(debug: bool) -> Iterator[None]:
     """What goes wrong inside becomes one line on stderr and an exit code: 2 for what the user can
     mend, else 1.
 
-    The traceback is shown with `debug` only. Ctrl-C and SIGTERM exit with `INTERRUPTED`. Raises
+    The traceback is shown with `debug` only. Ctrl-C, SIGTERM and SIGHUP exit with `INTERRUPTED`. Raises
     `typer.Exit`.
     """
     try:
-        with sigterm_interrupts():
+        with requests_interrupt():
             yield
     except typer.Exit:
         raise
@@ -67,18 +84,20 @@ def reporting(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        message, code = _verdict(error)
+        message, code = verdict(error)
         say(f"error: {one_line(in_flags(message))}")
         raise typer.Exit(code) from None
 
 
-def _verdict(error: Exception) -> tuple[str, int]:
+def verdict(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code it calls for: 2 for what the user can mend, else 1."""
     if isinstance(error, ImpastoError):
         return str(error), 2
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))
     ):
-        return "not enough memory for a picture of this size; lower --size", 2
+        return "not enough memory for a picture of this size; lower `size`", 2
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'while reading or writing'}", 2
-    return f"unexpected {type(error).__name__}: {error}; run again with --debug", 1
+    said = one_line(str(error))
+    return f"unexpected {type(error).__name__}: {said}; run again with `debug`", 1

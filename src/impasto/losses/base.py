@@ -31,6 +31,15 @@ class StyleLoss(ABC):
     """
 
     name: ClassVar[str]
+    stochastic: ClassVar[bool] = False
+    """Whether `distance` looks at a random part of the features, another at every call. A target
+    then carries the generator, seeded, so that one run is like another; L-BFGS, which compares
+    gradients of successive steps, has no use for such a loss.
+    """
+    balance: ClassVar[float] = 1.0
+    """By what a preset's style weight is multiplied for this loss, so that the default paints as far
+    from the photo as with Gram matrices.
+    """
 
     @abstractmethod
     def target(self, features: Tensor, mask: Tensor | None = None) -> Any:
@@ -56,7 +65,15 @@ class StyleLoss(ABC):
 
 
 STYLE_LOSSES: Registry[StyleLoss] = Registry(
-    "impasto.style_losses", {"gram": "impasto.losses.gram:GRAM"}, "style_loss"
+    "impasto.style_losses",
+    {
+        "gram": "impasto.losses.gram:GRAM",
+        "w2": "impasto.losses.wasserstein:W2",
+        "swd": "impasto.losses.sliced:SWD",
+        "histogram": "impasto.losses.sliced:HISTOGRAM",
+        "nnst": "impasto.losses.neighbours:NNST",
+    },
+    "style_loss",
 )
 """The style losses there are: `STYLE_LOSSES.get("gram")` is one, `STYLE_LOSSES.add(name, loss)`
 adds one.

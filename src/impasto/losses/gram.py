@@ -19,6 +19,7 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.precision import wide
+from impasto.portable import is_portable
 
 __all__ = [
     "GRAM",
@@ -117,7 +118,8 @@ def cooccurrence(features: Tensor, down: int, right: int) -> Tensor:
     """
     shift = down * features.shape[3] + right
     positions = features.shape[2] * features.shape[3] - shift
-    if features.dtype == torch.bfloat16 and positions >= 64 * _BandedProducts.BANDS:
+    is_large = features.dtype == torch.bfloat16 and positions >= 64 * _BandedProducts.BANDS
+    if is_large and not is_portable():
         return _BandedProducts.apply(features, shift)  # type: ignore[no-any-return, no-untyped-call]
     flat = wide(features).flatten(2)
     with torch.autocast(flat.device.type, enabled=False):

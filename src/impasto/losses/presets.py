@@ -36,7 +36,7 @@ CAFFE = 255 * 0.226
 @dataclass(frozen=True)
 class Preset:
     """One source's loss and recipe. Weights belong to the layers jointly: each layer gets its
-    share.
+    share, style layers by `layer_weights` where those are given, one for each.
 
     `steps_afresh`: how many steps where `init` is `pass` and there is no such picture to start from
     (0: as many). `grids`: see `impasto.methods.descent`. `settled`: style layers whose forms the
@@ -65,6 +65,7 @@ class Preset:
     settled: tuple[str, ...] = ()
     frame: int = 0
     feature_scale: float = 1.0
+    layer_weights: tuple[float, ...] = ()
 
     @property
     def content_share(self) -> float:
@@ -72,9 +73,13 @@ class Preset:
         return self.content_weight * self.feature_scale**2 / len(self.content_layers)
 
     @property
-    def style_share(self) -> float:
-        """The weight of one style layer, `feature_scale` included."""
-        return self.style_weight * self.feature_scale**4 / len(self.style_layers)
+    def style_shares(self) -> dict[str, float]:
+        """The weight of every style layer, `feature_scale` included; they sum to `style_weight`'s."""
+        weights = self.layer_weights or (1.0,) * len(self.style_layers)
+        whole = self.style_weight * self.feature_scale**4 / sum(weights)
+        return {
+            layer: whole * weight for layer, weight in zip(self.style_layers, weights, strict=True)
+        }
 
     def changed(self, **changes: Any) -> "Preset":
         """The same with other values."""

@@ -47,6 +47,8 @@ def pyramid(height: int, width: int, steps: int, sizes: int) -> list[tuple[int, 
     return [(h, w, count) for (h, w), count in zip(found, counts, strict=True)]
 
 
+# A program that is in inference mode has no gradients; a descent is one.
+@torch.inference_mode(False)
 def descend(
     encoder: Encoder,
     objective: Objective,
@@ -115,9 +117,7 @@ class _Canvas:
         self.start = start.clone()
         height, width = start.shape[-2:]
         sizes = [(-(-height // 2**grid), -(-width // 2**grid)) for grid in range(grids + 1)]
-        self.corrections = [
-            torch.zeros((*start.shape[:2], h, w), device=start.device) for h, w in sizes
-        ]
+        self.corrections = [start.new_zeros((*start.shape[:2], h, w)) for h, w in sizes]
         self.shares = [PIXEL_SHARE] + [GRID_SHARE] * grids if grids else [1.0]
         for correction in self.corrections:
             correction.requires_grad_(True)
@@ -170,8 +170,10 @@ def _step(
     def closure() -> Tensor:
         descent.zero_grad()
         picture = canvas.picture()
-        losses = objective(encoder.features(picture, objective.layers), picture)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        # Sums over a whole picture need float32, whatever the program around asks of autocast.
+        with torch.autocast(picture.device.type, enabled=False):
+            losses = objective(encoder.features(picture, objective.layers), picture)
+            losses.total.backward()  # type: ignore[no-untyped-call]
         gradients = [correction.grad for correction in canvas.corrections]
         if not torch.isfinite(losses.total) or any(
             g is None or not bool(torch.isfinite(g).all()) for g in gradients

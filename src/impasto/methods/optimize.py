@@ -26,6 +26,8 @@ from impasto.errors import ImpastoError, OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.presets import Preset
+from impasto.losses.self_similarity import self_similarity_term
 from impasto.methods.descent import descend, pyramid
 from impasto.methods.reading import parts
 from impasto.methods.stylizer import Progress, normalise_weights
@@ -41,6 +43,9 @@ SIZES, RESTART = 8, 2
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
 SETTLED = 0.2
+# What self-similarity counts for beside the distance of features that it stands for: it is smaller
+# by about so much for pictures that hold the photo's forms as well.
+SELF_SIMILARITY = 3.0
 
 
 Targets: TypeAlias = dict[str, list[tuple[float, Any]]]
@@ -74,11 +79,21 @@ class PixelOptimizer:
         self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
+        if self.loss.stochastic and recipe.optimizer == "lbfgs":
+            raise OptionError(
+                f"`style_loss={self.settings.style_loss}` looks at other places at every step, which "
+                "`optimizer=lbfgs` cannot follow; use `optimizer=adam`"
+            )
+        if self.settings.content_loss == "selfsim" and recipe.content_scale != "relative":
+            raise OptionError(
+                f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
+            )
         try:
             self.recipe = replace(
                 recipe,
                 content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
-                style_layers=tuple(dict.fromkeys(encoder.canonical(recipe.style_layers))),
+                style_layers=tuple(weights := _by_layer(encoder, recipe)),
+                layer_weights=tuple(weights.values()),
             )
         except ImpastoError as error:
             raise OptionError(
@@ -107,6 +122,7 @@ class PixelOptimizer:
         pictures, shares, alphas = zip(*(kept for kept in each if kept[1] > 0), strict=True)
         return Style(pictures, shares, alphas)
 
+    @torch.inference_mode(False)
     def render(
         self, content: Tensor, style: Style, *, start: Tensor | None = None
     ) -> Iterator[Progress]:
@@ -132,7 +148,8 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
+            with torch.autocast(photo.device.type, enabled=False):
+                objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
             begun = resize(kept, (height, width)).clamp(0, 1)
             detail = (
                 kept - resize(begun, (kept.shape[-2], kept.shape[-1]))
@@ -171,7 +188,10 @@ class PixelOptimizer:
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
-                (1, 3, *coarsest), generator=torch.Generator().manual_seed(self.settings.seed)
+                (1, 3, *coarsest),
+                generator=torch.Generator("cpu").manual_seed(self.settings.seed),
+                device="cpu",
+                dtype=torch.float32,
             )
             return resize(noise, size)
         return framed
@@ -185,9 +205,11 @@ class PixelOptimizer:
         long_side = round(max(photo.shape[-2:]) * scale)
         of_style, of_content = self._targets(style, long_side)
         terms = self._content_terms(photo, self._aims(photo, of_content, GRAM))
+        shares = recipe.style_shares
         for layer, aim in self._aims(photo, of_style, self.loss).items():
-            share = recipe.style_share * (SETTLED if last and layer in recipe.settled else 1.0)
-            terms.append(style_term(layer, aim, share, self.loss))
+            share = shares[layer] * self.loss.balance
+            settled = last and layer in recipe.settled
+            terms.append(style_term(layer, aim, share * (SETTLED if settled else 1), self.loss))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
@@ -200,6 +222,11 @@ class PixelOptimizer:
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
+        if self.settings.content_loss == "selfsim":
+            return [
+                self_similarity_term(layer, own, recipe.content_share * SELF_SIMILARITY)
+                for layer, own in self.encoder.features(photo, recipe.content_layers).items()
+            ]
         terms = []
         for layer, own in self.encoder.features(photo, recipe.content_layers).items():
             target, share = own, recipe.content_share
@@ -214,7 +241,8 @@ class PixelOptimizer:
         the Gram matrices of the content layers.
         """
         recipe = self.recipe
-        relative = recipe.content_scale == "relative" and recipe.content_weight > 0
+        weighed = self.settings.content_loss != "selfsim" and recipe.content_weight > 0
+        relative = recipe.content_scale == "relative" and weighed
         asked = (
             (recipe.style_layers if recipe.style_weight > 0 else (), self.loss),
             (recipe.content_layers if relative else (), GRAM),
@@ -252,6 +280,12 @@ class PixelOptimizer:
                     [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
                 )
         return aims
+
+
+def _by_layer(encoder: Encoder, recipe: Preset) -> dict[str, float]:
+    """The style layers as the encoder spells them, each once, with what they count for."""
+    weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
+    return dict(zip(encoder.canonical(recipe.style_layers), weights, strict=True))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:

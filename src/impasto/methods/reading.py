@@ -19,9 +19,9 @@ from impasto.pictures.image import resize
 
 __all__ = ["WHOLE", "Part", "encodable", "moments", "parts"]
 
-WHOLE = 1024 * 1024
+WHOLE = 768 * 768
 """Pixels up to which a picture is read at once."""
-_SIDE = 768  # of a part, in pixels, without its margins
+_SIDE = 512  # of a part, in pixels, without its margins
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ the user's own.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError, WeightsError
+from impasto.forks import survive_forks
 from impasto.home import own_bank
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -91,6 +93,7 @@ def fingerprint(transformer: TransformNet) -> str:
     return digest.hexdigest()[:16]
 
 
+@torch.inference_mode(False)
 def load_painter(
     source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None
 ) -> Painter:
@@ -100,6 +103,7 @@ def load_painter(
     `dtype` defaults to the fastest the device computes natively; the predictor stays float32.
     Raises `ImpastoError` for a file that cannot be read or is no painter.
     """
+    survive_forks()
     where = pick_device(device)
     path = _locate(str(source))
     try:
@@ -110,7 +114,8 @@ def load_painter(
                     f"{path.name} holds no painter; give a file that impasto train made"
                 )
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        painter = _assemble(header, tensors)
+        with torch.device("cpu"):  # whatever the program's default is
+            painter = _assemble(header, tensors)
     except ImpastoError:
         raise
     except (
@@ -137,7 +142,7 @@ def _locate(source: str) -> Path:
     if source == PAINTER:
         return Path(str(resources.files("impasto") / "assets" / f"{PAINTER}.safetensors"))
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(
             f"no network {source!r}: leave `network` out for the embedded one, or name a file"
         )

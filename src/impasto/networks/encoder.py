@@ -13,7 +13,7 @@ wherever a layer is named.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from impasto.errors import InputError, OptionError, WeightsError
 from impasto.layers import STYLE_LAYERS
+from impasto.networks.kernels import conv_relu
 
 __all__ = [
     "COMPACT",
@@ -295,10 +296,8 @@ class Encoder(nn.Module):
             x = values.pop(source) if last_reader[source] == layer.name else values[source]
             if layer.pool:
                 x = self._pool(x)
-            conv = self.convs[layer.name]
-            x = _ConvReLU.apply(  # type: ignore[no-untyped-call]
-                x, conv.weight, conv.bias, self.architecture.padding, layer.stride
-            )
+            weight, bias = map(self.convs[layer.name].get_parameter, ("weight", "bias"))
+            x = conv_relu(x, weight, bias, self.architecture.padding, layer.stride)
             if layer.name in last_reader:
                 values[layer.name] = x
             if layer.name in wanted:
@@ -316,51 +315,3 @@ def _own_name(stored: str) -> str:
     `down1.bias` as it is.
     """
     return f"convs.{stored}" if stored.startswith("down") else f"{stored[:4]}s.relu{stored[4:]}"
-
-
-class _ConvReLU(torch.autograd.Function):
-    """Padding by one px, convolution and ReLU with frozen weights, as one step of the gradient.
-
-    Nothing but the output is kept for the way back: ReLU's mask is its sign, and a convolution's
-    gradient with respect to its input does not need that input. Folding a reflected border back is
-    two rows and two columns added, where PyTorch's own padding walks the whole map.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str, stride: int
-    ) -> Tensor:
-        if padding == "reflect":
-            x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-        margin = 0 if padding == "reflect" else 1
-        has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        if x.device.type == "cpu" and x.dtype == torch.bfloat16 and has_onednn:
-            # oneDNN applies the ReLU while the result is still in the processor's cache.
-            sizes = ([margin] * 2, [stride] * 2, [1, 1], 1)
-            y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-                x, weight, bias, *sizes, "relu", [], ""
-            )
-        else:
-            y = F.conv2d(x, weight, bias, stride, margin).relu_()
-        ctx.shape, ctx.margin, ctx.stride = x.shape, margin, stride
-        ctx.save_for_backward(y, weight)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
-        y, weight = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grads[0], y, 0)
-        # Only the shape and the layout of the input are looked at.
-        like = torch.empty(
-            ctx.shape, dtype=y.dtype, device=y.device, memory_format=torch.channels_last
-        )
-        grad = torch.ops.aten.convolution_backward(
-            *(grad, like, weight, None),
-            *([ctx.stride] * 2, [ctx.margin] * 2, [1, 1], False, [0, 0], 1, [True, False, False]),
-        )[0]
-        if not ctx.margin:  # the border was reflected
-            for axis in (2, 3):
-                for border, inside in ((0, 2), (-1, -3)):
-                    grad.select(axis, inside).add_(grad.select(axis, border))
-            grad = grad[:, :, 1:-1, 1:-1]
-        return grad, None, None, None, None

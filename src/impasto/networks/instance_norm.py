@@ -6,11 +6,9 @@ standard deviation over the positions of one picture. All of a style that a netw
 gammas and betas.
 """
 
-from typing import Any
-
-import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from impasto.networks.kernels import instance_norm
 
 __all__ = ["EPSILON", "conditional_instance_norm"]
 
@@ -25,57 +23,4 @@ def conditional_instance_norm(
     `x`: `(B, C, H, W)`; `scale`, `shift`: `(B, C)` float32 (float64 where `x` is). The result has
     the type of `x`; statistics are float32 at least. Differentiable once in all three.
     """
-    if x.device.type == "cpu":
-        return _BatchOfNorms.apply(x, scale, shift, relu)  # type: ignore[no-any-return, no-untyped-call]
-    y = F.instance_norm(x, eps=EPSILON) * scale[..., None, None].to(x.dtype) + shift[
-        ..., None, None
-    ].to(x.dtype)
-    return y.relu() if relu else y
-
-
-class _BatchOfNorms(torch.autograd.Function):
-    """Batch normalisation of one picture at a time: the same numbers, from kernels that know
-    channels-last memory.
-
-    PyTorch's instance norm on a processor copies channels-last pictures to planes and back, which
-    takes five to ten times as long as this and more than the convolutions between two norms.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
-        norm = torch.ops.aten.native_batch_norm
-        parts = [
-            norm(each, a, b, None, None, True, 0.0, EPSILON)
-            for each, a, b in zip(x.chunk(len(x)), scale.unbind(), shift.unbind(), strict=True)
-        ]
-        y = parts[0][0] if len(parts) == 1 else torch.cat([part[0] for part in parts])
-        if relu:
-            y = y.relu_()
-        ctx.relu = relu
-        ctx.save_for_backward(x, scale, y, *(each for part in parts for each in part[1:]))
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, scale, y, *statistics = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grads[0], y, 0) if ctx.relu else grads[0]
-        if x.is_contiguous(memory_format=torch.channels_last):
-            grad = grad.contiguous(memory_format=torch.channels_last)
-        norm_backward = torch.ops.aten.native_batch_norm_backward
-        parts = [
-            norm_backward(g, each, a, None, None, mean, inverse, True, EPSILON, [True, True, True])
-            for g, each, a, mean, inverse in zip(
-                *(
-                    grad.chunk(len(x)),
-                    x.chunk(len(x)),
-                    scale.unbind(),
-                    statistics[::2],
-                    statistics[1::2],
-                ),
-                strict=True,
-            )
-        ]
-        if len(parts) == 1:
-            return parts[0][0], parts[0][1][None], parts[0][2][None], None
-        slope, of_scale, of_shift = zip(*parts, strict=True)
-        return torch.cat(slope), torch.stack(of_scale), torch.stack(of_shift), None
+    return instance_norm(x, scale, shift, EPSILON, relu=relu)

@@ -1,6 +1,7 @@
 """Networks that stay in memory, so that many pictures load each of them once."""
 
 from collections.abc import Callable, Hashable
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +51,6 @@ def _stamp(source: str | Path) -> Hashable:
     path = Path(source)
     return (
         (str(source), path.stat().st_mtime_ns, path.stat().st_size)
-        if path.is_file()
+        if os.path.isfile(path)
         else str(source)
     )

@@ -21,13 +21,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.networks.instance_norm import conditional_instance_norm
+from impasto.networks.kernels import padded_convolution
 
 __all__ = ["TransformNet", "TransformNetConfig", "noise_field"]
 
@@ -82,6 +82,7 @@ class TransformNet(nn.Module):
         self.noise = nn.ParameterList(
             nn.Parameter(torch.zeros(size, config.noise)) for size in sizes
         )
+        _field(config.noise)  # drawn now: while a network is traced there are no real numbers
         self.norms = tuple(
             [half, quarter]
             + [quarter] * 2 * before
@@ -159,14 +160,14 @@ class _Convolution(nn.Module):
         self.channels, self.side, self.stride = channels, side, stride
         fan = channels * side * side
         self.weight = nn.Parameter(torch.randn(out, fan) * math.sqrt(2 / fan))
+        _fold(side)  # like the noise field, made before the network may be traced
 
     @property
     def kernel(self) -> Tensor:
         return self.weight.view(-1, self.side, self.side, self.channels).permute(0, 3, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.kernel.to(x.dtype)
-        return _PaddedConvolution.apply(x, kernel, self.stride, "reflect")  # type: ignore[no-any-return, no-untyped-call]
+        return padded_convolution(x, self.kernel.to(x.dtype), self.stride, "reflect")
 
 
 class _Enlarging(_Convolution):
@@ -184,55 +185,11 @@ class _Enlarging(_Convolution):
             .flatten(0, 2)
             .permute(0, 3, 1, 2)
         )
-        y: Tensor = _PaddedConvolution.apply(x, kernel.to(x.dtype), 1, "replicate")  # type: ignore[no-untyped-call]
+        y = padded_convolution(x, kernel.to(x.dtype), 1, "replicate")
         batch, _, height, width = y.shape
         # Channels-last: what pixel_shuffle does, in a third of its time.
         y = y.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
         return y.reshape(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
-
-
-class _PaddedConvolution(torch.autograd.Function):
-    """A border half a kernel wide, and a convolution, as one step of the gradient.
-
-    Folding the border's gradient back is a few rows and columns added, where PyTorch's own padding
-    walks the whole map, twice.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, kernel: Tensor, stride: int, mode: Literal["reflect", "replicate"]
-    ) -> Tensor:
-        kernel = kernel.contiguous(memory_format=torch.channels_last)
-        padded = F.pad(x, (kernel.shape[-1] // 2,) * 4, mode=mode)
-        ctx.stride, ctx.mode = stride, mode
-        ctx.save_for_backward(padded, kernel)
-        return F.conv2d(padded, kernel, stride=stride)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        padded, kernel = ctx.saved_tensors
-        slope, of_kernel, _ = torch.ops.aten.convolution_backward(
-            *(grads[0], padded, kernel, None),
-            *(
-                [ctx.stride] * 2,
-                [0, 0],
-                [1, 1],
-                False,
-                [0, 0],
-                1,
-                [*ctx.needs_input_grad[:2], False],
-            ),
-        )
-        if slope is None:
-            return None, of_kernel, None, None
-        margin = kernel.shape[-1] // 2
-        for axis in (2, 3):
-            for row in range(margin):
-                # The row of the border and the one it was copied from, counted from either side.
-                within = 2 * margin - row if ctx.mode == "reflect" else margin
-                for border, inside in ((row, within), (-1 - row, -1 - within)):
-                    slope.select(axis, inside).add_(slope.select(axis, border))
-        return slope[:, :, margin:-margin, margin:-margin], of_kernel, None, None
 
 
 class _Residual(nn.Module):
@@ -277,7 +234,7 @@ def noise_field(
     # Each level begins elsewhere in the field, so that their noises have nothing to do with one
     # another.
     rows, columns = (
-        (torch.arange(count) + (start << level) + 171 * level) % _PERIOD
+        (torch.arange(count, device="cpu") + (start << level) + 171 * level) % _PERIOD
         for count, start in zip(size, offset, strict=True)
     )
     return field[:, rows][:, :, columns][None].contiguous(memory_format=torch.channels_last)
@@ -285,7 +242,10 @@ def noise_field(
 
 @cache
 def _field(channels: int) -> Tensor:
-    return torch.randn(channels, _PERIOD, _PERIOD, generator=torch.Generator().manual_seed(0))
+    seed = torch.Generator("cpu").manual_seed(0)
+    return torch.randn(
+        channels, _PERIOD, _PERIOD, generator=seed, device="cpu", dtype=torch.float32
+    )
 
 
 @cache
@@ -294,7 +254,7 @@ def _fold(side: int) -> Tensor:
     by phase.
     """
     reach = (side // 2 + 1) // 2
-    fold = torch.zeros(2, 2 * reach + 1, side)
+    fold = torch.zeros(2, 2 * reach + 1, side, device="cpu", dtype=torch.float32)
     for phase in range(2):
         for tap in range(side):
             fold[phase, (phase + tap - side // 2) // 2 + reach, tap] = 1

@@ -7,6 +7,7 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -19,7 +20,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from impasto.errors import OptionError, WeightsError
+from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.writing import atomic_write
 
 __all__ = [
@@ -43,6 +46,7 @@ def encoder_names() -> tuple[str, ...]:
     return (EMBEDDED, SECOND, "vgg19")
 
 
+@torch.inference_mode(False)
 def load_encoder(
     source: str | Path = EMBEDDED,
     *,
@@ -58,36 +62,45 @@ def load_encoder(
     device computes natively. Raises `ImpastoError` for anything that cannot be loaded, naming a way
     out.
     """
+    survive_forks()
     where = pick_device(device)
+    if not isinstance(source, str | os.PathLike):
+        raise WeightsError(
+            f"an encoder is loaded by a name or a file, not a {type(source).__name__}"
+        )
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
-    encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
+    with torch.device("cpu"):  # whatever the program's default is
+        encoder = Encoder(architecture, name=name, pooling=pooling).load(weights)
     return encoder.to(device=where, dtype=dtype or best_dtype(where))
 
 
 def pick_device(device: str) -> torch.device:
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that is there (`ImpastoError` otherwise)."""
-    if device == "auto":
-        accelerator = (
-            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        )
-        return torch.device(accelerator or "cpu")
     try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        chosen = torch.device(_accelerator() if device == "auto" else device)
+        torch.zeros(1, device=chosen).item()  # of a device that keeps no values there is none
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        if "fork" in str(error):
+            raise OptionError(
+                "a process that was forked cannot use the accelerator its parent used; start it by "
+                "multiprocessing's spawn, or use `device=cpu`"
+            ) from None
         raise OptionError(
             f"device {device!r} is not available here; use `device=auto` or `device=cpu`"
         ) from None
     return chosen
 
 
+def _accelerator() -> torch.device:
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
+
+
 def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.type == "cpu":
-        # AMX implies AVX-512 BF16. The query is private in torch, but every release in our range
-        # has it.
-        native = bool(torch.cpu._is_avx512_bf16_supported())
+        native = bfloat16_is_native()
     else:
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32
@@ -99,7 +112,7 @@ def _locate(source: str) -> tuple[Path, str]:
     if source == "vgg19":
         return _from_hub(), source
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also for what can be no path
         raise WeightsError(
             f"no encoder {source!r}: choose {', '.join(encoder_names())} or an existing safetensors file"
         )

@@ -33,6 +33,7 @@ def luminance(image: Tensor) -> Tensor:
     return _to_lab(_rgb(image))[:, :1] / 100
 
 
+@torch.autocast("cpu", enabled=False)
 def luminance_transfer(output: Tensor, content: Tensor) -> Tensor:
     """The lightness L* of `output` with the hue and chroma (a*, b*) of `content`.
 
@@ -99,6 +100,7 @@ def statistics_map(
     return matrix, mean_t - (matrix @ mean_s[..., None])[..., 0]
 
 
+@torch.autocast("cpu", enabled=False)
 def match_statistics(
     source: Tensor,
     target: Tensor,

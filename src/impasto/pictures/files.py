@@ -4,7 +4,9 @@ inside.
 
 import json
 import os
+import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -63,7 +65,20 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 # The colour space a profile describes -> the Pillow mode it can read.
 _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
-_PILLOW_LIMIT = threading.Lock()
+_ADDRESS = re.compile(r"([a-z]{2,8}):/+(.*)", re.I)
+
+_NO_EXIF = 14  # bytes of a block with a header and nothing else
+_PILLOW_LOCK = threading.Lock()
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Pillow warns of damaged metadata with a line of its own source; one thread at a time, for
+    filters are the process's.
+    """
+    with _PILLOW_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -71,7 +86,7 @@ def _only_our_limit() -> Iterator[None]:
     """Pillow warns or refuses at a limit of its own while it opens; ours is checked right after
     instead.
     """
-    with _PILLOW_LIMIT:
+    with _unwarned():
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
@@ -130,6 +145,11 @@ def _check_file(path: Path) -> None:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a picture in it")
         if not path.exists():
+            if address := _ADDRESS.match(str(path)):  # as a path it has lost a slash
+                raise InputError(
+                    f"{address[1]}://{address[2]} is an address, and nothing is fetched from one; "
+                    "save the picture to a file, and name that"
+                )
             raise InputError(f"{path} does not exist; check the spelling")
         if not path.is_file():
             raise InputError(f"{path} is not a regular file; save the picture to a file first")
@@ -157,15 +177,22 @@ def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     else:
         array, more = _srgb(image)
     # Asked only now: a TIFF is turned by Pillow while it loads, which also takes the tag away.
-    turn = _UPRIGHT.get(_orientation(image))
-    return (turn(array) if turn else array), notes + more
+    orientation, damage = _orientation(image)
+    turn = _UPRIGHT.get(orientation)
+    return (turn(array) if turn else array), notes + more + damage
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
+    """And a note where it cannot be known."""
+    # EXIF is written by anyone; a broken block must not cost the picture.
+    damaged = ("its EXIF data is damaged: taken to be upright",)
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # EXIF is written by anyone; a broken block must not cost the picture
-        return 1
+        with _unwarned():
+            exif = image.getexif()
+            found = int(exif.get(_ORIENTATION, 1))
+        return found, () if exif or len(image.info.get("exif", b"")) <= _NO_EXIF else damaged
+    except Exception:
+        return 1, damaged
 
 
 def _frame_note(image: Image.Image) -> tuple[str, ...]:
@@ -342,8 +369,9 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
         try:
             if image.format == "PNG":
                 return _parsed(image.info.get(_KEY), ours=True)
-            exif = image.getexif()
-            places = [exif.get(tag) for tag in (_IMAGE_HISTORY, _IMAGE_DESCRIPTION)]
+            with _unwarned():
+                exif = image.getexif()
+                places = [exif.get(tag) for tag in (_IMAGE_HISTORY, _IMAGE_DESCRIPTION)]
         except Exception:  # metadata written by others may be broken in any way
             return None
         recipes = (_parsed(found, ours=False) for found in places)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.errors import InputError, OptionError
+from impasto.forks import survive_forks
 from impasto.pictures.exif import read_exif
 from impasto.pictures.files import (
     MAX_PIXELS,
@@ -77,6 +78,7 @@ class Picture:
     exif: bytes = b""
 
 
+@torch.inference_mode(False)
 def open_picture(source: Source, *, size: int | None = None) -> Picture:
     """Any picture as RGB in [0, 1], with its alpha and what is worth knowing about it.
 
@@ -94,7 +96,10 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
     transparent all over, is shorter than `MIN_SIDE` on a side (also after the reduction) or has
     more than `MAX_PIXELS` pixels.
     """
-    if size is not None and (not isinstance(size, int) or size < MIN_SIDE):
+    survive_forks()
+    if size is not None and (
+        isinstance(size, bool) or not hasattr(size, "__index__") or size < MIN_SIDE
+    ):
         raise OptionError(
             f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}"
         )
@@ -141,15 +146,20 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
 
 
 def _channels_last(tensor: Tensor) -> Array:
-    tensor = tensor.detach().cpu()
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.float()  # numpy has no bfloat16
+        tensor.numpy()
+    except (NotImplementedError, RuntimeError, TypeError) as error:  # meta, sparse, quantised
+        reason = " ".join(str(error).split())
+        raise InputError(f"the tensor has no values to read ({reason}); give a dense one") from None
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3:
         raise InputError(
             f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)"
         )
-    if tensor.is_floating_point():
-        tensor = tensor.float()  # numpy has no bfloat16
     return tensor.permute(1, 2, 0).numpy()
 
 
@@ -160,7 +170,7 @@ def _checked(pixels: Array, name: str) -> Array:
         raise InputError(
             f"{name} ({shape}) is not a picture; it needs a height, a width and 1, 3 or 4 channels"
         )
-    if pixels.dtype in (np.uint8, np.uint16):
+    if pixels.dtype.newbyteorder("=") in (np.uint8, np.uint16):
         return pixels
     if pixels.dtype.kind != "f":
         raise InputError(
@@ -344,6 +354,10 @@ def save_picture(
     colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
     encoded.
     """
+    if not isinstance(image, Tensor | Image.Image):
+        raise InputError(
+            f"a {type(image).__name__} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
+        )
     path = check_output(path)
     form = FORMATS[path.suffix.lower()]
     if not 1 <= quality <= 100:

@@ -21,7 +21,7 @@ def open_source(source: Source, size: int) -> Picture:
             return open_picture(sample_style(source), size=size)
         if source in sample_names():
             return open_picture(sample(source), size=size)
-        if not Path(source).suffix:
+        if not Path(source).suffix and "://" not in source:
             raise InputError(
                 f"no file and no sample called {source!r}; sample styles: {', '.join(STYLES)}; "
                 f"sample photos: {', '.join(sample_names())}"

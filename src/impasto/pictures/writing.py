@@ -3,12 +3,13 @@
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["FORMATS", "atomic_write"]
+__all__ = ["FORMATS", "atomic_write", "sweep"]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -42,3 +43,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, age: float = 3600.0) -> None:
+    """Delete what processes that were killed left half-written in a folder: files of `atomic_write`
+    not touched for `age` seconds.
+    """
+    for partial in folder.glob(".impasto-*.partial"):
+        with suppress(OSError):
+            if time.time() - partial.stat().st_mtime > age:
+                partial.unlink()

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.signals import leave_terminal, stopping
 from impasto.training.processes import from_first, make_fabric, processes
 
 __all__ = ["Record", "RunConfig", "Task", "train"]
@@ -161,7 +162,7 @@ def train(
 
     After every `every` steps, and after the last, it validates and writes `checkpoint`, atomically.
     `resume` continues from that file, exactly; in other processes than before, if a step has as
-    many micro-batches there. At Ctrl-C the step is finished and the checkpoint written before
+    many micro-batches there. At Ctrl-C, SIGTERM or SIGHUP the step is finished and the checkpoint written before
     `KeyboardInterrupt` is raised; a second Ctrl-C does not wait. `device` is one of Lightning
     Fabric's accelerators: `auto`, `cpu`, `cuda`, `mps`.
 
@@ -394,24 +395,32 @@ def _batches(task: Task, numbers: range) -> Generator[tuple[int, Tensor]]:
 
 @contextmanager
 def _ctrl_c() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets instead of interrupting; the second interrupts as ever."""
+    """An event that the first Ctrl-C, SIGTERM or SIGHUP sets instead of interrupting; the second
+    interrupts as ever.
+    """
     wanted = threading.Event()
     if (
         threading.current_thread() is not threading.main_thread()
     ):  # where Python delivers no signals
         yield wanted
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in stopping()}
 
-    def once(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler or signal.SIG_DFL)
+
+    def once(number: int, _frame: FrameType | None) -> None:
+        restore()
+        leave_terminal(number)
         wanted.set()
 
-    signal.signal(signal.SIGINT, once)
+    for each in before:
+        signal.signal(each, once)
     try:
         yield wanted
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _save(path: Path, done: int, descent: _Descent) -> None:

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from impasto.apps.cli import batch as cli_batch
 from impasto.apps.cli import measure as cli_measure
 from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
 from impasto.apps.cli import train as cli_train
 from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
-from impasto.apps.report import one_line, reporting, say
+from impasto.apps.report import one_line, own_process, reporting, say
 from impasto.networks.process import keep_freed_memory, wait_passively
 from impasto.settings import OPTIONS, Settings
 
@@ -226,6 +227,7 @@ def info(
 
 app.command(cls=TrainingCommand)(cli_train.learn)
 app.command(cls=SettingsCommand)(cli_train.pairs)
+cli_batch.register(app)
 cli_see.register(app)
 cli_measure.register(app)
 cli_serve.register(app)
@@ -233,6 +235,7 @@ cli_serve.register(app)
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line `args`, by default the process's own, and exit."""
+    own_process()
     keep_freed_memory()
     wait_passively()
     try:

@@ -53,7 +53,7 @@ class Request:
             self.settings.encoder,
             self.settings.network,
         )
-        return [Path(name) for name in named if name is not None and Path(name).is_file()]
+        return [Path(name) for name in named if name is not None and os.path.isfile(name)]
 
     def check(self) -> None:
         """`InputError` for no style at all, and for a learned style where only pictures will do."""

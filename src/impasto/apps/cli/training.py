@@ -245,7 +245,7 @@ def _encoder(name: str) -> Encoder:
 def _beginning(start: str) -> Painter | None:
     if start == "nothing":
         return None
-    if start != "embedded" and not Path(start).is_file():
+    if start != "embedded" and not os.path.isfile(start):
         raise ImpastoError(
             f"no network {start!r}: --from takes embedded, nothing, or a file that impasto train made"
         )

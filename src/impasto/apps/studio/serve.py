@@ -18,6 +18,7 @@ from impasto.apps.report import say
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.web import Gate, api
 from impasto.errors import ImpastoError
+from impasto.signals import stopping
 
 __all__ = ["application", "serve"]
 
@@ -109,7 +110,7 @@ def _leaving() -> Iterator[None]:
         raise SystemExit(0)
 
     before: Sequence[tuple[signal.Signals, Any]] = [
-        (each, signal.signal(each, leave)) for each in (signal.SIGINT, signal.SIGTERM)
+        (each, signal.signal(each, leave)) for each in stopping()
     ]
     try:
         yield
