@@ -17,7 +17,18 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "registry", "layers", "home", "memory", "portable", "texts", "assets"),
+    "ground": (
+        "errors",
+        "registry",
+        "layers",
+        "home",
+        "memory",
+        "portable",
+        "forks",
+        "signals",
+        "texts",
+        "assets",
+    ),
     "pictures": ("pictures",),
     "losses": ("losses",),
     "settings": ("settings",),

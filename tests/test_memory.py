@@ -113,10 +113,10 @@ def test_what_is_needed_rises_with_whatever_costs(method: str) -> None:
 
     base = needed()
     assert 1e8 < base < 3e9
-    assert needed(1024, 1024) > 2 * base
-    assert needed(256, 512) < base
+    assert needed(2048, 2048) > 2 * base
+    assert needed(256, 512) <= base
     assert needed(style_scale=0.25) >= base
-    assert needed(encoder="vgg19") >= base
+    assert needed(style_scale=4) >= base
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_large_paintings_are_read_at_bounded_memory(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Encoder, "features", features)
     monkeypatch.setattr("impasto.methods.reading.WHOLE", WHOLE // 64)
-    monkeypatch.setattr("impasto.methods.reading._SIDE", 96)
+    monkeypatch.setattr("impasto.methods.reading._SIDE", 32)
     photo: Image.Image = sample("cat").resize((64, 48))
-    plan(photo, [sample_style("mosaic")], size=64, style_scale=4, steps=1)
-    job = plan(photo, [sample_style("mosaic")], size=64, style_scale=4, steps=1, init="content")
-    list(job.steps())
-    assert max(seen) <= (96 + 2 * 64) ** 2
+    options: dict[str, Any] = {"size": 64, "style_scale": 4, "steps": 1}
+    for more in ({"method": "arbitrary", "size": 256, "style_scale": 2}, {"init": "content"}):
+        list(plan(photo, [sample_style("mosaic")], **options | more).steps())
+    assert max(seen) < 256 * 256  # the painting

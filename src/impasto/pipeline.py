@@ -22,8 +22,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import memory
 from impasto.errors import InputError, OptionError
+from impasto.memory import check as check_memory
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
@@ -220,7 +220,7 @@ def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:
         tall, wide = (max(1, round(side * size / longest)) for side in (height, width))
         return method.memory(settings, tall, wide)
 
-    memory.check(needed, longest)
+    check_memory(needed, longest)
 
 
 def _method(settings: Settings) -> Method:

@@ -1,45 +1,50 @@
 """What the ways to paint take of memory, as measured: peaks of processes on a CPU, beyond what they
 have when PyTorch is loaded.
 
-Feature maps are nearly all of it, and grow with the pixels. Estimates err upwards, by a tenth to a
-third.
+Feature maps are nearly all of it, and grow with the pixels. Estimates are meant to err
+upwards.
 """
 
 import torch
 
+from impasto.methods.reading import WHOLE
 from impasto.networks.weights import best_dtype, pick_device
 from impasto.settings import Settings
 
 __all__ = ["of_descent", "of_pass"]
 
+# Networks and what comes with them.
 _NETWORKS = 250e6
-# Bytes for a pixel at 16 bits.
-_PASS, _DESCENT, _STEP = 400.0, 900.0, 400.0
-# Of VGG-19, whose blocks are wide all through, in units of the embedded encoder.
-_VGG19 = 4.0
+# Bytes for a pixel at 16 bits: of one pass, and of a step of the optimiser with the way back.
+_PASS, _DESCENT = 420.0, 1650.0
+# Of VGG-19, whose blocks are wide all through, in units of the embedded encoder: by its channels.
+_VGG19 = 2.5
 # Features of the most that is read of a painting at once.
-_READ = 500e6
-_PICTURES = 60  # bytes a pixel of a picture or a painting that is held, with copies on the way
+_READ = 550e6
+_PICTURES = 40  # bytes a pixel of a painting that is held, with its copies on the way
+_MEMORIES = 50  # pictures that L-BFGS remembers twice
 
 
 def of_pass(settings: Settings, height: int, width: int) -> float:
     """Bytes for one pass over a picture of that size, and for reading the paintings."""
     painted = height * width / min(1.0, settings.style_scale) ** 2
-    read = _wide(settings) * _READ * min(1.0, max(height, width) ** 2 / 2**20)
-    held = _PICTURES * max(height, width) ** 2
-    return _NETWORKS + held + max(read, _wide(settings) * _PASS * painted)
+    work = max(_read(max(height, width)), _PASS * painted)
+    return _NETWORKS + _PICTURES * max(height, width) ** 2 + _wide(settings) * work
 
 
 def of_descent(settings: Settings, height: int, width: int) -> float:
     """Bytes for the optimiser on a picture of that size, and for reading the paintings."""
     pixels = height * width
-    encoder = _VGG19 if settings.encoder == "vgg19" else 1.0
     side = max(height, width) * max(1.0, settings.style_scale)
-    read = _READ * min(1.0, side**2 / 2**20)
-    held = _PICTURES * side**2
-    # L-BFGS remembers steps and slopes, as many as this, in full.
-    moments = 24 * pixels * (20 if settings.resolved(start=True).optimizer == "lbfgs" else 1)
-    return _NETWORKS + held + moments + encoder * _wide(settings) * (_DESCENT * pixels + read)
+    lbfgs = settings.resolved(start=True).optimizer == "lbfgs"
+    work = max(_read(side), _DESCENT * pixels) * (_VGG19 if settings.encoder == "vgg19" else 1.0)
+    held = _PICTURES * side**2 + (24 * _MEMORIES * pixels if lbfgs else 0)
+    return _NETWORKS + held + _wide(settings) * work
+
+
+def _read(side: float) -> float:
+    """Of the features of a painting with that long side."""
+    return _READ * min(1.0, side**2 / WHOLE)
 
 
 def _wide(settings: Settings) -> float:
