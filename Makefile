@@ -7,13 +7,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs benchmark wheel clean
+.PHONY: demo test test-ray docs benchmark wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/impasto demo
 
 test: $(VENV)/.installed-dev
 	BIN=$(BIN) scripts/check
+
+test-ray: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[ray]"
+	$(BIN)/python -m pytest -q tests/test_batch.py -k ray
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet

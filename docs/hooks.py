@@ -179,9 +179,9 @@ def _settings() -> str:
 
 
 def _learned() -> str:
-    from impasto.networks.checkpoint import load_painter
+    from impasto.networks.checkpoint import load_network
 
-    bank = load_painter(device="cpu").bank
+    bank = load_network(device="cpu").bank
     rows = [f"| `{name}` | {_cell(_escaped(bank.notes.get(name, '')))} |" for name in bank.names]
     return "\n".join(["| style | what it is |", "|---|---|", *rows])
 

@@ -154,6 +154,31 @@ def grid() -> Image.Image:
     )
 
 
+PAIRS = (
+    ("cat", "night-swirl"),
+    ("astronaut", "mosaic"),
+    ("coffee", "waves"),
+    ("rocket", "pointillism"),
+    ("cat", "woodcut"),
+    ("astronaut", "autumn-knife"),
+)
+
+
+def style_losses() -> Image.Image:
+    """A row a pair: every style loss, and self-similarity as content."""
+    ways = {name: {"style_loss": name} for name in ("gram", "w2", "swd", "histogram", "nnst")}
+    ways["selfsim"] = {"content_loss": "selfsim"}
+    cells = [
+        Cell(row, column, open_picture(painted(photo, style, **options)).image)
+        for row, (photo, style) in enumerate(PAIRS)
+        for column, options in enumerate(ways.values())
+    ]
+    rows = tuple(f"{photo}\n{style}" for photo, style in PAIRS)
+    return draw_sheet(
+        Sheet("Style losses, each at its own balance", rows, tuple(ways), tuple(cells))
+    )
+
+
 def variation() -> Image.Image:
     rough = open_picture(painted("coffee", "orphism")).image
     *_, last = smoothed(rough, encoder=impasto.load_encoder())
@@ -184,6 +209,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "strength": strength,
     "style-layers": style_layers,
     "style-scale": style_scale,
+    "style-losses": style_losses,
     "three-ways": three_ways,
     "variation": variation,
 }

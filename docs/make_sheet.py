@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import impasto
-from impasto.networks.checkpoint import load_painter
+from impasto.networks.checkpoint import load_network
 from impasto.pictures.image import open_picture, to_pil
 from impasto.pictures.samples import STYLES, sample_style
 
@@ -67,7 +67,7 @@ def bank() -> Image.Image:
     return named(
         (
             (name, [fitted(impasto.stylize(photo, name, method="fast"), cell) for photo in PHOTOS])
-            for name in load_painter().bank.names
+            for name in load_network().bank.names
         ),
         2,
     )

@@ -24,9 +24,8 @@ ROOMS = {
         "home",
         "memory",
         "portable",
-        "forks",
-        "signals",
         "texts",
+        "events",
         "assets",
     ),
     "pictures": ("pictures",),
@@ -34,6 +33,7 @@ ROOMS = {
     "settings": ("settings",),
     "networks": ("networks",),
     "methods": ("methods",),
+    "film": ("film",),
     "pipeline": ("pipeline",),
     "analysis": ("analysis",),
     "training": ("training",),
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "settings": {"losses", "ground"},
     "networks": {"pictures", "ground"},
     "methods": {"settings", "networks", "losses", "pictures", "ground"},
+    "film": {"methods", "networks", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
     "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
     "training": {"networks", "losses", "pictures", "ground"},
@@ -53,7 +54,7 @@ MAY_IMPORT = {
 MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 
 # Import names that are not their distribution's.
-MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
+MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless": "cv2"}
 
 # "About 400" and "about 50", with nothing beyond.
 FILE_LINES, FUNCTION_LINES = 500, 75

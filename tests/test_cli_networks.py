@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from impasto.apps.cli import learning
 from impasto.apps.cli import main as cli
-from impasto.apps.cli.options import training_defaults
 from impasto.apps.cli.recipe import command
 from impasto.apps.cli.training import style_name
 from impasto.apps.progress import Lines
@@ -22,13 +21,14 @@ from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.methods.feedforward import FeedForward
 from impasto.networks import header
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network, save_painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, read_recipe, to_pil
 from impasto.signals import stopping
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 from impasto.training.painting import seeded
 
 SMALL = ("--size", "64")
@@ -56,15 +56,17 @@ def small_painter(encoder: Encoder) -> Painter:
     """A network that has learned nothing, whose predictor and two styles do not all say the same."""
     size = 2 * sum(encoder.architecture.widths[layer] for layer in STYLE_LAYERS)
     with seeded(7):
-        transformer = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
+        transform_net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
         predictor = StylePredictor(
-            StylePredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4)
+            StylePredictorConfig(
+                size, transform_net.vector_size, components=8, hidden=8, embedding=4
+            )
         )
         predictor.axes.normal_(std=0.1)
-        dawn, dusk = torch.randn(2, transformer.vector_size)
+        dawn, dusk = torch.randn(2, transform_net.vector_size)
     return Painter(
-        transformer,
-        StyleBank(fingerprint(transformer)).learned("dawn", dawn).learned("dusk", dusk),
+        transform_net,
+        StyleBank(fingerprint(transform_net)).learned("dawn", dawn).learned("dusk", dusk),
         predictor,
     )
 
@@ -128,7 +130,7 @@ def test_the_embedded_painter_paints_in_any_style_in_one_step(run):
 def test_a_learned_style_is_painted_with_its_vector(run):
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", "-q", *SMALL, *NETWORK)
     assert run("stylize", "photo.png", "--style", "dusk", *args) == (0, "out.png\n", "")
-    stylizer = FeedForward(load_painter("small.safetensors", device="cpu"))
+    stylizer = FeedForward(load_network("small.safetensors", device="cpu"))
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dusk"))
     assert np.array_equal(np.array(Image.open("out.png")), np.array(to_pil(step.image)))
 
@@ -301,7 +303,7 @@ def test_learn_teaches_the_embedded_painter_on_photos_of_ones_own(run, data):
     assert "--method fast" in listed
     lines = listed.partition("--method fast")[2].splitlines()
     rows = {words[0]: words[1:] for words in (line.split() for line in lines) if words}
-    painter = load_painter(device="cpu")
+    painter = load_network(device="cpu")
     assert {*painter.bank.names, "harbour"} <= rows.keys()
     assert " ".join(rows["harbour"]) == "learned from waves.png (yours)"
     assert [(each.name, each.note) for each in header.learned_styles() if not each.own] == [
@@ -322,7 +324,7 @@ def test_a_name_is_taken_once_unless_replaced(run):
         assert run(*learn[:1], "dots.png", *learn[2:], "--name", name, "--replace")[0] == 0
     assert not torch.equal(StyleBank.load(own_bank()).vector("mine"), before_vector(before))
     stylizer = FeedForward(
-        load_painter("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
+        load_network("small.safetensors", device="cpu").knowing(StyleBank.load(own_bank()))
     )
     (step,) = stylizer.render(open_picture("photo.png", size=64).image, stylizer.named("dawn"))
     args = ("--method", "fast", "--device", "cpu", "-o", "out.png", *SMALL, *NETWORK)
@@ -410,10 +412,10 @@ def test_styles_of_another_network_are_told_of_and_not_listed(run):
 
 
 def test_the_fingerprint_read_without_torch_is_the_networks_own():
-    assert header.network_header().network == load_painter(device="cpu").bank.network
+    assert header.network_header().network == load_network(device="cpu").bank.network
     assert (
         header.network_header("small.safetensors").network
-        == load_painter("small.safetensors", device="cpu").bank.network
+        == load_network("small.safetensors", device="cpu").bank.network
     )
 
 
@@ -446,11 +448,11 @@ def test_train_bank_learns_styles_by_their_files_and_resumes(run, data):
     code, out, err = run(*train)
     assert (code, out) == (0, "mine.safetensors\n")
     assert "left out: photos/broken.png" in err
-    painter, weights = load_painter("mine.safetensors", device="cpu"), load_file("mine.safetensors")
+    painter, weights = load_network("mine.safetensors", device="cpu"), load_file("mine.safetensors")
     assert painter.bank.names == ("Night-Harbour", "waves")
     assert (
-        painter.transformer.config
-        == load_painter("small.safetensors", device="cpu").transformer.config
+        painter.transform_net.config
+        == load_network("small.safetensors", device="cpu").transform_net.config
     )
     # A corner and the photos held out along the top, a row for every style: 64 px each.
     assert Image.open("mine-sheet.png").size == (2 * 64, 3 * 64)
@@ -488,7 +490,7 @@ def test_train_arbitrary_makes_a_network_for_any_style(run, data):
         "MIT",
     )
     assert run(*train)[:2] == (0, "mine.safetensors\n")
-    painter = load_painter("mine.safetensors", device="cpu")
+    painter = load_network("mine.safetensors", device="cpu")
     assert painter.predictor is not None
     assert painter.licence == "MIT"
     assert painter.recipe["content_weight"] == 0.7
@@ -511,7 +513,7 @@ def test_pairs_are_made_and_trained_on(run, data):
     )
     train += ("-o", "mine.safetensors", "--steps", "1", *TINY)
     assert run(*train)[:2] == (0, "mine.safetensors\n")
-    assert load_painter("mine.safetensors", device="cpu").bank.names == ("harbour",)
+    assert load_network("mine.safetensors", device="cpu").bank.names == ("harbour",)
     assert Image.open("mine-sheet.png").size == (64, 3 * 64)
 
 
@@ -540,7 +542,7 @@ BANK = ("train", "bank", "--styles", "paintings", "--content", "photos")
             ),
             "nix",
         ),
-        ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "content_weight"),
+        ((*BANK, "-o", "mine.safetensors", "--content-weight", "0"), "--content-weight"),
         (
             ("train", "arbitrary", *BANK[2:], "-o", "mine.safetensors", "--precision", "float8"),
             "float8",
@@ -583,7 +585,16 @@ def test_a_file_whose_name_has_no_letter_gives_none():
         style_name(Path("paintings/___.png"))
 
 
-@pytest.mark.parametrize("name", ["arbitrary", "bank", "pairs", "encoder", "learn"])
+CONFIGS = {
+    "arbitrary": ArbitraryConfig(),
+    "bank": BankConfig(),
+    "pairs": PairsConfig(),
+    "encoder": DistillConfig(),
+    "learn": BankConfig(steps=150),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run(*(("learn",) if name == "learn" else ("train", name)), "--help")
@@ -595,9 +606,13 @@ def test_help_tells_the_defaults_of_the_code(run, monkeypatch, name):
         if re.match(r"│ [* ] +--", line)
     }
     rows |= {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
-    known = training_defaults(name) | ({"steps": 150} if name == "learn" else {})
-    for field in ("steps", "batch", "crop", "seed"):
-        assert f"[default: {known[field]}]" in rows[f"--{field}"], field
+    config = CONFIGS[name]
+    fields = ["steps", "batch", "crop", "seed"]
+    if name != "learn":  # what has a line of help is an option
+        fields = [name for name, field in type(config).model_fields.items() if field.description]
+    for field in fields:
+        row = rows["--" + field.replace("_", "-")]
+        assert f"[default: {getattr(config, field)}]" in row, field
 
 
 # -------------------------------------------------------------------------------------------------- pairs

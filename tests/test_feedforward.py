@@ -19,7 +19,7 @@ from impasto.methods.feedforward import FeedForward
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import TwoStage
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -73,9 +73,9 @@ def listener(reader: Painter) -> Painter:
     back.
     """
     identity = 0.3 * torch.randn(
-        reader.transformer.vector_size, generator=torch.Generator().manual_seed(8)
+        reader.transform_net.vector_size, generator=torch.Generator().manual_seed(8)
     )
-    return Painter(reader.transformer, reader.bank, identity=identity)
+    return Painter(reader.transform_net, reader.bank, identity=identity)
 
 
 def only(steps: Iterator[Progress]) -> Progress:
@@ -107,7 +107,7 @@ def test_at_full_strength_it_is_the_network_and_nothing_else(reader: Painter) ->
     vector = quick.named("sea")
     assert torch.equal(vector, reader.bank.vector("sea")[None])
     image = only(quick.render(noise(40, 48), vector)).image
-    assert torch.equal(image, reader.transformer(noise(40, 48), vector))
+    assert torch.equal(image, reader.transform_net(noise(40, 48), vector))
 
 
 def test_a_style_is_read_by_its_means_and_root_mean_squares(
@@ -123,7 +123,7 @@ def test_a_style_is_read_by_its_means_and_root_mean_squares(
         numbers += [flat.mean(2), flat.square().mean(2).sqrt()]
     assert reader.predictor is not None
     expected = copy.deepcopy(reader.predictor).double()(torch.cat(numbers, dim=1))
-    assert vector.shape == (1, reader.transformer.vector_size)
+    assert vector.shape == (1, reader.transform_net.vector_size)
     torch.testing.assert_close(vector, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(vector, FeedForward(reader, compact).prepare(style * 0.5), atol=1e-2)
 
@@ -196,7 +196,7 @@ def test_without_strength_the_photo_comes_back(
 ) -> None:
     painter: Painter = request.getfixturevalue(kind)
     changed = Painter(
-        copy.deepcopy(painter.transformer).to(dtype),
+        copy.deepcopy(painter.transform_net).to(dtype),
         painter.bank,
         painter.predictor,
         painter.identity,
@@ -239,14 +239,14 @@ def test_a_strength_outside_its_range_is_refused(
 def test_who_cannot_give_a_photo_back_takes_no_strength(
     compact: Encoder, reader: Painter, listener: Painter, photo: Tensor
 ) -> None:
-    mute = Painter(reader.transformer, reader.bank)
+    mute = Painter(reader.transform_net, reader.bank)
     for painter, encoder in ((mute, None), (mute, compact), (reader, None)):
         FeedForward(painter, encoder)
         with pytest.raises(ImpastoError, match="`strength` at 1"):
             FeedForward(painter, encoder, strength=0.5)
     FeedForward(listener, strength=0.5)
     # A vector of its own goes before what a predictor says of the photo.
-    both = Painter(reader.transformer, reader.bank, reader.predictor, listener.identity)
+    both = Painter(reader.transform_net, reader.bank, reader.predictor, listener.identity)
     vector = FeedForward(reader).named("sea")
     pictures = [
         only(FeedForward(painter, compact, strength=0.5).render(photo, vector)).image
@@ -269,7 +269,7 @@ def style_distance(encoder: Encoder, picture: Tensor, reference: Tensor) -> floa
 
 
 def test_the_style_grows_with_the_strength_of_the_embedded_painter(compact: Encoder) -> None:
-    painter = load_painter(device="cpu", dtype=torch.float32)
+    painter = load_network(device="cpu", dtype=torch.float32)
     content, plate = (
         open_picture(sample("coffee"), size=128).image,
         open_picture(draw("mosaic", 128)).image,

@@ -20,7 +20,7 @@ from impasto.home import own_bank
 from impasto.methods.base import METHODS, Prepared
 from impasto.methods.feedforward import FeedForward
 from impasto.methods.two_stage import TwoStage
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network, save_painter
 from impasto.networks.loaded import Networks
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
@@ -249,7 +249,7 @@ def test_what_the_network_lacks_is_refused_before_any_painting(
 
 
 def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Image.Image) -> None:
-    known = load_painter(reader, device="cpu", dtype=torch.float32).bank.network
+    known = load_network(reader, device="cpu", dtype=torch.float32).bank.network
     everything = set(OPTIONS) & METHODS.get("optimize").honours - {
         "blend",
         "keep_color",
@@ -293,7 +293,7 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
 def test_the_embedded_network_is_named_in_the_recipe(photo: Image.Image) -> None:
     job = plan(photo, [PAINTING], method="arbitrary", **QUICK)
     assert job.recipe["network"] == {"name": "painter"}
-    assert job.recipe["network_fingerprint"] == load_painter(device="cpu").bank.network
+    assert job.recipe["network_fingerprint"] == load_network(device="cpu").bank.network
 
 
 # ----------------------------------------------------------------------------------------- results
@@ -304,8 +304,8 @@ def test_one_pass_is_one_step_and_refinement_so_many_more(reader: str, photo: Im
         options = {"method": method, "network": reader, **QUICK}
         (step,) = plan(photo, [STYLE[method]], **options).steps()
         steps = list(plan(photo, [STYLE[method]], refine=2, **options).steps())
-        assert [each.step for each in steps] == [1, 2, 3]
-        assert {each.of for each in steps} == {3}
+        assert [each.step for each in steps] == [0, 1, 2]
+        assert {each.of for each in steps} == {2}
         assert torch.equal(steps[0].image, step.image)
         assert {each.image.shape for each in steps} == {(1, 3, 40, 48)}
 
@@ -392,7 +392,7 @@ def test_kept_statistics_change_the_style_that_is_read(reader: str, photo: Image
 
 def read(reader: str, picture: Tensor) -> Tensor:
     """The vector of a style picture as it is."""
-    return FeedForward(load_painter(reader, device="cpu"), load_encoder(device="cpu")).prepare(
+    return FeedForward(load_network(reader, device="cpu"), load_encoder(device="cpu")).prepare(
         picture
     )
 
@@ -402,7 +402,7 @@ def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(
     reader: str, photo: Image.Image, method: str
 ) -> None:
     """And painted once more, where it was enlarged to twice the size."""
-    quick = FeedForward(load_painter(reader, device="cpu"))
+    quick = FeedForward(load_network(reader, device="cpu"))
     for scale, size in ((2.0, (20, 24)), (0.5, (80, 96))):
         options = {
             "method": method,
@@ -423,7 +423,7 @@ def test_larger_strokes_are_those_of_a_smaller_picture_enlarged(
 def test_a_learned_style_blends_with_a_painting(reader: str, photo: Image.Image) -> None:
     options: dict[str, Any] = {"method": "arbitrary", "network": reader, **QUICK}
     painting, named = (style_of(plan(photo, [style], **options)) for style in (PAINTING, "harbour"))
-    assert torch.equal(named[0].cpu(), load_painter(reader, device="cpu").bank.vector("harbour"))
+    assert torch.equal(named[0].cpu(), load_network(reader, device="cpu").bank.vector("harbour"))
     both = style_of(plan(photo, ["harbour", PAINTING], blend=[1, 3], **options))
     torch.testing.assert_close(both, 0.25 * named + 0.75 * painting)
     with pytest.raises(ImpastoError, match=r"harbour.*only a vector"):
@@ -445,7 +445,7 @@ def test_plans_share_networks_until_their_file_changes(
 
     first = painter()
     assert painter() is first
-    save_painter(own, load_painter(reader, device="cpu"))
+    save_painter(own, load_network(reader, device="cpu"))
     os.utime(own, ns=(1, 1))
     assert painter() is not first
     alone = plan(photo, [PLATE], method="arbitrary", network=own, **QUICK)
@@ -509,7 +509,7 @@ def learned(network: str, name: str = "my-own") -> StyleBank:
 
 @pytest.fixture
 def speaks_to(reader: str) -> str:
-    return load_painter(reader, device="cpu").bank.network
+    return load_network(reader, device="cpu").bank.network
 
 
 def test_a_style_the_user_learned_of_a_sample_can_be_refined(
@@ -559,8 +559,8 @@ def test_a_damaged_bank_of_the_users_is_told_of_where_it_is_needed(
 
 
 def test_the_embedded_painter_paints_what_it_and_the_user_learned(photo: Image.Image) -> None:
-    painter = load_painter(device="cpu")
-    vector = torch.zeros(painter.transformer.vector_size)
+    painter = load_network(device="cpu")
+    vector = torch.zeros(painter.transform_net.vector_size)
     StyleBank(painter.bank.network).learned("my-own", vector).save(own_bank())
     for name, expected in {**painter.bank.vectors, "my-own": vector}.items():
         job = plan(photo, [name], method="fast", **QUICK)

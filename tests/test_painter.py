@@ -19,7 +19,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter, save_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network, save_painter
 from impasto.networks.style_bank import StyleBank, check_name
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
@@ -31,13 +31,13 @@ def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def transformer(seed: int = 0) -> TransformNet:
+def transform_net(seed: int = 0) -> TransformNet:
     torch.manual_seed(seed)
     return TransformNet(TINY)
 
 
 def painter(*, predictor: bool = True, identity: bool = True, bank: bool = True) -> Painter:
-    net = transformer()
+    net = transform_net()
     size = net.vector_size
     reader = (
         StylePredictor(StylePredictorConfig(20, size, components=8, hidden=6, embedding=4))
@@ -70,7 +70,7 @@ def bank() -> StyleBank:
 
 
 def loaded(path: Path) -> Painter:
-    return load_painter(path, device="cpu", dtype=torch.float32)
+    return load_network(path, device="cpu", dtype=torch.float32)
 
 
 def stored(path: Path) -> dict[str, bytes]:
@@ -298,7 +298,7 @@ def test_a_painter_comes_back_rounded_once(
     assert stored(tmp_path / "second") == stored(tmp_path / "first")
 
     def parts(of: Painter) -> dict[str, Tensor]:
-        found = {"t." + key: value for key, value in of.transformer.state_dict().items()}
+        found = {"t." + key: value for key, value in of.transform_net.state_dict().items()}
         found |= (
             {"p." + key: value for key, value in of.predictor.state_dict().items()}
             if of.predictor
@@ -311,14 +311,14 @@ def test_a_painter_comes_back_rounded_once(
         )
 
     assert same(parts(first), {key: value.half().float() for key, value in parts(kept).items()})
-    assert first.transformer.config == kept.transformer.config
+    assert first.transform_net.config == kept.transform_net.config
     assert (first.predictor and first.predictor.config) == (
         kept.predictor and kept.predictor.config
     )
     for field in ("encoder", "recipe", "licence"):
         assert getattr(first, field) == getattr(kept, field)
     assert first.bank.notes == kept.bank.notes
-    assert first.bank.network == kept.bank.network == fingerprint(first.transformer)
+    assert first.bank.network == kept.bank.network == fingerprint(first.transform_net)
 
 
 def _named(name: str, value: Tensor | None) -> dict[str, Tensor]:
@@ -327,14 +327,14 @@ def _named(name: str, value: Tensor | None) -> dict[str, Tensor]:
 
 def test_what_is_loaded_is_frozen_and_in_the_type_asked_for(tmp_path: Path) -> None:
     save_painter(tmp_path / "x", painter())
-    found = load_painter(tmp_path / "x", device="cpu", dtype=torch.bfloat16)
+    found = load_network(tmp_path / "x", device="cpu", dtype=torch.bfloat16)
     assert found.device == torch.device("cpu")
     assert found.predictor is not None
-    assert {p.dtype for p in found.transformer.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in found.transform_net.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in (*found.predictor.parameters(), *found.predictor.buffers())} == {
         torch.float32
     }
-    for net in (found.transformer, found.predictor):
+    for net in (found.transform_net, found.predictor):
         assert not net.training
         assert not any(p.requires_grad for p in net.parameters())
 
@@ -344,19 +344,19 @@ def test_a_loaded_painter_paints_as_the_one_that_was_saved(tmp_path: Path) -> No
     save_painter(tmp_path / "x", kept)
     rounded = TransformNet(TINY)
     rounded.load_state_dict(
-        {key: value.half().float() for key, value in kept.transformer.state_dict().items()}
+        {key: value.half().float() for key, value in kept.transform_net.state_dict().items()}
     )
     photo, vector = torch.rand(1, 3, 24, 32), normal(1, rounded.vector_size)
     with torch.no_grad():
         assert torch.equal(
-            loaded(tmp_path / "x").transformer(photo, vector), rounded(photo, vector)
+            loaded(tmp_path / "x").transform_net(photo, vector), rounded(photo, vector)
         )
 
 
 def test_a_fingerprint_is_of_every_weight() -> None:
-    net = transformer()
+    net = transform_net()
     seen = {fingerprint(net)}
-    assert fingerprint(transformer()) in seen
+    assert fingerprint(transform_net()) in seen
     for parameter in net.parameters():
         with torch.no_grad():
             last = parameter.view(-1)[-1]
@@ -367,7 +367,7 @@ def test_a_fingerprint_is_of_every_weight() -> None:
 
 
 def test_a_fingerprint_is_of_the_weights_as_they_are_stored() -> None:
-    net = transformer()
+    net = transform_net()
     before = fingerprint(net)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -397,7 +397,7 @@ def test_the_header_says_what_the_file_is(tmp_path: Path) -> None:
         "vgg19",
         "CC0",
     )
-    save_painter(tmp_path / "bare", Painter(kept.transformer, StyleBank(kept.bank.network)))
+    save_painter(tmp_path / "bare", Painter(kept.transform_net, StyleBank(kept.bank.network)))
     assert loaded(tmp_path / "bare").licence == "not stated"
 
 
@@ -410,7 +410,7 @@ def test_half_a_painter_is_none(kept: float, tmp_path: Path) -> None:
     with pytest.raises(
         ImpastoError, match=r"x\.safetensors is not a painter that can be read"
     ) as error:
-        load_painter(path)
+        load_network(path)
     assert "\n" not in str(error.value)
 
 
@@ -451,7 +451,7 @@ def test_what_does_not_fit_together_is_no_painter(change: dict[str, Any], tmp_pa
     with pytest.raises(
         ImpastoError, match=r"x\.safetensors is not a painter that can be read"
     ) as error:
-        load_painter(path)
+        load_network(path)
     assert "\n" not in str(error.value)
 
 
@@ -462,10 +462,10 @@ def test_other_files_are_no_painters(tmp_path: Path) -> None:
         with pytest.raises(
             ImpastoError, match=rf"^{name}\.safetensors holds no painter; give a file"
         ):
-            load_painter(tmp_path / f"{name}.safetensors")
+            load_network(tmp_path / f"{name}.safetensors")
     for name in ("nothing.safetensors", "no-such-network", str(tmp_path)):
         with pytest.raises(ImpastoError, match="`network`"):
-            load_painter(name)
+            load_network(name)
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     torch.save(trap, tmp_path / "torch.safetensors")
     for name in ("plain", "torch"):
         with pytest.raises(ImpastoError, match="can be read"):
-            load_painter(tmp_path / f"{name}.safetensors")
+            load_network(tmp_path / f"{name}.safetensors")
     assert not (tmp_path / "trap").exists()
     pickle.loads((tmp_path / "plain.safetensors").read_bytes())
     assert (tmp_path / "trap").exists(), "the trap works"
@@ -510,24 +510,24 @@ def test_a_failing_save_leaves_what_was_there(
 
 def test_a_painter_learns_styles_of_its_own_network_only() -> None:
     kept = painter()
-    more = StyleBank(kept.bank.network).learned("alley", normal(kept.transformer.vector_size))
+    more = StyleBank(kept.bank.network).learned("alley", normal(kept.transform_net.vector_size))
     knowing = kept.knowing(more)
     assert knowing.bank.names == ("alley", "harbour", "sea")
     assert kept.bank.names == ("harbour", "sea")
-    assert knowing.transformer is kept.transformer
+    assert knowing.transform_net is kept.transform_net
     with pytest.raises(ImpastoError, match="another network"):
         kept.knowing(replace(more, network="another"))
 
 
 def test_the_embedded_painter_is_whole() -> None:
-    found = load_painter(device="cpu", dtype=torch.float32)
+    found = load_network(device="cpu", dtype=torch.float32)
     assert found.predictor is not None
     assert found.encoder == "compact"
     assert found.licence != "not stated"
-    assert found.bank.network == fingerprint(found.transformer)
+    assert found.bank.network == fingerprint(found.transform_net)
     assert found.bank.notes.keys() <= set(found.bank.names)
     tensors = [
-        *found.transformer.parameters(),
+        *found.transform_net.parameters(),
         *found.predictor.state_dict().values(),
         *found.bank.vectors.values(),
     ]

@@ -16,17 +16,23 @@ from torch import Tensor
 
 import plates
 from impasto.errors import ImpastoError
-from impasto.networks.checkpoint import Painter, fingerprint, load_painter
+from impasto.networks.checkpoint import Painter, fingerprint, load_network
 from impasto.networks.encoder import Architecture, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.samples import sample, sample_names
-from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.arbitrary import ArbitraryTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import (
+    ArbitraryConfig,
+    BankConfig,
+    PaintingConfig,
+    PairsConfig,
+)
 from impasto.training.data import crop, flat, middles, randomness, read_pairs, recolored, scaled
-from impasto.training.painting import NetworkTask, PaintingConfig, seeded
-from impasto.training.pairs import PairsConfig, PairsTask
+from impasto.training.painting import NetworkTask, seeded
+from impasto.training.pairs import PairsTask
 from impasto.training.perceptual import Criterion, Style
 from impasto.training.run import train
 
@@ -37,7 +43,7 @@ COMMON: dict[str, Any] = {
     "crop": 64,
     "warmup": 2,
     "precision": "float32",
-    "transformer": NETWORK,
+    "transform_net": NETWORK,
 }
 STYLES = ("mosaic", "waves", "woodcut")
 
@@ -62,15 +68,17 @@ def start(compact: Encoder) -> Painter:
     """A painter that has learned nothing, but whose predictor does not answer every style alike."""
     size = 2 * sum(compact.architecture.widths[layer] for layer in Criterion(compact).layers)
     with seeded(7):
-        transformer = TransformNet(NETWORK)
+        transform_net = TransformNet(NETWORK)
         predictor = StylePredictor(
-            StylePredictorConfig(size, transformer.vector_size, components=8, hidden=8, embedding=4)
+            StylePredictorConfig(
+                size, transform_net.vector_size, components=8, hidden=8, embedding=4
+            )
         )
         predictor.axes.normal_(std=0.1)
-        known = 0.1 * torch.randn(transformer.vector_size)
+        known = 0.1 * torch.randn(transform_net.vector_size)
     return Painter(
-        transformer,
-        StyleBank(fingerprint(transformer)).learned("known", known, "a note"),
+        transform_net,
+        StyleBank(fingerprint(transform_net)).learned("known", known, "a note"),
         predictor,
     )
 
@@ -432,6 +440,32 @@ def test_a_resumed_training_ends_exactly_like_one_that_was_not(
     assert same(*(torch.load(path, weights_only=True) for path in (whole, broken)))
 
 
+def test_a_checkpoint_of_version_0_1_is_gone_on_from(make: Make, tmp_path: Path) -> None:
+    """`own` was its word for `identity`, and `transformer` for `transform_net`."""
+    whole, former = tmp_path / "whole.ckpt", tmp_path / "former.ckpt"
+    list(train(make("bank", crop=32), checkpoint=whole, device="cpu", every=3))
+    records = train(make("bank", crop=32), checkpoint=former, device="cpu", every=3)
+    for record in records:
+        if record.step == 3:
+            break
+    records.close()
+    state = torch.load(former, weights_only=True)
+    recipe = json.loads(state["recipe"])
+    recipe["own"], recipe["transformer"] = recipe.pop("identity"), recipe.pop("transform_net")
+    state["task"] = {
+        key.replace("transform_net.", "transformer."): value for key, value in state["task"].items()
+    }
+    torch.save(state | {"recipe": json.dumps(recipe)}, former)
+    *_, last = train(make("bank", crop=32), checkpoint=former, resume=True, device="cpu", every=3)
+    assert last.step == last.of
+    ended = [torch.load(path, weights_only=True)["task"] for path in (whole, former)]
+    assert same(*ended)
+    # And what differs is still refused, by its name of today.
+    torch.save(state | {"recipe": json.dumps(recipe | {"own": 0.5})}, former)
+    with pytest.raises(ImpastoError, match=r"identity 0\.5, not"):
+        list(train(make("bank", crop=32), checkpoint=former, resume=True, device="cpu"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_depends_on_seed_and_step_alone(kind: str, make: Make) -> None:
     task, again = make(kind), make(kind)
@@ -464,13 +498,13 @@ def test_an_export_is_what_was_trained(
     assert same(dict(task.state_dict()), before)
     assert validation == pytest.approx(task.validate(), rel=0.02)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
-    painter, ours = load_painter(path, device="cpu", dtype=torch.float32), task.painter()
+    painter, ours = load_network(path, device="cpu", dtype=torch.float32), task.painter()
     assert painter.licence == "CC0-1.0"
     assert painter.encoder == "compact"
     assert painter.recipe["data"] == ["photos", "paintings"]
     assert painter.recipe["task"] == kind.replace("vectors", "bank")
     assert painter.recipe["validation"] == pytest.approx(validation, rel=1e-3)
-    assert painter.bank.network == ours.bank.network == fingerprint(task.transformer)
+    assert painter.bank.network == ours.bank.network == fingerprint(task.transform_net)
     names = {"arbitrary": (), "bank": STYLES, "vectors": ("known", *STYLES), "pairs": ("negative",)}
     assert painter.bank.names == ours.bank.names == names[kind]
     assert (painter.predictor is None, painter.identity is None) == {
@@ -482,7 +516,7 @@ def test_an_export_is_what_was_trained(
     for name in painter.bank.names:
         image = torch.rand(1, 3, 40, 32, generator=torch.Generator().manual_seed(2))
         pictures = [
-            each.transformer(image, each.bank.vector(name)[None]) for each in (painter, ours)
+            each.transform_net(image, each.bank.vector(name)[None]) for each in (painter, ours)
         ]
         torch.testing.assert_close(*pictures, rtol=0, atol=0.01)
 
@@ -490,11 +524,11 @@ def test_an_export_is_what_was_trained(
 def test_a_painter_is_a_copy(make: Make) -> None:
     task = make("bank")
     painter = task.painter()
-    kept = painter.transformer.entry.weight.clone()
+    kept = painter.transform_net.entry.weight.clone()
     with torch.no_grad():
         for parameter in task.parameters():
             parameter.add_(1)
-    assert torch.equal(painter.transformer.entry.weight, kept)
+    assert torch.equal(painter.transform_net.entry.weight, kept)
     assert not painter.bank.vector("waves").any()
 
 
@@ -543,7 +577,7 @@ def test_an_arbitrary_step_paints_each_photo_in_a_style_of_the_batch(make: Make)
         )
     )
     for turn, order in enumerate([[0, 1, 2], [2, 0, 1], [1, 2, 0]]):
-        pictures = task.transformer(photos[order], vectors)
+        pictures = task.transform_net(photos[order], vectors)
         distances = task.criterion(pictures, task.criterion.content(photos[order]), style)
         losses = task(task.batch(3 + turn), 3 + turn)
         torch.testing.assert_close(
@@ -598,7 +632,7 @@ def test_a_bank_step_asks_for_the_style_as_seen_at_the_size_it_will_have(
     rows, batch, criterion = task.rows(2), task.batch(2), task.criterion
     wanted = Style.cat([criterion.style(scaled(styles[STYLES[row]], 96)) for row in rows])
     distances = criterion(
-        task.transformer(batch, task.vectors[rows]), criterion.content(batch), wanted
+        task.transform_net(batch, task.vectors[rows]), criterion.content(batch), wanted
     )
     losses = task(batch, 2)
     torch.testing.assert_close(losses["style"], (1 + distances[0]).log().mean(), rtol=1e-4, atol=0)
@@ -609,7 +643,7 @@ def test_the_last_row_is_asked_for_the_photo(make: Make) -> None:
     task = make("bank", identity=1.0)
     assert isinstance(task, BankTask)
     batch, criterion = task.batch(0), task.criterion
-    pictures = task.transformer(batch, task.vectors[-1:])
+    pictures = task.transform_net(batch, task.vectors[-1:])
     distances = criterion(pictures, criterion.content(batch), criterion.style(batch))
     losses = task(batch, 0)
     torch.testing.assert_close(losses["style"], (1 + distances[0]).log().mean(), rtol=1e-4, atol=0)
@@ -624,15 +658,15 @@ def test_new_vectors_leave_the_network_and_its_styles_alone(
 ) -> None:
     task = make("vectors", vector_rate=0.5)
     assert isinstance(task, BankTask)
-    before = {name: value.clone() for name, value in start.transformer.state_dict().items()}
+    before = {name: value.clone() for name, value in start.transform_net.state_dict().items()}
     list(train(task, checkpoint=tmp_path / "run.ckpt", device="cpu"))
-    assert same(dict(task.transformer.state_dict()), before)
-    assert same(dict(start.transformer.state_dict()), before)
+    assert same(dict(task.transform_net.state_dict()), before)
+    assert same(dict(start.transform_net.state_dict()), before)
     assert task.bank().names == STYLES
     assert task.bank().network == start.bank.network
     assert len(task.vectors) == len(STYLES)  # the predictor can tell what gives a photo back
     painter = task.painter()
-    assert painter.transformer is start.transformer
+    assert painter.transform_net is start.transform_net
     assert painter.bank.vectors["known"] is start.bank.vectors["known"]
     assert painter.bank.notes["known"] == "a note"
 
@@ -643,7 +677,7 @@ def test_rows_begin_where_the_predictor_says(
     assert start.predictor is not None
     task = BankTask(compact, photos, styles, BankConfig(**COMMON, style_size=96), start=start)
     task.start()
-    assert same(dict(task.transformer.state_dict()), dict(start.transformer.state_dict()))
+    assert same(dict(task.transform_net.state_dict()), dict(start.transform_net.state_dict()))
     for name, row in zip(STYLES, task.vectors, strict=False):
         parts = []
         features = compact.features(scaled(styles[name], 96), task.criterion.layers)
@@ -702,7 +736,7 @@ def test_a_pairs_step_is_its_definition(make: Make, compact: Encoder) -> None:
     photos, painted = batch[:, :3], batch[:, 3:]
     torch.testing.assert_close(painted, 1 - photos.flip(1))  # cut out of both alike
     with torch.no_grad():
-        pictures, losses = task.transformer(photos, task.vector), task(batch, 1)
+        pictures, losses = task.transform_net(photos, task.vector), task(batch, 1)
     ours, theirs = (compact.features(x, ("relu2_1", "relu3_1")) for x in (pictures, painted))
     distances = [
         float(
@@ -724,7 +758,7 @@ def test_pairs_can_go_on_from_a_network(
         compact, [(photo, photo) for photo in photos], "same", PairsConfig(**COMMON), start=start
     )
     task.start()
-    assert same(dict(task.transformer.state_dict()), dict(start.transformer.state_dict()))
+    assert same(dict(task.transform_net.state_dict()), dict(start.transform_net.state_dict()))
     assert task.vector.any()
     assert task.recipe["start"] == start.bank.network
     assert task.recipe["styles"] == ["same"]
@@ -759,7 +793,7 @@ def test_a_sheet_shows_what_is_painted(kind: str, rows: int, columns: int, make:
                     dim=1,
                 )
             )
-        torch.testing.assert_close(task.transformer(photo, vector), last, rtol=0, atol=1e-4)
+        torch.testing.assert_close(task.transform_net(photo, vector), last, rtol=0, atol=1e-4)
     assert same(task.samples(7), shown)
 
 
@@ -776,15 +810,15 @@ def test_what_cannot_be_trained_is_refused(
     with pytest.raises(ImpastoError, match="cannot be called 'a/b'"):
         BankTask(compact, photos, {"a/b": photos[0]}, bank)
     with pytest.raises(ImpastoError, match="vectors_only needs a network"):
-        BankTask(compact, photos, styles, replace(bank, vectors_only=True))
+        BankTask(compact, photos, styles, bank.but(vectors_only=True))
     with pytest.raises(ImpastoError, match="with the encoder vgg19, not compact"):
         BankTask(compact, photos, styles, bank, start=replace(start, encoder="vgg19"))
-    with pytest.raises(ImpastoError, match="leave transformer out"):
+    with pytest.raises(ImpastoError, match="leave transform_net out"):
         BankTask(
             compact,
             photos,
             styles,
-            replace(bank, transformer=TransformNetConfig((4, 4, 4))),
+            bank.but(transform_net=TransformNetConfig((4, 4, 4))),
             start=start,
         )
     with pytest.raises(ImpastoError, match="pair 1 are 128 x 96 and 96 x 128 pixels"):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from impasto.apps.cli.main import main
 from impasto.errors import ImpastoError
+from impasto.training.configs import RunConfig
 from impasto.training.data import randomness
 from impasto.training.processes import Processes, processes
-from impasto.training.run import Record, RunConfig, Task, train
+from impasto.training.run import Task, TrainingProgress, train
 
 CONFIG = RunConfig(steps=6, batch=5, learning_rate=0.05, warmup=2, clip=0.9, precision="float32")
 
@@ -47,7 +48,7 @@ class Fit(Task):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return asdict(self.config)
+        return self.config.model_dump()
 
     @torch.no_grad()
     def start(self) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ class Chained(Fit):
     chained: ClassVar[bool] = True
 
 
-def told(record: Record) -> dict[str, Any]:
+def told(record: TrainingProgress) -> dict[str, Any]:
     """A record without what depends on the clock."""
     return {name: value for name, value in asdict(record).items() if name not in ("rate", "left")}
 
@@ -105,7 +106,7 @@ def trained(
 
 def work(folder: Path) -> None:
     """What one of the processes does."""
-    rank, accumulating = processes().rank, replace(CONFIG, accumulate=2)
+    rank, accumulating = processes().rank, CONFIG.but(accumulate=2)
     found = {
         "whole": trained(Fit(CONFIG), folder / "whole.checkpoint"),
         # The Ctrl-C reaches the last process only.
@@ -116,7 +117,7 @@ def work(folder: Path) -> None:
         "missing": trained(Fit(CONFIG), folder / "missing.checkpoint", resume=True),
         "nowhere": trained(Fit(CONFIG), folder / "nowhere" / "checkpoint"),
         "accident": trained(Fit(CONFIG, accident=5), folder / "accident.checkpoint"),
-        "different": trained(Fit(replace(CONFIG, seed=rank)), folder / "different.checkpoint"),
+        "different": trained(Fit(CONFIG.but(seed=rank)), folder / "different.checkpoint"),
         "chained": trained(Chained(CONFIG), folder / "chained.checkpoint"),
         "place": asdict(processes()),
     }
@@ -253,7 +254,7 @@ def by_hand(config: RunConfig) -> tuple[list[float], dict[str, Any]]:
 
 @pytest.mark.parametrize("accumulate", [1, 2, 3])
 def test_a_step_is_the_mean_over_its_micro_batches(tmp_path: Path, accumulate: int) -> None:
-    config = replace(CONFIG, accumulate=accumulate)
+    config = CONFIG.but(accumulate=accumulate)
     found = trained(Fit(config), tmp_path / "run.checkpoint")
     totals, weights = by_hand(config)
     assert_alike([record["losses"]["total"] for record in found["records"][2:]], totals)
@@ -263,7 +264,7 @@ def test_a_step_is_the_mean_over_its_micro_batches(tmp_path: Path, accumulate: i
 def test_two_processes_learn_together_what_one_does_by_accumulating(
     folder: Path, tmp_path: Path
 ) -> None:
-    alone = trained(Fit(replace(CONFIG, accumulate=2)), tmp_path / "alone.checkpoint")
+    alone = trained(Fit(CONFIG.but(accumulate=2)), tmp_path / "alone.checkpoint")
     first, second = both(folder, "whole")
     assert first["weights"] == second["weights"]
     assert_alike(first, alone)
@@ -281,9 +282,9 @@ def test_ctrl_c_in_one_process_stops_all_and_one_alone_goes_on(
         assert [record["step"] for record in found["records"]] == [0, 0, 1, 2, 3]
     path = tmp_path / "stopped.checkpoint"
     path.write_bytes((folder / "stopped.checkpoint").read_bytes())
-    resumed = trained(Fit(replace(CONFIG, accumulate=2)), path, resume=True)
+    resumed = trained(Fit(CONFIG.but(accumulate=2)), path, resume=True)
     whole, _ = both(folder, "whole")
-    assert resumed["records"][0]["notes"] == ("resumed after step 3",)
+    assert resumed["records"][0]["note"] == "resumed after step 3"
     assert_alike(
         [record["losses"] for record in resumed["records"][1:]],
         [r["losses"] for r in whole["records"][5:]],
@@ -296,11 +297,7 @@ def test_a_gradient_that_is_not_finite_in_one_process_is_skipped_by_all(folder: 
     assert first["weights"] == second["weights"]
     assert np.isfinite(first["weights"]["inner.weight"]).all()
     for found in (first, second):
-        skipped = [
-            record["step"]
-            for record in found["records"]
-            if any("skipped" in note for note in record["notes"])
-        ]
+        skipped = [record["step"] for record in found["records"] if "skipped" in record["note"]]
         assert skipped == [3]  # the sixth micro-batch is the third step's second
 
 
@@ -323,16 +320,16 @@ def test_what_does_not_fit_is_refused_by_all_processes(
 
 def test_a_checkpoint_goes_on_with_as_many_micro_batches_only(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint"
-    trained(Fit(replace(CONFIG, steps=1)), path)
+    trained(Fit(CONFIG.but(steps=1)), path)
     assert (
         "made with 1 batches"
-        in trained(Fit(replace(CONFIG, steps=1, accumulate=2)), path, resume=True)["end"]
+        in trained(Fit(CONFIG.but(steps=1, accumulate=2)), path, resume=True)["end"]
     )
     state = torch.load(path, weights_only=True)
     recipe = json.loads(state["recipe"])
     del state["micros"], recipe["accumulate"]  # as long as there was no accumulating
     torch.save(state | {"recipe": json.dumps(recipe)}, path)
-    assert trained(Fit(replace(CONFIG, steps=1)), path, resume=True)["end"] == "done"
+    assert trained(Fit(CONFIG.but(steps=1)), path, resume=True)["end"] == "done"
 
 
 # ------------------------------------------------------------------------------------- the command line

@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "recipe": "full",
     "keep_exif": "all",
     "network": "mine.safetensors",
+    "engine": "onnx",
     "style_weight": 2.0,
     "content_weight": 0.5,
     "tv_weight": 0.25,

@@ -19,7 +19,7 @@ from PIL import Image
 from impasto.apps.studio.engine import BusyError, Engine, Glimpse, Order, Ticket
 from impasto.apps.studio.limits import Limits, TooLargeError, Upload, open_upload
 from impasto.errors import ImpastoError
-from impasto.networks.checkpoint import load_painter, save_painter
+from impasto.networks.checkpoint import load_network, save_painter
 from impasto.pictures.samples import sample
 from impasto.pipeline import stylize
 from impasto.settings import Settings
@@ -342,7 +342,7 @@ def test_a_bomb_is_refused_from_its_header_in_little_memory(tmp_path: Path) -> N
 
 
 def test_a_network_that_reads_no_picture_is_offered_no_sample_styles(tmp_path: Path) -> None:
-    whole = load_painter(device="cpu")
+    whole = load_network(device="cpu")
     save_painter(tmp_path / "bank.safetensors", replace(whole, predictor=None))
     with Engine("cpu", LIMITS, network=tmp_path / "bank.safetensors") as engine:
         cards = engine.styles()

@@ -10,7 +10,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,19 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from impasto.analysis.sheets import CellProgress
 from impasto.errors import ImpastoError
+from impasto.events import Event
+from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
 from impasto.networks.weights import load_encoder
 from impasto.pictures.samples import sample, sample_names
+from impasto.training.configs import DistillConfig, RunConfig
 from impasto.training.data import augment, crop, randomness, read_pictures
-from impasto.training.distill import Distillation, DistillConfig, like, unexplained
+from impasto.training.distill import Distillation, like, unexplained
 from impasto.training.log import logged
 from impasto.training.onesided import one_sided, one_sided_regression
-from impasto.training.run import Record, RunConfig, Task, train
+from impasto.training.run import Task, TrainingProgress, train
 from impasto.training.student import Student
 
 GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
@@ -338,7 +342,7 @@ def test_a_batch_depends_on_its_step_alone(pictures: list[Tensor]) -> None:
 
 
 def test_a_part_of_a_batch_is_the_last_one_moved_by_little(pictures: list[Tensor]) -> None:
-    task = distillation(pictures, replace(TINY, batch=8))
+    task = distillation(pictures, TINY.but(batch=8))
     task.start()
     seen = []
     for step in range(2):
@@ -360,7 +364,7 @@ def test_a_part_of_a_batch_is_the_last_one_moved_by_little(pictures: list[Tensor
 
 
 def test_training_lowers_every_loss(pictures: list[Tensor], tmp_path: Path) -> None:
-    config = replace(TINY, steps=60, learning_rate=0.03, bias_rate=0.1, warmup=5)
+    config = TINY.but(steps=60, learning_rate=0.03, bias_rate=0.1, warmup=5)
     task = distillation(pictures, config, data=["somewhere/photos"])
     records = list(
         logged(
@@ -422,7 +426,7 @@ def test_an_export_is_the_trained_student(pictures: list[Tensor], tmp_path: Path
 
 
 def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path: Path) -> None:
-    config = replace(TINY, steps=40, learning_rate=0.03, bias_rate=0.1, warmup=5)
+    config = TINY.but(steps=40, learning_rate=0.03, bias_rate=0.1, warmup=5)
     task = Distillation(
         [encoder(LARGE)], pictures, config
     )  # the default's layers, as wide as the teacher's
@@ -458,14 +462,14 @@ def test_strided_convolutions_are_distilled_too(pictures: list[Tensor], tmp_path
         assert validation[name] == pytest.approx(share, rel=0.02, abs=1e-5)
     with pytest.raises(ImpastoError, match="relu1_1 and relu4_2 and relu5_1 must be among"):
         Distillation(
-            [encoder(LARGE)], pictures, replace(TINY, layers={"relu1_1": 1.0}), architecture=STRIDED
+            [encoder(LARGE)], pictures, TINY.but(layers={"relu1_1": 1.0}), architecture=STRIDED
         )
 
 
 def test_mixed_precision_trains_too(pictures: list[Tensor], tmp_path: Path) -> None:
     teacher = encoder(LARGE)
     task = Distillation(
-        [teacher], pictures, replace(TINY, steps=2, precision="bfloat16"), architecture=SMALL
+        [teacher], pictures, TINY.but(steps=2, precision="bfloat16"), architecture=SMALL
     )
     *_, last = train(task, checkpoint=tmp_path / "run.ckpt", device="cpu")
     assert teacher.dtype == torch.float32  # the run has its own copy
@@ -505,9 +509,9 @@ def test_teachers_and_students_that_do_not_fit_are_refused(pictures: list[Tensor
     with pytest.raises(ImpastoError, match="no teacher has the layer relu3_1"):
         Distillation([encoder(SHALLOW)], pictures, TINY, architecture=SMALL)
     with pytest.raises(ImpastoError, match="unknown layer 'relu5_4'"):
-        distillation(pictures, replace(TINY, layers={"relu5_4": 1.0}))
+        distillation(pictures, TINY.but(layers={"relu5_4": 1.0}))
     with pytest.raises(ImpastoError, match="relu1_1 and relu5_1 must be among"):
-        distillation(pictures, replace(TINY, layers={"relu1_1": 1.0}))
+        distillation(pictures, TINY.but(layers={"relu1_1": 1.0}))
     with pytest.raises(ImpastoError, match="give more data"):
         distillation(pictures[:1])
     with pytest.raises(ImpastoError, match="heads"):
@@ -580,7 +584,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def interrupt_at(step: int, records: Iterator[Record], sent: int) -> None:
+def interrupt_at(step: int, records: Iterator[TrainingProgress], sent: int) -> None:
     for record in records:
         if record.step == step:
             signal.raise_signal(sent)
@@ -592,7 +596,7 @@ def interrupt_at(step: int, records: Iterator[Record], sent: int) -> None:
 def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
     pictures: list[Tensor], tmp_path: Path, accumulate: int, sent: int
 ) -> None:
-    config = replace(TINY, accumulate=accumulate)
+    config = TINY.but(accumulate=accumulate)
     whole = distillation(pictures, config)
     list(
         logged(
@@ -612,7 +616,7 @@ def test_an_interrupted_training_ends_exactly_like_one_that_was_not(
 
     resumed = distillation(pictures, config)
     records = logged(train(resumed, checkpoint=broken, resume=True, device="cpu"), log)
-    assert "resumed after step 3" in next(records).notes
+    assert next(records).note == "resumed after step 3"
     assert [record.step for record in records] == [4, 5, 6]
 
     states = [
@@ -640,14 +644,14 @@ def test_checkpoints_that_cannot_be_continued_are_refused(
     pictures: list[Tensor], tmp_path: Path
 ) -> None:
     path = tmp_path / "run.ckpt"
-    task = distillation(pictures, replace(TINY, steps=1))
+    task = distillation(pictures, TINY.but(steps=1))
     with pytest.raises(ImpastoError, match="there is no checkpoint"):
         next(train(task, checkpoint=path, resume=True, device="cpu"))
     list(train(task, checkpoint=path, device="cpu"))
     with pytest.raises(ImpastoError, match="made with seed 0, not 3"):
         next(
             train(
-                distillation(pictures, replace(TINY, steps=1, seed=3)),
+                distillation(pictures, TINY.but(steps=1, seed=3)),
                 checkpoint=path,
                 resume=True,
                 device="cpu",
@@ -744,15 +748,19 @@ def test_a_step_without_a_finite_gradient_is_skipped(tmp_path: Path) -> None:
     )
     slopes = {record.step: record.validation["slope"] for record in records if record.validation}
     assert slopes[4] == slopes[3] < slopes[5]
-    assert [
-        record.step for record in records if any("skipped" in note for note in record.notes)
-    ] == [4]
+    assert [record.step for record in records if "skipped" in record.note] == [4]
     with pytest.raises(ImpastoError, match="lower the learning rate"):
         list(
             train(
                 Line(config, tuple(range(5, 40))), checkpoint=tmp_path / "line.ckpt", device="cpu"
             )
         )
+
+
+@pytest.mark.parametrize("kind", [Progress, CellProgress, TrainingProgress])
+def test_every_long_work_says_the_same_of_where_it_stands(kind: type[Event]) -> None:
+    assert issubclass(kind, Event)
+    assert Event.__annotations__.keys() <= {field.name for field in fields(kind)}
 
 
 def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -764,10 +772,10 @@ def test_what_the_loop_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ImpastoError, match="cannot be written"):
         list(train(line, checkpoint=tmp_path / "no" / "line.ckpt", device="cpu"))
     with pytest.raises(ImpastoError, match="cannot be written"):
-        list(logged([Record(0, 1)], tmp_path / "no" / "log.csv"))
+        list(logged([TrainingProgress(0, 1)], tmp_path / "no" / "log.csv"))
     (tmp_path / "log.csv").write_text("some,other,table\n1,2,3\n")
     with pytest.raises(ImpastoError, match="not a log"):
-        list(logged([Record(1, 2)], tmp_path / "log.csv"))
+        list(logged([TrainingProgress(1, 2)], tmp_path / "log.csv"))
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     with pytest.raises(ImpastoError, match=r'pip install "impasto\[train\]"'):
         next(train(line, checkpoint=path))

@@ -251,7 +251,7 @@ def test_enlarging_knows_no_checkerboard(side: int) -> None:
     torch.testing.assert_close(y, y[:, :, :1, :1].expand_as(y), rtol=1e-12, atol=1e-12)
 
 
-# ------------------------------------------------------------------------------------- transformer
+# ------------------------------------------------------------------------------------- the whole network
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (40, 33)], ids=str)

@@ -18,7 +18,7 @@ from impasto.home import own_bank
 from impasto.losses.gram import gram
 from impasto.methods.feedforward import FeedForward
 from impasto.methods.reading import WHOLE, moments, parts
-from impasto.networks.checkpoint import load_painter
+from impasto.networks.checkpoint import load_network
 from impasto.networks.encoder import STYLE_LAYERS, VGG19, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.pictures.color import statistics_map
@@ -185,7 +185,7 @@ def test_a_part_of_which_nothing_is_seen_is_not_read(
 
 
 def test_a_network_reads_a_cut_out_as_what_is_seen_of_it() -> None:
-    painter = load_painter(device="cpu", dtype=torch.float32)
+    painter = load_network(device="cpu", dtype=torch.float32)
     from impasto.networks.weights import load_encoder
 
     quick = FeedForward(painter, load_encoder(painter.encoder, device="cpu", dtype=torch.float32))

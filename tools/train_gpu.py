@@ -33,11 +33,12 @@ from PIL import Image
 from torch import Tensor
 
 import impasto.networks.transform_net as transform_net
-from impasto.networks.checkpoint import load_painter, save_painter
+from impasto.networks.checkpoint import load_network, save_painter
 from impasto.networks.encoder import Encoder
 from impasto.networks.weights import load_encoder
-from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
-from impasto.training.distill import Distillation, DistillConfig
+from impasto.training.arbitrary import ArbitraryTask
+from impasto.training.configs import ArbitraryConfig, DistillConfig
+from impasto.training.distill import Distillation
 from impasto.training.perceptual import Style
 
 SHORT, LONG = 256, 352  # px kept of a picture
@@ -362,7 +363,7 @@ def train_encoder(args: argparse.Namespace) -> None:
                     }
                 )
             )
-    task.config = dataclasses.replace(task.config, steps=run.steps)
+    task.config = task.config.but(steps=run.steps)
     print(run.steps, "steps", task.export(args.output, licence="MIT"))
 
 
@@ -441,7 +442,7 @@ def train_painter(args: argparse.Namespace) -> None:
         predictor_rate=args.predictor_rate,
         decay=args.decay,
     )
-    start = load_painter(args.start, device="cpu", dtype=torch.float32)
+    start = load_network(args.start, device="cpu", dtype=torch.float32)
     (reader,) = loaded([args.encoder])
     start = dataclasses.replace(start, encoder=reader.name)
     data = tuple(QUALITY)
@@ -452,9 +453,9 @@ def train_painter(args: argparse.Namespace) -> None:
     task.to(device)
 
     rate = torch.tensor(0.0, device=device)
-    last, noise = task.transformer.leave.weight, list(task.transformer.noise)
+    last, noise = task.transform_net.leave.weight, list(task.transform_net.noise)
     small = {id(p) for p in (last, *noise)}
-    matrices = [p for p in task.transformer.parameters() if id(p) not in small]
+    matrices = [p for p in task.transform_net.parameters() if id(p) not in small]
     muon = Muon(matrices, rate)
     adam = torch.optim.Adam(
         [{"params": [last, *noise]}, {"params": list(task.predictor.parameters())}],
@@ -541,7 +542,7 @@ def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str
     order = torch.cat([turns, turns.roll(1)])
     vectors = task.predictor(description)
     offset = torch.randint(4096, (2,), device=device)
-    pictures = task.transformer(
+    pictures = task.transform_net(
         photos[order], torch.cat([vectors, vectors]), (offset[0], offset[1])
     )
     return task.losses(photos[order], pictures, kept[order], Style.cat([target, target]))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from impasto.methods.optimize import PixelOptimizer
     from impasto.methods.stylizer import Progress
     from impasto.methods.two_stage import TwoStage
-    from impasto.networks.checkpoint import load_painter as load_network
+    from impasto.networks.checkpoint import load_network
     from impasto.networks.encoder import Encoder
     from impasto.networks.loaded import Networks
     from impasto.networks.weights import load_encoder
@@ -56,7 +56,7 @@ _HOMES = {
     "WeightsError": "impasto.errors:WeightsError",
     "content_term": "impasto.losses.objective:content_term",
     "load_encoder": "impasto.networks.weights:load_encoder",
-    "load_network": "impasto.networks.checkpoint:load_painter",
+    "load_network": "impasto.networks.checkpoint:load_network",
     "open_picture": "impasto.pictures.image:open_picture",
     "plan": "impasto.pipeline:plan",
     "read_recipe": "impasto.pictures.files:read_recipe",

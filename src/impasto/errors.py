@@ -12,8 +12,15 @@ __all__ = [
     "InputError",
     "OptionError",
     "WeightsError",
+    "kind_of",
     "printable",
 ]
+
+
+def kind_of(value: object) -> str:
+    """What to call a value that is not what was wanted: `a dict`, `an Encoder`."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def printable(text: str) -> str:

@@ -7,22 +7,20 @@ for step in job.steps():
 job.save(step, "out.png")     # with its recipe; job.finish(step) is the same as a PIL image
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import metadata
-from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.memory import check as check_memory
 from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
 from impasto.methods.stylizer import Progress
@@ -32,12 +30,13 @@ from impasto.networks.loaded import Networks
 from impasto.networks.weights import pick_device
 from impasto.pictures.color import luminance_transfer, match_statistics
 from impasto.pictures.exif import sifted
+from impasto.pictures.identity import identity
 from impasto.pictures.image import Picture, Source, resize, save_picture, to_pil
 from impasto.pictures.painted import PaintedImage
 from impasto.pictures.sources import open_source
 from impasto.settings import Options, Settings
 
-__all__ = ["Job", "plan", "stylize"]
+__all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _COLORLESS = (
@@ -148,10 +147,14 @@ def plan(
         )
     if not isinstance(networks or Networks(), Networks):
         raise OptionError(
-            f"networks are what impasto.Networks() keeps, and not a {type(networks).__name__}"
+            f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
-    method = _method(settings)
+    if settings.engine != "torch":
+        raise OptionError(
+            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
+        )
+    method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -166,7 +169,7 @@ def plan(
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
         "content": _own(content, settings),
-        "styles": [_identity(style) for style in styles],
+        "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
@@ -201,11 +204,13 @@ def stylize(
     return job.finish(deque(job.steps(), maxlen=1).pop())
 
 
+_SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)
+
+
 def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     """One style, or as many as there are."""
-    single = str | bytes | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping
-    if isinstance(styles, single) or not isinstance(styles, Iterable):
-        return [styles]
+    if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
+        return [cast("Source", styles)]
     return list(styles)
 
 
@@ -223,7 +228,7 @@ def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:
     check_memory(needed, longest)
 
 
-def _method(settings: Settings) -> Method:
+def method_of(settings: Settings) -> Method:
     """The method asked for, refined if that is."""
     method = METHODS.get(settings.method)
     return Refined(method) if settings.refine and "refine" in method.honours else method
@@ -321,26 +326,10 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
-    return _identity(source) if os.path.isfile(source) else {"name": source}
+    return identity(source) if os.path.isfile(source) else {"name": source}
 
 
 def _own(source: Source, settings: Settings) -> dict[str, object]:
     """What to call a picture of the user's own: its file by name only where that is asked for."""
     named = isinstance(source, str | os.PathLike) and os.path.isfile(source)
-    return {"kind": "file"} if named and settings.recipe != "full" else _identity(source)
-
-
-def _identity(source: object) -> dict[str, object]:
-    """What to call an input in a recipe: a file's name and SHA-256 (never its folder), a sample's
-    name, a kind.
-    """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if os.path.isfile(path):
-            with path.open("rb") as file:
-                return {
-                    "name": path.name,
-                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                }
-        return {"name": str(source)}
-    return {"in memory": type(source).__name__}
+    return {"kind": "file"} if named and settings.recipe != "full" else identity(source)

@@ -23,6 +23,7 @@ __all__ = [
     "GROUPS",
     "OPTIONS",
     "ContentLoss",
+    "Engine",
     "KeepColor",
     "KeepExif",
     "Option",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 ContentLoss = Literal["features", "selfsim"]
+Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
 KeepExif = Literal["credit", "all", "none"]
 RecipeKind = Literal["short", "full", "none"]
@@ -126,6 +128,12 @@ class Settings(BaseModel):
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
     ] = "painter"
+    engine: Annotated[
+        Engine,
+        _option(
+            "What computes: PyTorch, or ONNX Runtime, which starts at once and paints in one pass."
+        ),
+    ] = "torch"
     style_weight: Annotated[
         float,
         _option("More or less style than the preset's own balance: 2 is twice.", _BALANCE, low=0),
@@ -475,6 +483,7 @@ class Options(TypedDict, total=False):
     recipe: RecipeKind
     keep_exif: KeepExif
     network: Any
+    engine: Engine
     style_weight: float
     content_weight: float
     tv_weight: float | None

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from impasto.errors import kind_of
+
 __all__ = ["first_line", "joined", "layer_weight", "listed", "meant", "whole"]
 
 
@@ -16,7 +18,7 @@ def listed(value: Any, kind: type) -> Any:
     """
     called = "names" if kind is str else "numbers"
     if isinstance(value, Mapping):
-        raise ValueError(f"takes {called} in an order, not a {type(value).__name__}")
+        raise ValueError(f"takes {called} in an order, not {kind_of(value)}")  # noqa: TRY004
     if isinstance(value, str):
         words = [word.strip() for word in value.split(",")]
         if kind is str:
@@ -57,9 +59,9 @@ def shortened(value: object) -> str:
     if isinstance(value, int) and not -(10**30) < value < 10**30:
         return "a number of so many digits"
     if not isinstance(value, str | bytes | float | int | list | tuple) and value is not None:
-        return f"a {type(value).__name__}"
+        return kind_of(value)
     text = f"{value}" if isinstance(value, float | int) else repr(value)
-    return text if len(text) <= 80 else f"a {type(value).__name__} of {len(text)} characters"
+    return text if len(text) <= 80 else f"{kind_of(value)} of {len(text)} characters"
 
 
 def whole(number: float) -> str:

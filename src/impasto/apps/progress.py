@@ -12,7 +12,7 @@ from rich.console import Console
 from impasto.apps.report import say
 from impasto.methods.stylizer import Progress
 
-__all__ = ["Bar", "Clock", "Display", "Lines", "Silent", "display", "summary"]
+__all__ = ["Bar", "Clock", "Display", "Lines", "Pace", "Silent", "display", "summary"]
 
 
 class Display(Protocol):
@@ -75,6 +75,23 @@ class Clock:
         self._pace = pace if self._pace is None else 0.9 * self._pace + 0.1 * pace
         mean = (full - pixels) / log(full / pixels) if pixels < full else full
         return (step.of - step.step) * mean * self._pace
+
+
+class Pace:
+    """Measures work whose steps are alike, and so the time left; not by the first step, which also
+    loads and prepares.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._begun: tuple[int, float] | None = None
+
+    def left(self, done: int, of: int) -> float | None:
+        """Seconds left with `done` of `of` steps made; call it at every step."""
+        if self._begun is None:
+            self._begun = done, self._now()
+        first, begun = self._begun
+        return (self._now() - begun) / (done - first) * (of - done) if done > first else None
 
 
 def _left(seconds: float | None) -> str:

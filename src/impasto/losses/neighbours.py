@@ -48,7 +48,7 @@ class NeighbourLoss(StyleLoss):
 
     name: ClassVar[str] = "nnst"
     stochastic: ClassVar[bool] = True
-    balance: ClassVar[float] = 0.4
+    balance: ClassVar[float] = 0.2
 
     def target(self, features: Tensor, mask: Tensor | None = None) -> Sampled:
         """From `(1, C, H, W)`."""

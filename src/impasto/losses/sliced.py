@@ -79,6 +79,7 @@ class SlicedLoss(StyleLoss):
 
     name: ClassVar[str] = "swd"
     stochastic: ClassVar[bool] = True
+    balance: ClassVar[float] = 2.0
 
     def target(self, features: Tensor, mask: Tensor | None = None) -> Sampled:
         """From `(1, C, H, W)`."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "Before",
     "Frame",
     "Method",
     "Prepared",
@@ -52,14 +53,29 @@ _ALWAYS = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
+class Before:
+    """In a film, the picture before, moved to where its things are now: `picture`, `(1, 3, H, W)`
+    in [0, 1].
+
+    `trust`, `(1, 1, H, W)` in [0, 1]: 0 where it does not show what is there now, such as what was
+    hidden.
+    """
+
+    picture: Tensor
+    trust: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """What is rendered: `image`, `(1, 3, H, W)` in [0, 1].
 
-    `start`: a picture to start from, of any size, if there is one.
+    `start`: a picture to start from, of any size, if there is one. `before`: what the picture is to
+    agree with, if it is one of a film; for methods that honour it.
     """
 
     image: Tensor
     start: Tensor | None = None
+    before: Before | None = None
 
 
 class Renderer(Protocol):
@@ -142,7 +158,7 @@ class Method(ABC):
     """A way to paint, registered by its `name`.
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
-    `start` if a picture to start from does; whatever else is asked for is refused. The pipeline
+    `start` or `before` if those of a frame do; whatever else is asked for is refused. The pipeline
     itself honours `size`, `blend`, `keep_color`, `colors_only`, `device`, `recipe` and `keep_exif`
     for every method. `instant`: whether it paints in one pass, at once.
     """
@@ -252,4 +268,5 @@ class Prepared(Generic[S]):
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
-        return self.stylizer.render(frame.image, self.style, start=frame.start)
+        more = {} if frame.before is None else {"before": frame.before}
+        return self.stylizer.render(frame.image, self.style, start=frame.start, **more)

@@ -175,7 +175,7 @@ def _pass(
     }
     recipe: dict[str, object] = {
         "network_fingerprint": painter.bank.network,
-        **computed(painter.device, painter.transformer.dtype),
+        **computed(painter.device, painter.transform_net.dtype),
     }
     recipe |= {"vectors": digests} if digests else {}
     return Prepared(quick, quick.blend(vectors, [style.weight for style in styles]), recipe)

@@ -129,13 +129,13 @@ class FeedForward:
             max(_LEAST, round(height / self.style_scale)),
             max(_LEAST, round(width / self.style_scale)),
         )
-        picture: Tensor = self.painter.transformer(resize(photo, smaller), vector)
+        picture: Tensor = self.painter.transform_net(resize(photo, smaller), vector)
         if self.style_scale <= 1:
             return resize(picture, (height, width))
         # A picture enlarged is blurred; painted once more, its large strokes are made of fine ones.
         # Little by little, so that a scale just above 1 is just that.
         large = resize(picture, (height, width)).clamp(0, 1)
-        again: Tensor = self.painter.transformer(large, vector)
+        again: Tensor = self.painter.transform_net(large, vector)
         return torch.lerp(large, again, min(1.0, self.style_scale - 1))
 
     def _identity(self, photo: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor
 
 from impasto.errors import OptionError
+from impasto.events import Event
 from impasto.pictures.image import resample, resize
 
 __all__ = ["Progress", "Stylizer", "normalise_weights"]
@@ -15,14 +16,14 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(Event):
     """Where a rendering stands.
 
     `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine
     methods begin smaller than the end. `detail`, `(B, 3, H, W)`: what the picture has at full size
     beyond `image` enlarged, where the contours or strokes of a start are kept; None for nothing.
-    `step` counts from 1 to `of`. `losses`: named values, weighted, `total` and `raw/NAME` among
-    them; empty for one-pass methods. `note`: something the user should know, such as a recovery.
+    `step` counts from 1 to `of`; 0 is a picture that an optimiser begins at. `losses`: named
+    values, weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`: something the user should know, such as a recovery.
     """
 
     image: Tensor

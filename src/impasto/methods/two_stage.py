@@ -19,6 +19,7 @@ __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
 DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {
     "strength",
     "start",
+    "before",
 }
 """What the optimiser honours: all that is not said of the picture itself."""
 
@@ -27,7 +28,7 @@ DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != 
 class TwoStage:
     """A `Renderer`: `first`, then `second` with the first's last picture as its start.
 
-    `shown`: whether the first's picture is a step of its own, or only where the second begins. A
+    `shown`: whether the first's picture is shown, as step 0, or only where the second begins. A
     frame with a start of its own needs no first stage, and goes to the second as it is.
     """
 
@@ -38,8 +39,8 @@ class TwoStage:
 
     @property
     def steps(self) -> int:
-        """Of both, the first counting as one if it is shown."""
-        return self.second.steps + self.shown
+        """The second's: what is asked for by a number of steps."""
+        return self.second.steps
 
     @property
     def recipe(self) -> Mapping[str, object]:
@@ -51,12 +52,15 @@ class TwoStage:
         if frame.start is not None:
             yield from self.second.render(frame)
             return
-        for step in self.first.render(frame):
+        for step in self.first.render(replace(frame, before=None)):
             begun = step
         if self.shown:
-            yield Progress(begun.image, 1, self.steps)
-        for step in self.second.render(replace(frame, start=begun.image)):
-            yield replace(step, step=step.step + self.shown, of=step.of + self.shown)
+            yield Progress(begun.image, 0, self.steps)
+        start = begun.image
+        if frame.before is not None:
+            # What the film has shown goes on; the first's picture fills what it has not.
+            start = torch.lerp(start, frame.before.picture, frame.before.trust)
+        yield from self.second.render(replace(frame, start=start))
 
 
 class Refined(Method):

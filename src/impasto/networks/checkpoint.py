@@ -23,7 +23,7 @@ from impasto.networks.style_predictor import StylePredictor, StylePredictorConfi
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.networks.weights import best_dtype, pick_device, write_weights
 
-__all__ = ["PAINTER", "Painter", "fingerprint", "load_painter", "save_painter"]
+__all__ = ["PAINTER", "Painter", "fingerprint", "load_network", "save_painter"]
 
 PAINTER = "painter"
 _KIND = "impasto painter"
@@ -43,7 +43,7 @@ class Painter:
     it was trained, `licence` what may be done with it.
     """
 
-    transformer: TransformNet
+    transform_net: TransformNet
     bank: StyleBank
     predictor: StylePredictor | None = None
     identity: Tensor | None = None
@@ -54,7 +54,7 @@ class Painter:
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self.transformer.entry.weight.device
+        return self.transform_net.entry.weight.device
 
     def knowing(self, bank: StyleBank) -> "Painter":
         """The same network, which also knows the styles of `bank`; `ImpastoError` if they are
@@ -75,7 +75,7 @@ class Painter:
         return (self.knowing(bank), ()) if bank.network == self.bank.network else (self, bank.names)
 
 
-def fingerprint(transformer: TransformNet) -> str:
+def fingerprint(transform_net: TransformNet) -> str:
     """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style
     vector belongs to.
     """
@@ -83,18 +83,18 @@ def fingerprint(transformer: TransformNet) -> str:
     # learned for.
     config = {
         name: value
-        for name, value in asdict(transformer.config).items()
+        for name, value in asdict(transform_net.config).items()
         if name != "noise" or value
     }
     digest = hashlib.sha256(json.dumps(config).encode())
-    for name, value in sorted(transformer.state_dict().items()):
+    for name, value in sorted(transform_net.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 @torch.inference_mode(False)
-def load_painter(
+def load_network(
     source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None
 ) -> Painter:
     """The embedded painter, or one from a safetensors file, frozen, its transform net computing in
@@ -129,10 +129,10 @@ def load_painter(
     ) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path.name} is not a painter that can be read ({reason})") from None
-    painter.transformer.to(device=where, dtype=dtype or best_dtype(where))
+    painter.transform_net.to(device=where, dtype=dtype or best_dtype(where))
     if painter.predictor is not None:
         painter.predictor.to(where)
-    for part in (painter.transformer, painter.predictor):
+    for part in (painter.transform_net, painter.predictor):
         if part is not None:
             part.requires_grad_(False).eval()
     return painter
@@ -155,7 +155,7 @@ def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Paint
         name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()
     }
     shape.setdefault("noise", 0)  # what files of version 0.1 do not say, here and of the predictor
-    transformer = _loaded(TransformNet(TransformNetConfig(**shape)), "transformer.", tensors)
+    transform_net = _loaded(TransformNet(TransformNetConfig(**shape)), "transformer.", tensors)
     predictor = None
     if config.get("predictor"):
         predictor = _loaded(
@@ -170,11 +170,11 @@ def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Paint
     spoken = {len(vector) for vector in vectors.values()}
     spoken |= {len(identity)} if identity is not None else set()
     spoken |= {predictor.config.vector} if predictor is not None else set()
-    if spoken - {transformer.vector_size}:
+    if spoken - {transform_net.vector_size}:
         raise ValueError("its style vectors do not fit its network")
     return Painter(
-        transformer,
-        StyleBank(fingerprint(transformer), vectors, json.loads(header.get("notes", "{}"))),
+        transform_net,
+        StyleBank(fingerprint(transform_net), vectors, json.loads(header.get("notes", "{}"))),
         predictor,
         identity,
         encoder=header["encoder"],
@@ -199,7 +199,7 @@ def save_painter(path: Path, painter: Painter) -> None:
     """Write a painter as float16 safetensors, atomically; configurations, recipe and licence go
     into the header.
     """
-    parts: dict[str, nn.Module] = {"transformer": painter.transformer}
+    parts: dict[str, nn.Module] = {"transformer": painter.transform_net}
     if painter.predictor is not None:
         parts["predictor"] = painter.predictor
     tensors = {
@@ -214,7 +214,7 @@ def save_painter(path: Path, painter: Painter) -> None:
         "kind": _KIND,
         "config": json.dumps(
             {
-                "transformer": asdict(painter.transformer.config),
+                "transformer": asdict(painter.transform_net.config),
                 "predictor": asdict(painter.predictor.config)
                 if painter.predictor is not None
                 else None,

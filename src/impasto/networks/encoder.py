@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from impasto.errors import InputError, OptionError, WeightsError
 from impasto.layers import STYLE_LAYERS
 from impasto.networks.kernels import conv_relu
+from impasto.networks.shapes import SMALLEST
 
 __all__ = [
     "COMPACT",
@@ -39,8 +40,6 @@ __all__ = [
 Pooling = Literal["max", "average"]
 
 _ALIAS = re.compile(r"(?:relu|conv)([1-9])_([1-9])|block([1-9])_conv([1-9])")
-# Halved four times it is 2 px at block 5, and reflection padding needs two.
-SMALLEST = 32
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,37 @@ standard deviation over the positions of one picture. All of a style that a netw
 gammas and betas.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.networks.kernels import instance_norm
 
-__all__ = ["EPSILON", "conditional_instance_norm"]
+__all__ = ["EPSILON", "Moments", "conditional_instance_norm", "moments_from"]
 
 EPSILON = 1e-5
+
+Moments: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""The mean and the variance, `(C,)` float32 each, to normalise one picture `(1, C, H, W)` by."""
+
+_source: ContextVar[Moments | None] = ContextVar("moments", default=None)
+
+
+@contextmanager
+def moments_from(source: Moments) -> Iterator[None]:
+    """Inside, norms ask `source` for their statistics, one after the other, instead of taking the
+    picture's own. For this thread, and without gradients.
+    """
+    token = _source.set(source)
+    try:
+        yield
+    finally:
+        _source.reset(token)
 
 
 def conditional_instance_norm(
@@ -23,4 +47,14 @@ def conditional_instance_norm(
     `x`: `(B, C, H, W)`; `scale`, `shift`: `(B, C)` float32 (float64 where `x` is). The result has
     the type of `x`; statistics are float32 at least. Differentiable once in all three.
     """
+    source = _source.get()
+    if source is not None:
+        return _by_moments(x, source, scale, shift, relu)
     return instance_norm(x, scale, shift, EPSILON, relu=relu)
+
+
+def _by_moments(x: Tensor, source: Moments, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
+    pairs = zip(x.chunk(len(x)), scale.unbind(), shift.unbind(), strict=True)
+    parts = [F.batch_norm(each, *source(each), a, b, eps=EPSILON) for each, a, b in pairs]
+    y = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return y.relu_() if relu else y

@@ -1,11 +1,11 @@
 """Networks that stay in memory, so that many pictures load each of them once."""
 
-from collections.abc import Callable, Hashable
 import os
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from impasto.networks.checkpoint import Painter, load_painter
+from impasto.networks.checkpoint import Painter, load_network
 from impasto.networks.encoder import Encoder, Pooling
 from impasto.networks.weights import load_encoder
 
@@ -30,8 +30,8 @@ class Networks:
         self._loaded: dict[Hashable, Any] = {}
 
     def painter(self, network: str | Path, device: str) -> Painter:
-        """As `load_painter`."""
-        return self._once((_stamp(network), device), lambda: load_painter(network, device=device))
+        """As `load_network`."""
+        return self._once((_stamp(network), device), lambda: load_network(network, device=device))
 
     def encoder(self, name: str | Path, pooling: Pooling, device: str) -> Encoder:
         """As `load_encoder`."""

@@ -4,29 +4,42 @@ and on disk.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
+from impasto.home import own_bank
 from impasto.networks.weights import write_weights
 from impasto.pictures.writing import FORMATS
 
-__all__ = ["StyleBank", "check_name"]
+__all__ = ["UNSAID", "Credit", "StyleBank", "check_name", "own_styles"]
 
 _KIND = "impasto bank"
 _PREFIX = "style."
 _PICTURES = (*FORMATS, ".bmp", ".gif")
 
 
+class Credit(NamedTuple):
+    """Whose a style is, and what may be done with it; empty where nothing was said."""
+
+    author: str = ""
+    licence: str = ""
+
+
+UNSAID = Credit()
+
+
 @dataclass(frozen=True)
 class StyleBank:
     """`vectors`: name -> `(V,)` float32, for the transform net whose fingerprint is `network`;
-    `notes` on each.
+    `notes` on each, and `credits` of those that came with any.
 
     A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own,
     so that adding one leaves the bytes of the others alone.
@@ -35,6 +48,7 @@ class StyleBank:
     network: str
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    credits: Mapping[str, Credit] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,11 +79,19 @@ class StyleBank:
         vector = self.vectors[name].detach().cpu().float().contiguous()
         return hashlib.sha256(vector.numpy().tobytes()).hexdigest()[:12]
 
-    def learned(self, name: str, vector: Tensor, note: str = "") -> "StyleBank":
+    def learned(
+        self, name: str, vector: Tensor, note: str = "", credit: Credit = UNSAID
+    ) -> "StyleBank":
         """This bank and one style more; a style of that name is replaced."""
         check_name(name)
         vectors = {**self.vectors, name: vector.detach().float().cpu().clone()}
-        return StyleBank(self.network, vectors, {**self.notes, name: note})
+        credits = {key: value for key, value in self.credits.items() if key != name}
+        return StyleBank(
+            self.network,
+            vectors,
+            {**self.notes, name: note},
+            credits | ({name: credit} if any(credit) else {}),
+        )
 
     def joined(self, other: "StyleBank") -> "StyleBank":
         """Both banks; where a name is in both, `other`'s style. `ImpastoError` if they are for
@@ -80,12 +102,20 @@ class StyleBank:
                 "these styles were learned for another network and mean nothing to this one; learn them again"
             )
         return StyleBank(
-            self.network, {**self.vectors, **other.vectors}, {**self.notes, **other.notes}
+            self.network,
+            {**self.vectors, **other.vectors},
+            {**self.notes, **other.notes},
+            {**self.credits, **other.credits},
         )
 
     def save(self, path: Path) -> None:
         """Write the bank as safetensors, atomically: all of it or nothing."""
-        header = {"kind": _KIND, "network": self.network, "notes": json.dumps(dict(self.notes))}
+        header = {
+            "kind": _KIND,
+            "network": self.network,
+            "notes": json.dumps(dict(self.notes)),
+            "credits": json.dumps({name: each._asdict() for name, each in self.credits.items()}),
+        }
         write_weights(
             path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header
         )
@@ -105,7 +135,11 @@ class StyleBank:
             notes = {
                 str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()
             }
-            return StyleBank(header["network"], vectors, notes)
+            credits = {
+                str(name): Credit(str(each["author"]), str(each["licence"]))
+                for name, each in dict(json.loads(header.get("credits", "{}"))).items()
+            }
+            return StyleBank(header["network"], vectors, notes, credits)
         except ImpastoError:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -113,6 +147,27 @@ class StyleBank:
             raise WeightsError(
                 f"{path} is not a bank of styles that can be read ({reason}); move it away"
             ) from None
+
+
+def own_styles(network: str) -> StyleBank:
+    """The user's own bank, to add to, empty at first; its folder is made. `ImpastoError` if it is
+    not for `network`.
+    """
+    path = own_bank()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImpastoError(
+            f"cannot make the folder {path.parent} ({error.strerror}); set IMPASTO_HOME"
+        ) from error
+    if not os.access(path.parent, os.W_OK):
+        raise ImpastoError(f"{path.parent} is write-protected; set IMPASTO_HOME to another folder")
+    bank = StyleBank.load(path) if path.is_file() else StyleBank(network)
+    if bank.vectors and bank.network != network:
+        raise ImpastoError(
+            f"the styles in {path} were learned for another network; move it away, or set IMPASTO_HOME anew"
+        )
+    return bank if bank.vectors else StyleBank(network)
 
 
 def check_name(name: str) -> str:

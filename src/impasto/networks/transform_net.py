@@ -19,7 +19,6 @@ gives strokes something to begin at.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -28,28 +27,12 @@ from torch import Tensor, nn
 
 from impasto.networks.instance_norm import conditional_instance_norm
 from impasto.networks.kernels import padded_convolution
+from impasto.networks.shapes import TransformNetConfig
 
 __all__ = ["TransformNet", "TransformNetConfig", "noise_field"]
 
 _STRIDE = 8  # between pixels and positions of the coarsest level
 _PERIOD = 512  # positions of a level after which the noise repeats
-
-
-@dataclass(frozen=True)
-class TransformNetConfig:
-    """Channels at a half, a quarter and an eighth of the picture's size, and how many residual
-    blocks where.
-
-    `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it.
-    `entry`, `leave`: side of the first and last kernel; the latter counts pixels of the full size.
-    `noise`: channels of the noise field; 0 is none.
-    """
-
-    channels: tuple[int, int, int] = (64, 128, 128)
-    blocks: tuple[int, int, int] = (1, 4, 2)
-    entry: int = 5
-    leave: int = 9
-    noise: int = 4
 
 
 class TransformNet(nn.Module):

@@ -5,7 +5,6 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 `features.0.weight`, …) is understood by its shapes.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -19,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import OptionError, WeightsError, kind_of
 from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.hub import fetch
 from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.writing import atomic_write
 
@@ -65,9 +65,7 @@ def load_encoder(
     survive_forks()
     where = pick_device(device)
     if not isinstance(source, str | os.PathLike):
-        raise WeightsError(
-            f"an encoder is loaded by a name or a file, not a {type(source).__name__}"
-        )
+        raise WeightsError(f"an encoder is loaded by a name or a file, not {kind_of(source)}")
     path, name = _locate(str(source))
     architecture, weights = read_weights(path)
     with torch.device("cpu"):  # whatever the program's default is
@@ -120,25 +118,10 @@ def _locate(source: str) -> tuple[Path, str]:
 
 
 def _from_hub() -> Path:
-    # Imported here: the embedded encoder needs no network library.
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
-        path = Path(hf_hub_download(HUB, "model.safetensors"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
-        raise WeightsError(
-            f"cannot fetch vgg19 ({HUB}): no network and no copy in the cache; {WAY_OUT}"
-        ) from None
-    # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
-    blob = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
-        with blob.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                raise WeightsError(
-                    f"the cached vgg19 weights are damaged; delete {path} and try again, or {WAY_OUT}"
-                )
-    return path
+        return fetch(HUB, "model.safetensors")
+    except WeightsError as error:
+        raise WeightsError(f"no vgg19: {error}; {WAY_OUT}") from None
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:

@@ -33,7 +33,7 @@ def luminance(image: Tensor) -> Tensor:
     return _to_lab(_rgb(image))[:, :1] / 100
 
 
-@torch.autocast("cpu", enabled=False)
+@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
 def luminance_transfer(output: Tensor, content: Tensor) -> Tensor:
     """The lightness L* of `output` with the hue and chroma (a*, b*) of `content`.
 
@@ -100,7 +100,7 @@ def statistics_map(
     return matrix, mean_t - (matrix @ mean_s[..., None])[..., 0]
 
 
-@torch.autocast("cpu", enabled=False)
+@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
 def match_statistics(
     source: Tensor,
     target: Tensor,

@@ -2,13 +2,11 @@
 the CPU.
 """
 
-import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.errors import InputError, OptionError
+from impasto.errors import InputError, OptionError, kind_of
 from impasto.forks import survive_forks
 from impasto.pictures.exif import read_exif
 from impasto.pictures.files import (
@@ -29,8 +27,8 @@ from impasto.pictures.files import (
     recipe_options,
 )
 from impasto.pictures.painted import PaintedImage
-from impasto.pictures.transparency import continued
-from impasto.pictures.writing import FORMATS, atomic_write
+from impasto.pictures.planes import fit, planes, unit
+from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
 
 __all__ = [
     "MAX_PIXELS",
@@ -140,9 +138,7 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
     if isinstance(source, np.ndarray):
         pixels = source[..., None] if source.ndim == 2 else source
         return "the array", _checked(pixels, "the array"), (), b""
-    raise InputError(
-        f"a {type(source).__name__} is not a picture; give a path, PIL image, array or tensor"
-    )
+    raise InputError(f"{kind_of(source)} is not a picture; give a path, PIL image, array or tensor")
 
 
 def _channels_last(tensor: Tensor) -> Array:
@@ -187,59 +183,9 @@ def _checked(pixels: Array, name: str) -> Array:
 
 
 def _planes(name: str, pixels: Array, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-    """Colour (1, 3, H, W) and alpha (1, 1, H, W), or None if opaque, of (H, W, 1 | 3 | 4) reduced
-    to `size`.
-
-    One channel at a time, so that a large photo is never held whole in floating point.
-    """
-    colors = range(min(3, pixels.shape[2]))
-    veil = _unit(pixels[..., 3]) if pixels.shape[2] == 4 else None
-    if veil is None or veil.min() == 1:
-        planes = [_lanczos(_unit(pixels[..., c]), size) for c in colors]
-        return _tensor(planes).expand(-1, 3, -1, -1).contiguous(), None
-    alpha = _lanczos(veil, size)
-    # Below this, a colour that was reduced is made of rounding.
-    least = 0 if size == veil.shape else 1 / 255
-    weight = np.where(alpha > least, alpha, np.float32(0))
-    if not weight.any():
-        raise InputError(f"{name} is transparent all over; give one with something to see")
-    planes = []
-    for c in colors:
-        plane = _unit(pixels[..., c])
-        if size != plane.shape:
-            plane = _lanczos(plane * veil, size) / np.maximum(alpha, least)
-        planes.append(continued(plane, weight))
-    return _tensor(planes), _tensor([alpha])
-
-
-def _tensor(planes: list[Array]) -> Tensor:
-    """(1, C, H, W) of planes, the ringing of the filter cut off."""
-    return torch.from_numpy(np.clip(np.stack(planes), 0, 1))[None]
-
-
-def _unit(plane: Array) -> Array:
-    """uint8, uint16 or float (H, W) as contiguous float32 in [0, 1]."""
-    if plane.dtype.kind == "u":
-        return np.ascontiguousarray(plane, dtype=np.float32) / np.float32(np.iinfo(plane.dtype).max)
-    return np.clip(np.ascontiguousarray(plane, dtype=np.float32), 0, 1)
-
-
-def _lanczos(plane: Array, size: tuple[int, int]) -> Array:
-    if size == plane.shape:
-        return plane
-    return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.LANCZOS))
-
-
-def fit(h: int, w: int, long_side: int) -> tuple[int, int]:
-    """(h, w) with the longer side reduced to `long_side`, the other rounded; never enlarged or
-    below 1.
-    """
-    longest = max(h, w)
-    if longest <= long_side:
-        return h, w
-    return max(1, math.floor(h * long_side / longest + 0.5)), max(
-        1, math.floor(w * long_side / longest + 0.5)
-    )
+    """`planes` as tensors, `(1, 3, H, W)` and `(1, 1, H, W)`."""
+    color, alpha = planes(name, pixels, size)
+    return torch.from_numpy(color)[None], None if alpha is None else torch.from_numpy(alpha)[None]
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -289,37 +235,6 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
-    """`path` as a Path, known to be one `save_picture` can write; call it before long work.
-
-    Raises `ImpastoError` if the suffix names no known format or one this Pillow cannot write, the
-    folder is missing or not writable, or the target is a folder or write-protected.
-    """
-    path = Path(path)
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")
-    Image.init()
-    if form not in Image.SAVE:
-        raise InputError(
-            f"this Pillow cannot write {form}; save as .png or install a Pillow that has it"
-        )
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist; make it first")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise InputError(f"{path} is write-protected; choose another name")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as err:
-        raise InputError(
-            f"cannot write into {path.parent} ({err.strerror}); choose another folder"
-        ) from err
-    return path
-
-
 def save_notes(
     path: str | os.PathLike[str], image: Tensor | Image.Image, *, alpha: Tensor | None = None
 ) -> tuple[str, ...]:
@@ -356,7 +271,7 @@ def save_picture(
     """
     if not isinstance(image, Tensor | Image.Image):
         raise InputError(
-            f"a {type(image).__name__} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
+            f"{kind_of(image)} is not saved as a picture; give a PIL image or a tensor (1, 3, H, W)"
         )
     path = check_output(path)
     form = FORMATS[path.suffix.lower()]
@@ -373,7 +288,7 @@ def save_picture(
             name: own[name] for name in ("steps_done", "unfinished") if name in own
         }
         recipe = image.recipe if recipe is None else {**recipe, **came}
-    options = _options(form, quality) | recipe_options(form, recipe, exif)
+    options = format_options(form, quality) | recipe_options(form, recipe, exif)
     try:
         with atomic_write(path) as partial, open(partial, "xb") as file:
             picture.save(file, format=form, **options)
@@ -392,19 +307,8 @@ def _eight_bit(image: Tensor | Image.Image, alpha: Tensor | None) -> Image.Image
         pixels, _ = decode(image)
     if pixels.dtype != np.uint8:
         pixels = np.rint(
-            np.dstack([_unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255
+            np.dstack([unit(pixels[..., c]) for c in range(pixels.shape[2])]) * 255
         ).astype(np.uint8)
     return Image.fromarray(
         np.ascontiguousarray(pixels if pixels.shape[2] > 1 else pixels.repeat(3, axis=2))
     )
-
-
-def _options(form: str, quality: int) -> dict[str, Any]:
-    options: dict[str, dict[str, Any]] = {
-        "AVIF": {"quality": quality, "subsampling": "4:4:4"},
-        "JPEG": {"quality": quality, "subsampling": "4:4:4", "optimize": True},
-        "PNG": {},
-        "TIFF": {"compression": "tiff_adobe_deflate"},
-        "WEBP": {"quality": quality, "exact": True},  # exact: colours under transparency stay
-    }
-    return options[form]

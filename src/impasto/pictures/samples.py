@@ -5,15 +5,17 @@ Nothing is ever downloaded. The styles are drawn by code of this package's own (
 its repository).
 """
 
+import os
 from collections.abc import Mapping
 from importlib.resources import as_file, files
+from pathlib import Path
 from types import MappingProxyType
 
 from PIL import Image
 
 from impasto.errors import InputError
 
-__all__ = ["STYLES", "sample", "sample_names", "sample_style"]
+__all__ = ["STYLES", "named", "sample", "sample_names", "sample_style"]
 
 # Colour photos in the scikit-image wheel that its docs declare public domain or CC0.
 _PHOTOS = {
@@ -72,3 +74,22 @@ def sample_style(name: str) -> Image.Image:
         Image.open(file) as image,
     ):
         return image.convert("RGB")
+
+
+def named(source: str) -> Image.Image | None:
+    """The sample style or photo of that name; None where it names a file, which wins.
+
+    Raises `InputError` for what can be neither.
+    """
+    if os.path.exists(source):
+        return None
+    if source in STYLES:
+        return sample_style(source)
+    if source in sample_names():
+        return sample(source)
+    if not Path(source).suffix and "://" not in source:
+        raise InputError(
+            f"no file and no sample called {source!r}; sample styles: {', '.join(STYLES)}; "
+            f"sample photos: {', '.join(sample_names())}"
+        )
+    return None

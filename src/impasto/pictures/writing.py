@@ -3,13 +3,19 @@
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-__all__ = ["FORMATS", "atomic_write", "sweep"]
+from PIL import Image
+
+from impasto.errors import InputError
+
+__all__ = ["FORMATS", "atomic_write", "check_output", "format_options", "sweep"]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -53,3 +59,46 @@ def sweep(folder: Path, age: float = 3600.0) -> None:
         with suppress(OSError):
             if time.time() - partial.stat().st_mtime > age:
                 partial.unlink()
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path, known to be one `save_picture` can write; call it before long work.
+
+    Raises `ImpastoError` if the suffix names no known format or one this Pillow cannot write, the
+    folder is missing or not writable, or the target is a folder or write-protected.
+    """
+    path = Path(path)
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")
+    Image.init()
+    if form not in Image.SAVE:
+        raise InputError(
+            f"this Pillow cannot write {form}; save as .png or install a Pillow that has it"
+        )
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist; make it first")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path} is write-protected; choose another name")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as err:
+        raise InputError(
+            f"cannot write into {path.parent} ({err.strerror}); choose another folder"
+        ) from err
+    return path
+
+
+def format_options(form: str, quality: int) -> dict[str, Any]:
+    """How Pillow is to write a format, at a quality of 1 to 100 where there is one."""
+    options: dict[str, dict[str, Any]] = {
+        "AVIF": {"quality": quality, "subsampling": "4:4:4"},
+        "JPEG": {"quality": quality, "subsampling": "4:4:4", "optimize": True},
+        "PNG": {},
+        "TIFF": {"compression": "tiff_adobe_deflate"},
+        "WEBP": {"quality": quality, "exact": True},  # exact: colours under transparency stay
+    }
+    return options[form]

@@ -11,7 +11,6 @@ Where the recipe leaves the paper's:
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig, encode_style
 from impasto.networks.transform_net import TransformNet
+from impasto.training.configs import ArbitraryConfig
 from impasto.training.data import crop, flat, middles, randomness, recolored
 from impasto.training.painting import (
     SMALLEST_PHOTO,
-    PaintingConfig,
     PaintingTask,
     Stream,
     begun,
@@ -38,36 +37,12 @@ from impasto.training.painting import (
 )
 from impasto.training.perceptual import Style
 
-__all__ = ["ArbitraryConfig", "ArbitraryTask"]
+__all__ = ["ArbitraryTask"]
 
 _SMALLEST_STYLE = 176  # px of a style picture that fill a crop at least
 _PCA_BATCHES = 128  # batches of styles that tell the predictor what is usual
 _EXAMPLES = 4  # styles on a sheet
 _CHUNK = 4  # pictures judged at once
-
-
-@dataclass(frozen=True)
-class ArbitraryConfig(PaintingConfig):
-    """How to train for any style.
-
-    `predictor_rate`: Adam's learning rate for the predictor; what it says moves every norm, and
-    must move slowly. `rounds`: steps that a batch serves. `recolor`, `blends`: probabilities that a
-    style is recoloured, and that it is mixed with another of the batch.
-    """
-
-    steps: int = 6500
-    decay: float = 0.2
-    predictor_rate: float = 4.5e-4
-    rounds: int = 2
-    recolor: float = 0.35
-    blends: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rounds < 1:
-            raise ImpastoError(f"rounds must be at least 1, not {self.rounds}")
-        self._check_shares("recolor", "blends")
-        self._check_positive("predictor_rate")
 
 
 class ArbitraryTask(PaintingTask):
@@ -95,9 +70,9 @@ class ArbitraryTask(PaintingTask):
         data: Sequence[str] = (),
     ) -> None:
         config = config or ArbitraryConfig()
-        transformer = begun(start, encoder, config)
-        super().__init__(encoder, transformer, photos, config, critics=critics, data=data)
-        self.predictor = _predictor(start, encoder, transformer, config)
+        transform_net = begun(start, encoder, config)
+        super().__init__(encoder, transform_net, photos, config, critics=critics, data=data)
+        self.predictor = _predictor(start, encoder, transform_net, config)
         self._begin = start
         held, self._styles = hold_out(
             styles, randomness(config.seed, Stream.HELD_OUT, 1), config.held_out
@@ -118,8 +93,8 @@ class ArbitraryTask(PaintingTask):
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         # The last convolution gives three colours: to Muon they would have to be of equal weight.
-        last = self.transformer.leave.weight
-        matrices = [p for p in self.transformer.parameters() if p is not last]
+        last = self.transform_net.leave.weight
+        matrices = [p for p in self.transform_net.parameters() if p is not last]
         predictor = {"params": list(self.predictor.parameters()), "lr": self.config.predictor_rate}
         return optimizers(matrices, [{"params": [last]}, predictor], self.config.learning_rate)
 
@@ -167,7 +142,7 @@ class ArbitraryTask(PaintingTask):
         content, style, description = self._targets(photos, styles, block)
         order = torch.arange(len(photos), device=photos.device).roll(turn)
         photos = photos[order]
-        pictures = self.transformer(photos, self.predictor(description), self.noise_offset(step))
+        pictures = self.transform_net(photos, self.predictor(description), self.noise_offset(step))
         return self.losses(photos, pictures, content[order], style)
 
     def _targets(self, photos: Tensor, styles: Tensor, block: int) -> tuple[Tensor, Style, Tensor]:
@@ -212,10 +187,10 @@ class ArbitraryTask(PaintingTask):
         return styles, self.predictor(self._encode_style(self.reader.style(styles)))
 
     def painter(self) -> Painter:
-        transformer = frozen(self.transformer)
+        transform_net = frozen(self.transform_net)
         return Painter(
-            transformer,
-            StyleBank(fingerprint(transformer)),
+            transform_net,
+            StyleBank(fingerprint(transform_net)),
             frozen(self.predictor),
             encoder=self.encoder_name,
             recipe=self.recipe,
@@ -223,7 +198,7 @@ class ArbitraryTask(PaintingTask):
 
 
 def _predictor(
-    start: Painter | None, encoder: Encoder, transformer: TransformNet, config: ArbitraryConfig
+    start: Painter | None, encoder: Encoder, transform_net: TransformNet, config: ArbitraryConfig
 ) -> StylePredictor:
     """A predictor to train: a copy of `start`'s, or a new one."""
     if start is not None:
@@ -234,4 +209,4 @@ def _predictor(
         return copy.deepcopy(start.predictor).requires_grad_(True).train()
     widths = [encoder.architecture.widths[layer] for layer in encoder.canonical(STYLE_LAYERS)]
     with seeded(config.seed):
-        return StylePredictor(StylePredictorConfig(2 * sum(widths), transformer.vector_size))
+        return StylePredictor(StylePredictorConfig(2 * sum(widths), transform_net.vector_size))

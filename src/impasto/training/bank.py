@@ -6,7 +6,7 @@ knows stay as they are, to the byte.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import Painter, fingerprint
-from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import StyleBank, check_name
+from impasto.training.configs import BankConfig
 from impasto.training.data import crop, middles, randomness, scaled
 from impasto.training.painting import (
     SMALLEST_PHOTO,
-    PaintingConfig,
     PaintingTask,
     Stream,
     begun,
@@ -30,32 +30,10 @@ from impasto.training.painting import (
 )
 from impasto.training.perceptual import Style
 
-__all__ = ["BankConfig", "BankTask"]
+__all__ = ["BankTask"]
 
 _EXAMPLES = 4  # styles on a sheet
 _JUDGED = 8  # held-out photos that every style is judged by
-
-
-@dataclass(frozen=True)
-class BankConfig(PaintingConfig):
-    """How to train a bank.
-
-    `vector_rate`: Adam's learning rate for the rows. `style_size`: long side in px at which styles
-    are read, that of the pictures to be painted: it sets how large strokes are. `vectors_only`: the
-    network that is started from stays as it is, and with it `learning_rate` has nothing to say.
-    `shifted` is 0: it takes long, and vectors alone can do little about a grain.
-    """
-
-    shifted: float = 0.0
-    vector_rate: float = 0.02
-    style_size: int = 512
-    vectors_only: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_positive("vector_rate")
-        if self.style_size < 2 * SMALLEST:
-            raise ImpastoError(f"style_size must be at least {2 * SMALLEST}, not {self.style_size}")
 
 
 class BankTask(PaintingTask):
@@ -101,9 +79,9 @@ class BankTask(PaintingTask):
         complete = start is not None and (start.predictor is not None or start.identity is not None)
         self._with_identity = not (config.vectors_only and complete)
         self.vectors = nn.Parameter(
-            torch.zeros(len(self.names) + self._with_identity, self.transformer.vector_size)
+            torch.zeros(len(self.names) + self._with_identity, self.transform_net.vector_size)
         )
-        self.transformer.requires_grad_(not config.vectors_only)
+        self.transform_net.requires_grad_(not config.vectors_only)
         self._statistics: Style | None = None
 
     @property
@@ -115,8 +93,8 @@ class BankTask(PaintingTask):
         rows = {"params": [self.vectors], "lr": self.config.vector_rate}
         if self.config.vectors_only:
             return optimizers([], [rows], self.config.learning_rate)
-        last = self.transformer.leave.weight
-        matrices = [p for p in self.transformer.parameters() if p is not last]
+        last = self.transform_net.leave.weight
+        matrices = [p for p in self.transform_net.parameters() if p is not last]
         return optimizers(matrices, [rows, {"params": [last]}], self.config.learning_rate)
 
     @torch.no_grad()
@@ -191,7 +169,7 @@ class BankTask(PaintingTask):
 
     def forward(self, batch: Tensor, step: int) -> dict[str, Tensor]:
         rows = self.rows(step)
-        pictures = self.transformer(
+        pictures = self.transform_net(
             batch, self.vectors[rows.to(batch.device)], self.noise_offset(step)
         )
         identities = int((rows == len(self.names)).sum())
@@ -227,7 +205,7 @@ class BankTask(PaintingTask):
     def bank(self) -> StyleBank:
         """The named vectors. With `vectors_only` they are for the network that was started from."""
         bank = StyleBank(
-            self._kept.bank.network if self._kept is not None else fingerprint(self.transformer)
+            self._kept.bank.network if self._kept is not None else fingerprint(self.transform_net)
         )
         for name, vector in zip(
             self.names, self.vectors, strict=False
@@ -247,7 +225,7 @@ class BankTask(PaintingTask):
                 recipe=recipe,
             )
         return Painter(
-            frozen(self.transformer),
+            frozen(self.transform_net),
             self.bank(),
             identity=identity,
             encoder=self.encoder_name,

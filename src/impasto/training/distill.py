@@ -22,7 +22,6 @@ import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,24 +31,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.networks.encoder import COMPACT, SMALLEST, Architecture, Encoder, canonical
+from impasto.networks.encoder import COMPACT, Architecture, Encoder, canonical
 from impasto.networks.weights import write_weights
+from impasto.training.configs import DistillConfig
 from impasto.training.data import augment, crop, folder_names, log_uniform, randomness
 from impasto.training.onesided import one_sided, one_sided_regression
-from impasto.training.run import RunConfig, Task
+from impasto.training.run import Task
 from impasto.training.student import Student
 
-__all__ = ["LAYERS", "DistillConfig", "Distillation", "like", "unexplained"]
-
-LAYERS: Mapping[str, float] = {
-    "relu1_1": 1.0,
-    "relu2_1": 2.0,
-    "relu3_1": 2.0,
-    "relu4_1": 1.0,
-    "relu4_2": 0.5,
-    "relu5_1": 1.0,
-}
-"""The layers matched by default, and how much the loss of each counts."""
+__all__ = ["Distillation", "like", "unexplained"]
 
 Features: TypeAlias = Callable[[Tensor], Mapping[str, Tensor]]
 
@@ -64,47 +54,6 @@ _SHALLOW = "relu3_1"  # the last layer that learns at the full rate
 _CHUNK = 16  # pictures evaluated at once
 _PATCH_ROWS = 20_000
 _REVIVE_EVERY, _REVIVE_UNTIL = 200, 0.8  # steps; share of the run
-
-
-@dataclass(frozen=True)
-class DistillConfig(RunConfig):
-    """How to distil.
-
-    `layers`: matched layer -> weight of its loss; the student's first layer, and those that no
-    other reads, must be among them. `crop`: side of the training pictures in px. `bias_rate`:
-    Adam's learning rate, where `learning_rate` is Muon's; layers deeper than `relu3_1` take
-    `deep_rate` of the latter (at the full rate their narrow units die). `adversarial`: share of a
-    batch that is moved against the student. `forcing`: probability, at the start, that a block goes
-    on from the teacher's features; it falls to 0 at 45 % of the run. `held_out`: most pictures kept
-    for validation.
-    """
-
-    layers: Mapping[str, float] = field(default_factory=lambda: dict(LAYERS))
-    crop: int = 128
-    bias_rate: float = 6e-4
-    deep_rate: float = 0.35
-    adversarial: float = 0.25
-    forcing: float = 0.8
-    held_out: int = 48
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.crop < SMALLEST:
-            raise ImpastoError(f"crop must be at least {SMALLEST} px, not {self.crop}")
-        if self.held_out < 1:
-            raise ImpastoError(f"held_out must be at least 1, not {self.held_out}")
-        if not 0 <= self.adversarial < 1:
-            raise ImpastoError(
-                f"adversarial must be 0 or more and less than 1, not {self.adversarial}"
-            )
-        if not 0 <= self.forcing <= 1:
-            raise ImpastoError(f"forcing must be between 0 and 1, not {self.forcing}")
-        for name in ("bias_rate", "deep_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ImpastoError(f"{name} must be above 0, not {getattr(self, name)}")
-        for layer, weight in self.layers.items():
-            if not 0 < weight < float("inf"):
-                raise ImpastoError(f"the weight of {layer} must be above 0, not {weight}")
 
 
 class Distillation(Task):
@@ -138,7 +87,7 @@ class Distillation(Task):
         if start is not None:
             architecture, self.config = (
                 start.architecture,
-                dataclasses.replace(self.config, forcing=0.0),
+                self.config.but(forcing=0.0),
             )
         architecture = architecture or like(COMPACT, teachers, self.config.layers)
         if architecture.heads:
@@ -193,7 +142,7 @@ class Distillation(Task):
     @property
     def recipe(self) -> dict[str, Any]:
         return {
-            **dataclasses.asdict(self.config),
+            **self.config.model_dump(),
             **self._names,
             "start": self._begin[0] if self._begin is not None else None,
             "pictures": len(self._pictures) + len(self._clean),

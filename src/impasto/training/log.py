@@ -1,18 +1,18 @@
-"""A training's records as a CSV file that goes on where the training does."""
+"""A training's events as a CSV file that goes on where the training does."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from impasto.errors import ImpastoError
-from impasto.training.run import Record
+from impasto.training.run import TrainingProgress
 
 __all__ = ["logged"]
 
 _COLUMNS = ("step", "rate", "notes")
 
 
-def logged(records: Iterable[Record], path: Path) -> Iterator[Record]:
+def logged(records: Iterable[TrainingProgress], path: Path) -> Iterator[TrainingProgress]:
     """The same records, each of them a row of `path` by the time it is passed on.
 
     Columns: step, rate, notes, then losses and validation figures by name, as they come up. A
@@ -36,10 +36,10 @@ def logged(records: Iterable[Record], path: Path) -> Iterator[Record]:
         yield record
 
 
-def _row(record: Record) -> dict[str, str]:
+def _row(record: TrainingProgress) -> dict[str, str]:
     figures = {"rate": record.rate, **record.losses, **record.validation}
     row = {name: f"{value:.6g}" for name, value in figures.items()}
-    return {"step": str(record.step), **row, "notes": "; ".join(record.notes)}
+    return {"step": str(record.step), **row, "notes": record.note}
 
 
 def _read(path: Path, last: int) -> tuple[list[str], list[dict[str, str]]]:

@@ -10,7 +10,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -22,18 +22,18 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError
 from impasto.losses.variation import unevenness
 from impasto.networks.checkpoint import Painter, save_painter
-from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.encoder import Encoder
+from impasto.networks.shapes import TransformNetConfig
 from impasto.networks.style_predictor import encode_style
-from impasto.networks.transform_net import TransformNet, TransformNetConfig
+from impasto.networks.transform_net import TransformNet
+from impasto.training.configs import NetworkConfig, PaintingConfig
 from impasto.training.data import folder_names, middles, randomness
 from impasto.training.perceptual import Criterion, Style
-from impasto.training.run import RunConfig, Task
+from impasto.training.run import Task
 
 __all__ = [
     "SMALLEST_PHOTO",
-    "NetworkConfig",
     "NetworkTask",
-    "PaintingConfig",
     "PaintingTask",
     "Stream",
     "begun",
@@ -65,77 +65,8 @@ class Stream(IntEnum):
     NOISE = 5
 
 
-@dataclass(frozen=True)
-class NetworkConfig(RunConfig):
-    """What any training of a network needs to know.
-
-    `learning_rate` is Muon's, for the convolutions. `crop`: side of the training pictures in px.
-    `held_out`: most pictures kept for validation, which are one in eight. `transformer`: the
-    network's shape; one that goes on from another network has that one's.
-    """
-
-    steps: int = 4000
-    batch: int = 4
-    learning_rate: float = 4.5e-3
-    warmup: int = 100
-    clip: float = 2.0
-    crop: int = 256
-    held_out: int = 32
-    transformer: TransformNetConfig = field(default_factory=TransformNetConfig)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.crop < SMALLEST:
-            raise ImpastoError(f"crop must be at least {SMALLEST} px, not {self.crop}")
-        if self.held_out < 1:
-            raise ImpastoError(f"held_out must be at least 1, not {self.held_out}")
-
-    def _check_positive(self, *names: str) -> None:
-        for name in names:
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ImpastoError(f"{name} must be above 0, not {getattr(self, name)}")
-
-    def _check_weights(self, *names: str) -> None:
-        for name in names:
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ImpastoError(f"{name} must be 0 or more, not {getattr(self, name)}")
-
-    def _check_shares(self, *names: str) -> None:
-        for name in names:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ImpastoError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class PaintingConfig(NetworkConfig):
-    """And what one needs that learns from photos and styles.
-
-    `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are
-    the style's parts (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes
-    halos, vignettes and bars away. `identity`: probability that a photo is its own style, so that
-    the network learns to give it back. `flats`: that it is a plain or graded area (`flat`), which
-    photographs have too few of.
-    """
-
-    content_weight: float = 0.14
-    style_weight: float = 1.0
-    deep: float = 0.2
-    coarse: float = 0.3
-    shifted: float = 0.3
-    even_weight: float = 0.15
-    even_sigma: float = 0.03
-    identity: float = 0.06
-    flats: float = 0.12
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_positive("content_weight", "style_weight", "even_sigma")
-        self._check_weights("deep", "coarse", "shifted", "even_weight")
-        self._check_shares("identity", "flats")
-
-
 class NetworkTask(Task):
-    """Training a `transformer`, and whatever else is needed to speak to it.
+    """Training a `transform_net`, and whatever else is needed to speak to it.
 
     `encoder` reads styles, and judges; the task works with a copy of its own, in the run's
     precision, which is no part of a checkpoint. `data` names the folders of the pictures, for the
@@ -149,7 +80,7 @@ class NetworkTask(Task):
     def __init__(
         self,
         encoder: Encoder,
-        transformer: TransformNet,
+        transform_net: TransformNet,
         config: NetworkConfig,
         *,
         data: Sequence[str] = (),
@@ -157,8 +88,9 @@ class NetworkTask(Task):
         super().__init__()
         self.reader = Criterion(in_precision(encoder, config))
         self.criterion = self.reader
-        self.config = replace(config, transformer=transformer.config)
-        self.transformer = transformer
+        self.config = config.but(transform_net=transform_net.config)
+        self.transform_net = transform_net
+        self.register_load_state_dict_pre_hook(_with_former_names)  # type: ignore[no-untyped-call]
         self._data = folder_names(data)
 
     @abstractmethod
@@ -174,12 +106,12 @@ class NetworkTask(Task):
     @property
     def device(self) -> torch.device:
         """Where it is trained."""
-        return self.transformer.entry.weight.device
+        return self.transform_net.entry.weight.device
 
     @property
     def recipe(self) -> dict[str, Any]:
         return {
-            **asdict(self.config),
+            **self.config.model_dump(),
             "task": self.kind,
             "encoder": self.encoder_name,
             "data": self._data,
@@ -230,14 +162,14 @@ class PaintingTask(NetworkTask):
     def __init__(
         self,
         encoder: Encoder,
-        transformer: TransformNet,
+        transform_net: TransformNet,
         photos: Sequence[Tensor],
         config: PaintingConfig,
         *,
         critics: Sequence[Encoder] = (),
         data: Sequence[str] = (),
     ) -> None:
-        super().__init__(encoder, transformer, config, data=data)
+        super().__init__(encoder, transform_net, config, data=data)
         own = [in_precision(critic, config) for critic in critics] or self.reader.critics
         self.criterion = Criterion(
             *own, deep=config.deep, coarse=config.coarse, shifted=config.shifted
@@ -291,7 +223,7 @@ class PaintingTask(NetworkTask):
     @torch.no_grad()
     def judge(self, photos: Tensor, vectors: Tensor, style: Style) -> Tensor:
         """`(2, B)`: the distances to style and content of what the network paints."""
-        pictures = self.transformer(photos, vectors)
+        pictures = self.transform_net(photos, vectors)
         return torch.stack(self.criterion(pictures, self.criterion.content(photos), style))
 
     @torch.no_grad()
@@ -305,8 +237,15 @@ class PaintingTask(NetworkTask):
         corner = torch.ones_like(photos[:1])
         rows = [torch.cat([corner, photos])]
         for picture, vector in zip(styles.to(self.device), vectors, strict=True):
-            rows.append(torch.cat([picture[None], self.transformer(photos, vector[None])]))
+            rows.append(torch.cat([picture[None], self.transform_net(photos, vector[None])]))
         return sheet(rows)
+
+
+def _with_former_names(_task: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Read checkpoints from when `transform_net` was called `transformer`."""
+    former = f"{prefix}transformer."
+    for key in [key for key in state if key.startswith(former)]:
+        state[f"{prefix}transform_net.{key.removeprefix(former)}"] = state.pop(key)
 
 
 def hold_out(
@@ -359,19 +298,19 @@ def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Tra
     """
     if start is None:
         with seeded(config.seed):
-            return TransformNet(config.transformer)
+            return TransformNet(config.transform_net)
     if start.predictor is not None and start.encoder != encoder.name:
         raise ImpastoError(
             f"the network to start from reads styles with the encoder {start.encoder}, not {encoder.name}; take it"
         )
-    if config.transformer not in (TransformNetConfig(), start.transformer.config):
+    if config.transform_net not in (TransformNetConfig(), start.transform_net.config):
         raise ImpastoError(
-            "the network to start from has a shape of its own; leave transformer out"
+            "the network to start from has a shape of its own; leave transform_net out"
         )
     with seeded(config.seed):
-        transformer = TransformNet(start.transformer.config)
-    transformer.load_state_dict(start.transformer.state_dict())
-    return transformer
+        transform_net = TransformNet(start.transform_net.config)
+    transform_net.load_state_dict(start.transform_net.state_dict())
+    return transform_net
 
 
 @torch.no_grad()
@@ -381,7 +320,7 @@ def guess(start: Painter, style: Style) -> Tensor:
     """
     description = encode_style(style.means, style.seconds, tuple(style.means))
     if start.predictor is None:
-        return torch.zeros(len(description), start.transformer.vector_size)
+        return torch.zeros(len(description), start.transform_net.vector_size)
     vectors: Tensor = start.predictor(description.to(start.predictor.center.device))
     return vectors.cpu()
 

@@ -3,7 +3,6 @@ pix2pix's data).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,10 +12,10 @@ from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import Painter, fingerprint
 from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import StyleBank, check_name
+from impasto.training.configs import PairsConfig
 from impasto.training.data import crop, middles, randomness
 from impasto.training.painting import (
     SMALLEST_PHOTO,
-    NetworkConfig,
     NetworkTask,
     Stream,
     begun,
@@ -28,7 +27,7 @@ from impasto.training.painting import (
 )
 from impasto.training.perceptual import relative_distance
 
-__all__ = ["FEATURE_LAYERS", "PairsConfig", "PairsTask"]
+__all__ = ["FEATURE_LAYERS", "PairsTask"]
 
 FEATURE_LAYERS = ("relu2_1", "relu3_1")
 """Where a picture is compared with the painted one: strokes, not single pixels, and not yet what
@@ -37,23 +36,6 @@ they depict.
 
 _CHUNK = 4  # pictures judged at once
 _COLUMNS = 4  # pairs on a sheet
-
-
-@dataclass(frozen=True)
-class PairsConfig(NetworkConfig):
-    """How to train on pairs.
-
-    `pixels_weight` and `features_weight` balance the losses. `vector_rate`: Adam's learning rate
-    for the vector.
-    """
-
-    pixels_weight: float = 1.0
-    features_weight: float = 1.0
-    vector_rate: float = 0.02
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_positive("pixels_weight", "features_weight", "vector_rate")
 
 
 class PairsTask(NetworkTask):
@@ -92,7 +74,7 @@ class PairsTask(NetworkTask):
         super().__init__(encoder, begun(start, encoder, config), config, data=data)
         self.balance = {"pixels": config.pixels_weight, "features": config.features_weight}
         self.name, self._begin = check_name(name), start
-        self.vector = nn.Parameter(torch.zeros(1, self.transformer.vector_size))
+        self.vector = nn.Parameter(torch.zeros(1, self.transform_net.vector_size))
         # Six channels: whatever is done to a photo is done to its partner.
         both = [torch.cat(pair) for pair in pairs]
         held, self._pairs = hold_out(
@@ -111,8 +93,8 @@ class PairsTask(NetworkTask):
         }
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        last = self.transformer.leave.weight
-        matrices = [p for p in self.transformer.parameters() if p is not last]
+        last = self.transform_net.leave.weight
+        matrices = [p for p in self.transform_net.parameters() if p is not last]
         vector = {"params": [self.vector], "lr": self.config.vector_rate}
         return optimizers(matrices, [vector, {"params": [last]}], self.config.learning_rate)
 
@@ -143,7 +125,7 @@ class PairsTask(NetworkTask):
         of its features.
         """
         photos, painted = torch.split(batch, 3, dim=1)
-        pictures = self.transformer(photos, self.vector)
+        pictures = self.transform_net(photos, self.vector)
         with torch.no_grad():
             targets = self.criterion.features(painted, FEATURE_LAYERS)
         features = self.criterion.features(pictures, FEATURE_LAYERS)
@@ -170,13 +152,13 @@ class PairsTask(NetworkTask):
         """
         del step
         photos, painted = torch.split(self._held[:_COLUMNS].to(self.device), 3, dim=1)
-        return sheet([photos, painted, self.transformer(photos, self.vector)])
+        return sheet([photos, painted, self.transform_net(photos, self.vector)])
 
     def painter(self) -> Painter:
-        transformer = frozen(self.transformer)
+        transform_net = frozen(self.transform_net)
         return Painter(
-            transformer,
-            StyleBank(fingerprint(transformer)).learned(self.name, self.vector[0]),
+            transform_net,
+            StyleBank(fingerprint(transform_net)).learned(self.name, self.vector[0]),
             encoder=self.encoder_name,
             recipe=self.recipe,
         )

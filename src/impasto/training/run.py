@@ -19,7 +19,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -27,58 +27,24 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.events import Event
 from impasto.signals import leave_terminal, stopping
+from impasto.training.configs import RunConfig
 from impasto.training.processes import from_first, make_fabric, processes
 
-__all__ = ["Record", "RunConfig", "Task", "train"]
+__all__ = ["Task", "TrainingProgress", "train"]
 
 _AHEAD = 4  # batches prepared while a step runs
 _PATIENCE = 20  # steps in a row that may be skipped
 _LAST_RATE = 0.02  # of the learning rate is left at the end
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What any training needs to know, and what its outcome depends on.
-
-    A step takes `accumulate` batches of `batch` pictures in each process, one after the other.
-    `warmup` steps of a rising learning rate, then the full one, and over the last share `decay` of
-    the steps a cosine down to 2 % of it: 1 falls from the start, 0 holds to the end, for a leg that
-    another is to go on from. Gradients longer than `clip` (over all parameters together) are scaled
-    to it. `precision` is that of convolutions and matrix products; weights and optimiser are
-    float32 in any case.
-    """
-
-    steps: int = 15000
-    batch: int = 8
-    accumulate: int = 1
-    seed: int = 0
-    learning_rate: float = 2.5e-3
-    warmup: int = 150
-    decay: float = 1.0
-    clip: float = 20.0
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ImpastoError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("seed", "warmup"):
-            if getattr(self, name) < 0:
-                raise ImpastoError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ImpastoError(f"{name} must be above 0, not {getattr(self, name)}")
-        if not 0 <= self.decay <= 1:
-            raise ImpastoError(f"decay must be between 0 and 1, not {self.decay}")
-        if self.precision not in ("bfloat16", "float32"):
-            raise ImpastoError(f"unknown precision {self.precision!r}; choose bfloat16 or float32")
+# What version 0.1 called fields of a recipe.
+_FORMER_NAMES = {"own": "identity", "transformer": "transform_net"}
 
 
 class Task(nn.Module, ABC):
@@ -138,7 +104,7 @@ class Task(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
-class Record:
+class TrainingProgress(Event):
     """What happened: after `step` of `of` steps, or (without losses) before the first.
 
     `losses` are by name, before weighting, and their weighted sum as `total`; means over all
@@ -148,17 +114,17 @@ class Record:
 
     step: int
     of: int
-    losses: dict[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
     validation: dict[str, float] = field(default_factory=dict)
     rate: float = math.nan
     left: float = math.nan
-    notes: tuple[str, ...] = ()
 
 
 def train(
     task: Task, *, checkpoint: Path, resume: bool = False, device: str = "auto", every: int = 500
-) -> Iterator[Record]:
-    """Run `task` to its last step: some records before the first step, then one `Record` a step.
+) -> Iterator[TrainingProgress]:
+    """Run `task` to its last step: some events before the first step, then one a step.
 
     After every `every` steps, and after the last, it validates and writes `checkpoint`, atomically.
     `resume` continues from that file, exactly; in other processes than before, if a step has as
@@ -184,12 +150,12 @@ def train(
     descent = _Descent(task, fabric)
     if resume:
         first = descent.restore(from_first(fabric, partial(_read, checkpoint)), checkpoint)
-        yield Record(first, of, notes=(f"resumed after step {first}",))
+        yield TrainingProgress(first, of, note=f"resumed after step {first}")
     else:
         first = 0
-        yield Record(first, of, notes=("preparing the first step",))
+        yield TrainingProgress(first, of, note="preparing the first step")
         notes, validation = descent.begin()
-        yield Record(first, of, validation=validation, notes=notes)
+        yield TrainingProgress(first, of, validation=validation, note="; ".join(notes))
     seconds: deque[float] = deque(maxlen=50)
     numbers = range(
         first * descent.micros + fabric.global_rank, of * descent.micros, fabric.world_size
@@ -198,6 +164,8 @@ def train(
         for step in range(first, of):
             begun = time.perf_counter()
             losses, notes = descent.step(step, islice(batches, task.config.accumulate))
+            if step == first + 1:
+                seconds.clear()  # the first step also prepares
             seconds.append(time.perf_counter() - begun)
             done, each = step + 1, sum(seconds) / len(seconds)
             due, validation = done % every == 0 or done == of, {}
@@ -208,7 +176,8 @@ def train(
             if due or stop:
                 from_first(fabric, partial(_save, checkpoint, done, descent))
             rate = task.config.batch * descent.micros / each
-            yield Record(done, of, losses, validation, rate, each * (of - done), notes)
+            note, left = "; ".join(notes), each * (of - done)
+            yield TrainingProgress(done, of, losses, note, validation, rate, left)
             if stop:
                 break
         if descent.any(wanted.is_set()):
@@ -357,8 +326,7 @@ class _Descent:
         `micros` is what counts.
         """
         theirs, ours = (json.loads(text) for text in (recipe, json.dumps(self.task.recipe)))
-        if "own" in theirs:  # what version 0.1 called it
-            theirs["identity"] = theirs.pop("own")
+        theirs = {_FORMER_NAMES.get(name, name): value for name, value in theirs.items()}
         names = (theirs.keys() | ours.keys()) - {"accumulate"}
         changed = sorted(name for name in names if theirs.get(name) != ours.get(name))
         return (

@@ -2,7 +2,6 @@
 own bank.
 """
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,14 @@ from impasto.apps.progress import Display, display
 from impasto.apps.report import say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
-from impasto.networks.checkpoint import PAINTER, Painter, load_painter
-from impasto.networks.style_bank import StyleBank, check_name
+from impasto.networks.checkpoint import PAINTER, Painter, load_network
+from impasto.networks.style_bank import check_name, own_styles
 from impasto.networks.weights import best_dtype, load_encoder, pick_device
 from impasto.pictures.image import Picture, open_picture
 from impasto.pictures.samples import sample, sample_names
 from impasto.pictures.sources import open_source
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import BankConfig
 from impasto.training.processes import processes
 from impasto.training.run import train
 
@@ -60,8 +60,8 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
     check_name(lesson.name)
     if processes().world > 1:
         raise ImpastoError("impasto learn runs in one process; start it without a launcher")
-    painter = load_painter(lesson.network, device="cpu", dtype=torch.float32)
-    known = (*painter.bank.names, *_own(painter).names)
+    painter = load_network(lesson.network, device="cpu", dtype=torch.float32)
+    known = (*painter.bank.names, *own_styles(painter.bank.network).names)
     if lesson.name in known and not lesson.replace:
         raise ImpastoError(
             f"a style is called {lesson.name} already; choose another --name, or add --replace"
@@ -86,7 +86,9 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
         say(f"interrupted at step {done} of {settings.steps}; what was learned so far is kept")
     vector = task.bank().vector(lesson.name)
     # Read anew: another lesson may have ended in the meantime.
-    bank = _own(painter).learned(lesson.name, vector, f"learned from {Path(lesson.painting).name}")
+    bank = own_styles(painter.bank.network).learned(
+        lesson.name, vector, f"learned from {Path(lesson.painting).name}"
+    )
     bank.save(own_bank())
     if not quiet:
         where = () if lesson.network == PAINTER else ("--network", lesson.network)
@@ -114,27 +116,6 @@ def _settings(config: Mapping[str, Any], device: str) -> BankConfig:
         "warmup": max(1, config.get("steps", 0) // 10),
     }
     return BankConfig(**{**own, **config, "vectors_only": True})
-
-
-def _own(painter: Painter) -> StyleBank:
-    """The user's bank, empty at first; its folder is made. `ImpastoError` if it is not for this
-    network.
-    """
-    path = own_bank()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImpastoError(
-            f"cannot make the folder {path.parent} ({error.strerror}); set IMPASTO_HOME"
-        ) from error
-    if not os.access(path.parent, os.W_OK):
-        raise ImpastoError(f"{path.parent} is write-protected; set IMPASTO_HOME to another folder")
-    bank = StyleBank.load(path) if path.is_file() else StyleBank(painter.bank.network)
-    if bank.vectors and bank.network != painter.bank.network:
-        raise ImpastoError(
-            f"the styles in {path} were learned for another network; move it away, or set IMPASTO_HOME anew"
-        )
-    return bank if bank.vectors else StyleBank(painter.bank.network)
 
 
 def _task(lesson: Lesson, painter: Painter, settings: BankConfig, show: Display) -> BankTask:

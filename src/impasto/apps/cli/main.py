@@ -9,19 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from impasto.apps.cli import batch as cli_batch
+from impasto.apps.cli import export as cli_export
+from impasto.apps.cli import film as cli_film
 from impasto.apps.cli import measure as cli_measure
 from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
+from impasto.apps.cli import styles as cli_styles
 from impasto.apps.cli import train as cli_train
 from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
 from impasto.apps.report import one_line, own_process, reporting, say
+from impasto.errors import OptionError
 from impasto.networks.process import keep_freed_memory, wait_passively
 from impasto.settings import OPTIONS, Settings
 
 __all__ = ["app", "main"]
 
 # Sample names, see `impasto styles`.
-DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
+DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = cli_styles.PHOTO, "stained-glass", Path("demo.png")
 
 app = typer.Typer(
     name="impasto",
@@ -31,6 +35,8 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_train.train, name="train")
+app.add_typer(cli_styles.styles, name="styles")
+app.add_typer(cli_export.export, name="export")
 
 Output = Annotated[
     Path | None,
@@ -124,7 +130,18 @@ def stylize(
     impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
     """
     with reporting(debug):
-        from impasto.apps.cli.rendering import Outputs, Request, free_name, render
+        if given.get("engine", "torch") != "torch":
+            from impasto.apps.cli import lite
+
+            if save_every or trace or given.get("init"):
+                raise OptionError(
+                    "--save-every, --trace and --init have nothing to do with --engine onnx; leave them out"
+                )
+            named = [*(styles or ()), *(style or ())]
+            lite.render(content, named, Settings(**given), output, quiet=quiet)
+            return
+        from impasto.apps.cli.names import free_name
+        from impasto.apps.cli.rendering import Outputs, Request, render
 
         request = Request.typed(content, [*(styles or ()), *(style or ())], given)
         outputs = Outputs(output or free_name(content, request.styles), save_every, trace)
@@ -153,29 +170,6 @@ def demo(
         render(Request.typed(DEMO_PHOTO, [DEMO_STYLE], given), Outputs(output), quiet=quiet)
         if not quiet:
             say(f"{DEMO_PHOTO} in the style of {DEMO_STYLE}: {output.absolute()}")
-
-
-@app.command()
-def styles(
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Draw them all as PNGs into this folder, and a photo in each learned one.",
-        ),
-    ] = None,
-    size: Annotated[int, typer.Option(help="Side of the saved pictures in pixels.")] = 512,
-    debug: Debug = False,
-) -> None:
-    """List the styles: samples, which are drawn by code, and those learned; and the sample photos.
-
-    impasto styles
-    impasto styles --save plates --size 1024
-    """
-    with reporting(debug):
-        from impasto.apps.cli import tables
-
-        tables.styles() if save is None else tables.save_styles(save, size, DEMO_PHOTO)
 
 
 @app.command()
@@ -228,6 +222,7 @@ def info(
 app.command(cls=TrainingCommand)(cli_train.learn)
 app.command(cls=SettingsCommand)(cli_train.pairs)
 cli_batch.register(app)
+cli_film.register(app)
 cli_see.register(app)
 cli_measure.register(app)
 cli_serve.register(app)

@@ -74,6 +74,13 @@ def score(
         int | None,
         typer.Option(metavar="N", min=2, help="Also look for seams between tiles of N pixels."),
     ] = None,
+    film: Annotated[
+        bool,
+        typer.Option(
+            "--film",
+            help="PHOTO and the outputs are films: measure how their frames agree, and how still they are.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The numbers in full, as JSON.")] = False,
     explain: Annotated[  # noqa: ARG001
         bool,
@@ -91,11 +98,19 @@ def score(
 
     impasto score photo.jpg painting.jpg out.png
     impasto score photo.jpg painting.jpg results --by legibility
+    impasto score clip.mp4 painting.jpg out.mp4 apart.mp4 --film
     impasto score --explain
     """
     with reporting(debug):
         if tile is not None and size is not None:
             raise ImpastoError("--tile counts the pixels of the file: leave --size out")
+        if film:
+            if encoder or by or size or tile:
+                raise ImpastoError("--film goes with --json alone; leave the other options out")
+            from impasto.apps.cli.filming import score_films
+
+            score_films(Path(photo), outputs, as_json=as_json)
+            return
         scored = measure(
             photo, painting, outputs, encoder=encoder, by=by, size=size, tile=tile, quiet=quiet
         )
@@ -356,7 +371,7 @@ def inspect(
         if gram and top is not None:
             raise ImpastoError("--top counts feature maps: it goes with --layer, not with --gram")
         from impasto.analysis.sheets import check_sheet, save_sheet
-        from impasto.apps.cli.rendering import free_name
+        from impasto.apps.cli.names import free_name
 
         target = check_sheet(output or free_name(picture, [layer or "gram"]))
         if target.exists() and Path(picture).exists() and target.samefile(picture):

@@ -4,26 +4,29 @@ values.
 
 import inspect
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, get_args
 
 import typer
+from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES
 from impasto.methods.base import METHODS
 from impasto.settings import GROUPS, OPTIONS, Option
+from impasto.training.configs import RunConfig
 
 __all__ = [
+    "COURSE",
     "FILES",
     "Debug",
     "Quiet",
     "SettingsCommand",
     "TrainingCommand",
     "asks",
+    "configures",
     "in_flags",
-    "training_defaults",
     "words",
 ]
 
@@ -41,21 +44,42 @@ Quiet = Annotated[
 ]
 
 
+COURSE = "Course of the training"
+"""Likewise."""
+
+
 def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command takes these settings as options too, and gets those typed as the mapping `given`.
 
     They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of
     `Settings`; `usual` has other defaults, for the help alone.
     """
+    return _asking([_parameter(OPTIONS[name]) for name in names], usual)
 
+
+def configures(
+    model: type[RunConfig], *names: str, **usual: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same with the fields of a training's configuration: these, or all that have a line of
+    help.
+    """
+    fields = model.model_fields
+    names = names or tuple(name for name, field in fields.items() if field.description)
+    defaults = {name: fields[name].default for name in names}
+    return _asking([_field(name, fields[name]) for name in names], defaults | usual)
+
+
+def _asking(
+    asked: Sequence[inspect.Parameter], usual: Mapping[str, Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(function, eval_str=True).parameters
-        asked = [_parameter(OPTIONS[name]) for name in names]
         parameters = [each for name in own for each in (asked if name == "given" else [own[name]])]
         parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
 
         def command(**typed: Any) -> None:
-            given = {name: value for name in names if (value := typed.pop(name)) is not None}
+            values = {each.name: typed.pop(each.name) for each in asked}
+            given = {name: value for name, value in values.items() if value is not None}
             function(**typed, given=given)
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
@@ -65,6 +89,18 @@ def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[
         return command
 
     return decorate
+
+
+def _field(name: str, field: FieldInfo) -> inspect.Parameter:
+    """A field of a training's configuration as a parameter of a command, None unless it is typed."""
+    choices = get_args(field.annotation)
+    said = typer.Option(
+        metavar="|".join(choices) or None, help=field.description, rich_help_panel=COURSE
+    )
+    annotation = Annotated[(str if choices else field.annotation) | None, said]  # type: ignore[valid-type, operator]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
 
 
 def _parameter(option: Option) -> inspect.Parameter:
@@ -123,29 +159,12 @@ def _flag(name: str) -> str:
     return "--" + {"start": "init"}.get(name, name).replace("_", "-")
 
 
-def training_defaults(command: str) -> dict[str, Any]:
-    """What `impasto learn` and `impasto train COMMAND` do when not told otherwise."""
-    from impasto.training.arbitrary import ArbitraryConfig
-    from impasto.training.bank import BankConfig
-    from impasto.training.distill import DistillConfig
-    from impasto.training.pairs import PairsConfig
-
-    configs = {
-        "arbitrary": ArbitraryConfig(),
-        "bank": BankConfig(),
-        "encoder": DistillConfig(),
-        "learn": BankConfig(vectors_only=True),
-        "pairs": PairsConfig(),
-    }
-    return vars(configs[command])
-
-
 class TrainingCommand(SettingsCommand):
     """The same for the commands that train."""
 
     def known(self) -> dict[str, Any]:
-        """Those of what the command of this name trains."""
-        return training_defaults(self.name or "")
+        """The defaults of what it `configures`."""
+        return dict(getattr(self.callback, "usual", {}))
 
 
 def words(text: str, option: str) -> tuple[str, ...]:

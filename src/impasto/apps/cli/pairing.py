@@ -1,6 +1,5 @@
 """Photos and what the optimiser paints of them, a folder at a time: data for `impasto train pairs`."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 from PIL import Image
 
 from impasto.apps.interrupt import INTERRUPTED
-from impasto.apps.progress import Display, display
+from impasto.apps.progress import Display, Pace, display
 from impasto.apps.report import emit, say
 from impasto.errors import ImpastoError
 from impasto.methods.stylizer import Progress
@@ -128,7 +127,7 @@ class _Painting:
 
     def __init__(self, pairs: Pairs, show: Display, missing: Mapping[str, Path]) -> None:
         self.pairs, self.show, self.missing = pairs, show, missing
-        self._begun, self._done = time.perf_counter(), 0
+        self._pace, self._done = Pace(), 0
 
     def pair(self, name: str) -> bool:
         """Whether there is one more pair now, and not a problem, which is noted."""
@@ -157,5 +156,5 @@ class _Painting:
     def _tell(self, name: str, step: Progress) -> None:
         """Progress in steps of all the photos, as if each took as many as this one."""
         done, of = self._done * step.of + step.step, len(self.missing) * step.of
-        left = (time.perf_counter() - self._begun) * (of - done) / done
-        self.show.update(done, of, f"{name}, photo {self._done + 1} of {len(self.missing)}", left)
+        text = f"{name}, photo {self._done + 1} of {len(self.missing)}"
+        self.show.update(done, of, text, self._pace.left(done, of))

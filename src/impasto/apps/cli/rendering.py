@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import typer
 
+from impasto.apps.cli.names import free_name, same_file
 from impasto.apps.cli.trace import Trace, require_plot
 from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Clock, Display, display, summary
@@ -100,7 +101,7 @@ class Outputs:
         plot = self.trace.with_suffix(".png")
         return (
             self.trace.with_name(f"{self.trace.stem}-losses.png")
-            if _same(plot, self.picture)
+            if same_file(plot, self.picture)
             else plot
         )
 
@@ -125,7 +126,7 @@ class Outputs:
             targets += [self.trace, self.plot]
         for path in inputs:
             for target in targets:
-                if _same(path, target):
+                if same_file(path, target):
                     raise OptionError(
                         f"{target} is an input and would be written over; choose another name (-o, --trace)"
                     )
@@ -145,25 +146,9 @@ class Outputs:
 
     def _may_be_snapshot(self, path: Path) -> bool:
         pattern = re.escape(self.picture.stem) + r"-\d{5,}\.png"
-        return bool(re.fullmatch(pattern, path.name, re.I)) and _same(
+        return bool(re.fullmatch(pattern, path.name, re.I)) and same_file(
             path.parent, self.picture.parent
         )
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether both name one file; through links where they exist."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return os.path.abspath(one) == os.path.abspath(other)
-
-
-def free_name(content: str, styles: Sequence[str]) -> Path:
-    """`CONTENTSTEM-STYLESTEM.png` in the current folder, numbered where that exists."""
-    stem = "-".join(Path(name).stem for name in (content, *styles))[:100]
-    path, number = Path(f"{stem}.png"), 2
-    while os.path.lexists(path):
-        path, number = Path(f"{stem}-{number}.png"), number + 1
-    return path
 
 
 def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
@@ -227,7 +212,7 @@ class _Run:
             if step.note and step.note not in said:
                 said.add(step.note)
                 show.note(step.note)
-            if self.outputs.save_every and step.step % self.outputs.save_every == 0:
+            if self.outputs.save_every and step.step and step.step % self.outputs.save_every == 0:
                 self.save(self.outputs.snapshot(step.step), unfinished=step.step < step.of)
 
     def save(self, path: Path, *, unfinished: bool) -> tuple[str, ...]:

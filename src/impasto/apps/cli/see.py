@@ -5,7 +5,6 @@ Anything heavy is imported by the command that needs it.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -183,8 +182,9 @@ def grid(
     The path of the sheet goes to stdout. Ctrl-C keeps the pictures that are finished; the same
     command goes on.
 
-    impasto grid photo.jpg painting.jpg impasto grid photo.jpg painting.jpg --preset gatys2015
-    --init noise --encoder vgg19 -o figure3.pdf impasto grid photo.jpg painting.jpg --over strength
+    impasto grid photo.jpg painting.jpg
+    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o fig3.pdf
+    impasto grid photo.jpg painting.jpg --over strength
     impasto grid photo.jpg painting.jpg --over style-scale --values 0.5,1,2
     """
     given = _given(preset=preset, init=init, steps=steps, seed=seed)
@@ -334,11 +334,11 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
 
 def _followed(work: "Work", folder: Path, show: "Display") -> Iterator["Cell"]:
     """The cells as they are finished; progress is shown on the way."""
-    from impasto.apps.progress import summary
+    from impasto.apps.progress import Pace, summary
 
     for note in work.notes:
         show.note(note)
-    said, shown, kept, begun, number = set[str](), 0, 0, time.perf_counter(), 1
+    said, shown, kept, pace, number = set[str](), 0, 0, Pace(), 1
     for progress in work.make(folder):
         # Cells of an earlier run come at once and say nothing of the pace.
         kept += progress.step - shown if progress.kept else 0
@@ -347,9 +347,10 @@ def _followed(work: "Work", folder: Path, show: "Display") -> Iterator["Cell"]:
             show.note(progress.note)
         if progress.step > shown:
             shown = progress.step
-            left = (time.perf_counter() - begun) * (progress.of - shown) / max(1, shown - kept)
+            new = (shown - kept, progress.of - kept)
+            left = pace.left(*new) if shown > kept else None
             text = f"picture {number} of {len(work.tasks)}  {progress.name}  {summary(progress.losses)}"
-            show.update(shown, progress.of, text.rstrip(), left if shown > kept else None)
+            show.update(shown, progress.of, text.rstrip(), left)
         if progress.cell is not None:
             number += 1
             yield progress.cell

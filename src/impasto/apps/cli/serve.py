@@ -2,6 +2,7 @@
 when it runs.
 """
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,8 @@ from impasto.errors import ImpastoError
 
 __all__ = ["register", "serve"]
 
-LIMITS = "Limits"
-_EXTRA = {"fastapi", "gradio", "uvicorn"}
+LIMITS, OTHERS = "Limits", "For others"
+_EXTRA = {"fastapi", "gradio", "prometheus_client", "uvicorn"}
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +50,52 @@ def serve(
             help="Ask for them. Others on this machine can read a command line, but not the variable.",
         ),
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name by which browsers may call it, beside this machine's own; * is any.",
+            rich_help_panel=OTHERS,
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="/PATH",
+            help="What stands before every path where a proxy shows it.",
+            rich_help_panel=OTHERS,
+        ),
+    ] = "",
+    proxy: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of a proxy, whose X-Forwarded-For and -Proto are believed.",
+            rich_help_panel=OTHERS,
+        ),
+    ] = "127.0.0.1",
+    embed_in: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SITE",
+            help="A site whose pages may show it in a frame: https://example.org.",
+            rich_help_panel=OTHERS,
+        ),
+    ] = None,
+    rate_limit: Annotated[
+        float,
+        typer.Option(
+            help="Requests a minute from one client; 0 is any number.", rich_help_panel=OTHERS
+        ),
+    ] = 1200,
+    access_log: Annotated[
+        bool,
+        typer.Option(
+            "--access-log",
+            help="A line on stderr for every request, not only for those turned away.",
+            rich_help_panel=OTHERS,
+        ),
+    ] = False,
     max_upload_mb: Annotated[
         float, typer.Option(help="Of one file, in MB.", rich_help_panel=LIMITS)
     ] = 30,
@@ -58,6 +105,13 @@ def serve(
     max_size: Annotated[
         int, typer.Option(help="Longest side of a picture made, in pixels.", rich_help_panel=LIMITS)
     ] = 2048,
+    max_memory_mb: Annotated[
+        float,
+        typer.Option(
+            help="Of all that visitors have here: uploads, paintings, pictures made.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 1000,
     queue: Annotated[
         int, typer.Option(help="Orders that may wait while one is painted.", rich_help_panel=LIMITS)
     ] = 16,
@@ -72,6 +126,7 @@ def serve(
     impasto serve
     impasto serve --port 8000 --device cuda
     IMPASTO_AUTH=ada:secret impasto serve --host 0.0.0.0 --max-size 1024
+    impasto serve --root-path /paint --allowed-host www.example.org
     curl -F photo=@photo.jpg -F style=starry-night http://127.0.0.1:7860/api/v1/stylize -o out.png
     """
     with reporting(debug):
@@ -79,14 +134,24 @@ def serve(
         _require_web()
         from impasto.apps.studio import serve as studio
         from impasto.apps.studio.engine import Engine
+        from impasto.apps.studio.gate import access
         from impasto.apps.studio.limits import Limits
 
         limits = Limits(
-            upload_bytes=round(max_upload_mb * 1e6),
-            pixels=round(max_megapixels * 1e6),
+            upload_bytes=_millions("--max-upload-mb", max_upload_mb),
+            pixels=_millions("--max-megapixels", max_megapixels),
+            memory=_millions("--max-memory-mb", max_memory_mb),
             size=max_size,
             waiting=queue,
             seconds=time_limit,
+        )
+        entrance = access(
+            host,
+            auth=user,
+            allowed=tuple(allowed_host or ()),
+            root_path=root_path.rstrip("/"),
+            frames=tuple(embed_in or ()),
+            rate=rate_limit,
         )
         if device not in ("auto", "cpu"):
             from impasto.networks.weights import (
@@ -97,7 +162,21 @@ def serve(
         engine = Engine(
             device, limits, **({} if network is None else {"network": network.absolute()})
         )
-        studio.serve(engine, host=host, port=port, auth=user)
+        studio.serve(
+            engine,
+            host=host,
+            port=port,
+            entrance=entrance,
+            proxy=proxy,
+            requests=access_log,
+            tracebacks=debug,
+        )
+
+
+def _millions(flag: str, number: float) -> int:
+    if not isfinite(number) or not 0 < number <= 1e9:
+        raise ImpastoError(f"{flag} takes a number above 0, not {number:g}")
+    return max(1, round(number * 1e6))
 
 
 def _user(auth: str | None) -> tuple[str, str] | None:

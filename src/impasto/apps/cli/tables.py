@@ -91,12 +91,12 @@ def save_styles(folder: Path, size: int, photo: str) -> None:
 
 
 def _paint_learned(folder: Path, size: int, photo: str) -> None:
-    from impasto.networks.checkpoint import load_painter
+    from impasto.networks.checkpoint import load_network
     from impasto.networks.loaded import Networks
     from impasto.networks.style_bank import check_name
     from impasto.pipeline import plan
 
-    painter, foreign = load_painter().knowing_own()
+    painter, foreign = load_network().knowing_own()
     if foreign:
         say(f"note: the styles in {own_bank()} were learned for another network and are left out")
     networks = Networks()

@@ -3,63 +3,20 @@
 Anything heavy is imported by the command that needs it.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from impasto.apps.cli.options import FILES, Debug, Quiet, TrainingCommand
+from impasto.apps.cli.options import COURSE, FILES, Debug, Quiet, TrainingCommand, asks, configures
 from impasto.apps.report import reporting
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 
 __all__ = ["learn", "pairs", "train"]
 
 train = typer.Typer()
 
 LEARN_STEPS, PAIR_SIZE = 150, 256
-# Options that are fields of a training's configuration.
-_FIELDS = (
-    *("steps", "batch", "accumulate", "crop", "content_weight", "coarse", "shifted", "even_weight"),
-    *("learning_rate", "warmup", "decay", "precision", "seed"),
-)
-
-COURSE = "Course of the training"
-
-Steps = Annotated[int | None, typer.Option(help="Steps of training.", rich_help_panel=COURSE)]
-Batch = Annotated[int | None, typer.Option(help="Pictures a step.", rich_help_panel=COURSE)]
-Accumulate = Annotated[
-    int | None,
-    typer.Option(
-        help="Batches a step, one after the other, in each process.", rich_help_panel=COURSE
-    ),
-]
-Crop = Annotated[
-    int | None, typer.Option(help="Side of a training picture in pixels.", rich_help_panel=COURSE)
-]
-Rate = Annotated[float | None, typer.Option(help="The largest of the run.", rich_help_panel=COURSE)]
-Balance = Annotated[
-    float | None, typer.Option(help="More keeps more of the photo's forms.", rich_help_panel=COURSE)
-]
-Warmup = Annotated[int | None, typer.Option(help="Steps of a rising rate.", rich_help_panel=COURSE)]
-Decay = Annotated[
-    float | None,
-    typer.Option(
-        help="Last share of the steps in which the rate falls; 0 if another leg follows.",
-        rich_help_panel=COURSE,
-    ),
-]
-Coarse = Annotated[
-    float | None,
-    typer.Option(help="Weight of the style in smaller copies.", rich_help_panel=COURSE),
-]
-Shifted = Annotated[
-    float | None,
-    typer.Option(help="Weight of products with shifted features.", rich_help_panel=COURSE),
-]
-Even = Annotated[
-    float | None,
-    typer.Option(help="Against halos and bars in plain areas.", rich_help_panel=COURSE),
-]
 Critics = Annotated[
     list[str] | None,
     typer.Option(
@@ -69,11 +26,6 @@ Critics = Annotated[
         help="Whose features the losses compare, several sharing the layers; else the encoder's that reads styles.",
     ),
 ]
-Precision = Annotated[
-    str | None,
-    typer.Option(metavar="bfloat16|float32", help="Of convolutions.", rich_help_panel=COURSE),
-]
-Seed = Annotated[int | None, typer.Option(help="One seed, one result.", rich_help_panel=COURSE)]
 Device = Annotated[
     str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.", rich_help_panel=COURSE)
 ]
@@ -111,26 +63,23 @@ Start = Annotated[
 ]
 
 
-def _config(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: given[name] for name in _FIELDS if given.get(name) is not None}
-
-
 @train.callback(invoke_without_command=True)
 def train_group(ctx: typer.Context) -> None:
-    """Train networks of your own, in one process or, by a launcher, in several, on one machine or
-    more.
+    """Train networks of your own, in one process or, started by a launcher, in several.
 
-    fabric run --devices 2 -- "$(which impasto)" train bank --styles paintings --content photos -o
-    mine.safetensors
+    fabric run --devices 2 -- "$(which impasto)" train bank --styles art --content photos -o mine.safetensors
 
-    torchrun and SLURM's srun do as well. Only encoders are always trained in one process.
+    torchrun and SLURM's srun do as well, also over several machines. Encoders are trained in one
+    process only.
     """
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
 
 @train.command("encoder", cls=TrainingCommand)
+@configures(DistillConfig)
 def train_encoder(
+    *,
     teacher: Annotated[
         list[str],
         typer.Option(
@@ -151,15 +100,7 @@ def train_encoder(
         ),
     ] = "nothing",
     resume: Resume = False,
-    steps: Steps = None,
-    batch: Batch = None,
-    accumulate: Accumulate = None,
-    crop: Crop = None,
-    learning_rate: Rate = None,
-    warmup: Warmup = None,
-    decay: Decay = None,
-    precision: Precision = None,
-    seed: Seed = None,
+    given: dict[str, Any],
     every: Every = 500,
     device: Device = "auto",
     licence: Licence = "not stated",
@@ -174,16 +115,17 @@ def train_encoder(
     impasto train encoder --teacher vgg19 --data photos --data paintings -o mine.safetensors
     impasto stylize photo.jpg painting.jpg --encoder mine.safetensors
     """
-    config = _config(locals())
     with reporting(debug):
         from impasto.apps.cli import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_encoder(teacher, data, start, config, session)
+        training.train_encoder(teacher, data, start, given, session)
 
 
 @train.command("bank", cls=TrainingCommand)
+@configures(BankConfig)
 def train_bank(
+    *,
     styles: Annotated[
         list[str],
         typer.Option(metavar="FOLDER", help="Paintings, each a style called after its file."),
@@ -192,14 +134,7 @@ def train_bank(
     output: Weights,
     start: Start = "embedded",
     resume: Resume = False,
-    steps: Steps = None,
-    batch: Batch = None,
-    accumulate: Accumulate = None,
-    crop: Crop = None,
-    content_weight: Balance = None,
-    learning_rate: Rate = None,
-    precision: Precision = None,
-    seed: Seed = None,
+    given: dict[str, Any],
     every: Every = 500,
     device: Device = "auto",
     licence: Licence = "not stated",
@@ -214,16 +149,17 @@ def train_bank(
     impasto train bank --styles paintings --content photos -o mine.safetensors
     impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
     """
-    config = _config(locals())
     with reporting(debug):
         from impasto.apps.cli import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_bank(styles, content, start, config, session)
+        training.train_bank(styles, content, start, given, session)
 
 
 @train.command("arbitrary", cls=TrainingCommand)
+@configures(ArbitraryConfig)
 def train_arbitrary(
+    *,
     styles: Annotated[
         list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")
     ],
@@ -232,19 +168,7 @@ def train_arbitrary(
     start: Start = "nothing",
     critic: Critics = None,
     resume: Resume = False,
-    steps: Steps = None,
-    batch: Batch = None,
-    accumulate: Accumulate = None,
-    crop: Crop = None,
-    content_weight: Balance = None,
-    coarse: Coarse = None,
-    shifted: Shifted = None,
-    even_weight: Even = None,
-    learning_rate: Rate = None,
-    warmup: Warmup = None,
-    decay: Decay = None,
-    precision: Precision = None,
-    seed: Seed = None,
+    given: dict[str, Any],
     every: Every = 500,
     device: Device = "auto",
     licence: Licence = "not stated",
@@ -257,20 +181,21 @@ def train_arbitrary(
     Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
     weights. Where only weights are left, the next leg goes --from them.
 
-    impasto train arbitrary --styles paintings --content photos -o mine.safetensors impasto train
-    arbitrary --styles paintings --content photos --from mine.safetensors -o more.safetensors
-    impasto stylize photo.jpg painting.jpg --method arbitrary --network more.safetensors
+    impasto train arbitrary --styles paintings --content photos -o mine.safetensors
+    impasto train arbitrary --styles paintings --content photos --from mine.safetensors -o 2.safetensors
+    impasto stylize photo.jpg painting.jpg --method arbitrary --network 2.safetensors
     """
-    config = _config(locals())
     with reporting(debug):
         from impasto.apps.cli import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_arbitrary(styles, content, start, critic or (), config, session)
+        training.train_arbitrary(styles, content, start, critic or (), given, session)
 
 
 @train.command("pairs", cls=TrainingCommand)
+@configures(PairsConfig)
 def train_pairs(
+    *,
     pairs: Annotated[
         str,
         typer.Option(
@@ -281,13 +206,7 @@ def train_pairs(
     output: Weights,
     start: Start = "embedded",
     resume: Resume = False,
-    steps: Steps = None,
-    batch: Batch = None,
-    accumulate: Accumulate = None,
-    crop: Crop = None,
-    learning_rate: Rate = None,
-    precision: Precision = None,
-    seed: Seed = None,
+    given: dict[str, Any],
     every: Every = 500,
     device: Device = "auto",
     licence: Licence = "not stated",
@@ -303,15 +222,16 @@ def train_pairs(
     impasto train pairs --pairs pairs --name harbour -o mine.safetensors
     impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
     """
-    config = _config(locals())
     with reporting(debug):
         from impasto.apps.cli import training
 
         session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_pairs(pairs, name, start, config, session)
+        training.train_pairs(pairs, name, start, given, session)
 
 
+@configures(BankConfig, "steps", "batch", "crop", "content_weight", "seed", steps=LEARN_STEPS)
 def learn(
+    *,
     painting: Annotated[
         str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")
     ],
@@ -333,16 +253,7 @@ def learn(
     replace: Annotated[
         bool, typer.Option("--replace", help="Learn anew a style that is there already.")
     ] = False,
-    steps: Annotated[
-        int,
-        typer.Option(
-            help="Steps of training; a bank of many styles takes more.", rich_help_panel=COURSE
-        ),
-    ] = LEARN_STEPS,
-    batch: Batch = None,
-    crop: Crop = None,
-    content_weight: Balance = None,
-    seed: Seed = None,
+    given: dict[str, Any],
     device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -357,16 +268,17 @@ def learn(
     impasto stylize photo.jpg --style harbour --method fast
     impasto learn painting.jpg --name harbour --content photos --content-weight 0.8 --replace
     """
-    config = _config(locals())
     with reporting(debug):
         from impasto.apps.cli import learning
         from impasto.networks.checkpoint import PAINTER
 
         lesson = learning.Lesson(painting, name, tuple(content or ()), network or PAINTER, replace)
-        learning.learn(lesson, config, device=device, quiet=quiet)
+        learning.learn(lesson, {"steps": LEARN_STEPS, **given}, device=device, quiet=quiet)
 
 
+@asks("size", "steps", "device", size=PAIR_SIZE)
 def pairs(
+    *,
     photos: Annotated[Path, typer.Argument(metavar="FOLDER", help="The photos.")],
     style: Annotated[
         str, typer.Argument(metavar="STYLE", help="The painting, or a sample style's name.")
@@ -377,11 +289,7 @@ def pairs(
             "--output", "-o", metavar="FOLDER", help="Gets photos/NAME.png and painted/NAME.png."
         ),
     ],
-    size: Annotated[int, typer.Option(help="Long side of the pictures in pixels.")] = PAIR_SIZE,
-    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser for each.")] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")
-    ] = "auto",
+    given: dict[str, Any],
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -395,4 +303,4 @@ def pairs(
     with reporting(debug):
         from impasto.apps.cli.pairing import Pairs, make_pairs
 
-        make_pairs(Pairs(photos, style, output, size, steps, device), quiet=quiet)
+        make_pairs(Pairs(photos, style, output, **{"size": PAIR_SIZE, **given}), quiet=quiet)

@@ -16,20 +16,21 @@ from impasto.apps.interrupt import INTERRUPTED
 from impasto.apps.progress import Display, display
 from impasto.apps.report import emit, say
 from impasto.errors import ImpastoError
-from impasto.networks.checkpoint import PAINTER, Painter, load_painter
+from impasto.networks.checkpoint import PAINTER, Painter, load_network
 from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import check_name
 from impasto.networks.weights import EMBEDDED, load_encoder
 from impasto.pictures.image import save_picture
-from impasto.training.arbitrary import ArbitraryConfig, ArbitraryTask
-from impasto.training.bank import BankConfig, BankTask
+from impasto.training.arbitrary import ArbitraryTask
+from impasto.training.bank import BankTask
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 from impasto.training.data import read_pairs, read_pictures
-from impasto.training.distill import Distillation, DistillConfig
+from impasto.training.distill import Distillation
 from impasto.training.log import logged
 from impasto.training.painting import NetworkTask
-from impasto.training.pairs import PairsConfig, PairsTask
+from impasto.training.pairs import PairsTask
 from impasto.training.processes import part, processes
-from impasto.training.run import Record, train
+from impasto.training.run import TrainingProgress, train
 
 __all__ = [
     "Paths",
@@ -249,7 +250,7 @@ def _beginning(start: str) -> Painter | None:
         raise ImpastoError(
             f"no network {start!r}: --from takes embedded, nothing, or a file that impasto train made"
         )
-    return load_painter(
+    return load_network(
         PAINTER if start == "embedded" else start, device="cpu", dtype=torch.float32
     )
 
@@ -290,10 +291,10 @@ def style_name(path: Path) -> str:
     return check_name(re.sub(r"[^\w-]+", "-", stem).strip("-_")[:64])
 
 
-def tell(record: Record, show: Display, title: str = "") -> None:
+def tell(record: TrainingProgress, show: Display, title: str = "") -> None:
     """Show what a training has to say; `title` goes before figures of validation."""
-    for note in record.notes:
-        show.note(note)
+    if record.note:
+        show.note(record.note)
     if record.validation:
         show.note(f"step {record.step}: {title}{_figures(record.validation)}")
     if record.losses:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image
 
 from impasto.apps.report import printable
+from impasto.apps.studio.budget import Budget
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.orders import (
     GIVEN_UP,
@@ -66,14 +67,16 @@ class StyleCard:
 class Engine:
     """A queue of orders and the one thread that works at them, first come, first served.
 
-    `device`, `network`: as in `plan`. Nothing heavy is loaded before `warm` or the first order. A
-    context manager: leaving it closes. Raises `ImpastoError` for a network that cannot be read.
+    `device`, `network`: as in `plan`. `budget`: of memory, for all that is kept for visitors.
+    Nothing heavy is loaded before `warm` or the first order. A context manager: leaving it closes.
+    Raises `ImpastoError` for a network that cannot be read.
     """
 
     def __init__(
         self, device: str = "auto", limits: Limits | None = None, network: str | Path = EMBEDDED
     ) -> None:
         self.limits = limits or Limits()
+        self.budget = Budget(self.limits.memory)
         self._device, self._network = device, network
         self._queue, self._ready = Queue(self.limits.waiting), threading.Event()
         self._thumbnails: dict[str, Future[Image.Image]] = {}
@@ -153,15 +156,20 @@ class Engine:
             )
         return self._queue.put(order)
 
-    def close(self) -> None:
+    @property
+    def working(self) -> bool:
+        """Whether the worker's thread is still there; once closed, in the middle of a step."""
+        return self._worker.is_alive()
+
+    def close(self, patience: float | None = None) -> None:
         """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the
-        worker.
+        worker, though no longer than `patience` seconds.
         """
         self._queue.close()
         for thumbnail in list(self._thumbnails.values()):
             self._settle(thumbnail, BusyError("the studio is closing"))
         if self._worker is not threading.current_thread():
-            self._worker.join()
+            self._worker.join(patience)
 
     def _known(self, styles: Sequence[str | Upload]) -> list[StyleCard]:
         """The cards of the styles given by name; `ImpastoError` for a name there is not."""

@@ -1,38 +1,44 @@
-"""What stands before the page's server: only what the page needs goes through, no larger than it
-needs to be.
+"""What stands before the page's server: what the page needs goes through, whole and no larger than
+it needs to be; nothing else does.
 """
 
-import asyncio
 import json
-import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from impasto.apps.studio.limits import Limits
+from impasto.apps.studio.asgi import (
+    Application,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    entry,
+    refuse,
+    say_error,
+)
+from impasto.apps.studio.intake import GoneError, Intake, SlowError
+from impasto.apps.studio.limits import TooLargeError
 from impasto.errors import ImpastoError
 
 __all__ = ["Guard", "refuse_foreign_files"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-# Gradio serves more than this page needs: a proxy, a recorder, an editor, a history on a hub.
-_CLOSED = re.compile(
-    r"^/(?:monitoring|dev|svelte|pwa_icon)(?:/|$)"
-    r"|^/gradio_api/(?:proxy|stream|component_server|custom_component|process_recording|vibe|undo-vibe|runs|run-history"
-    r"|profiling|deep_link|dev|token|mcp)"
-    r"|^/gradio_api/file=[a-z][a-z0-9+.-]+:",
-    re.IGNORECASE,
+# What a browser asks for while it shows the page, and what Gradio's client does. Its server has
+# far more: a proxy, a recorder, an editor, logins, schemas, every handler by its name.
+_READ = re.compile(
+    r"/|/theme\.css|/config|/favicon\.ico|/robots\.txt"
+    r"|/(?:assets|static)(?:/[\w-][\w.-]*)+"
+    r"|/gradio_api/info|/gradio_api/call/stylize/\w+"
+    r"|/gradio_api/queue/data|/gradio_api/heartbeat/[\w-]{1,64}"
+    r"|/gradio_api/file=[^:]+"
 )
+_SENT = re.compile(r"/gradio_api/queue/join|/gradio_api/call/stylize")
+_STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/", "/gradio_api/call/")
+_FILE = "/gradio_api/file="
 _JSON_BYTES = 1_000_000
-_FORM_BYTES = 10_000  # around each file of a form
-_UPLOADS = 100  # of the largest size, or more smaller ones
+_CLOSE = {"Connection": "close"}
+_UNSAID = {404: "there is nothing here", 503: "the studio is busy; try again in a moment"}
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -42,90 +48,109 @@ _POLICY = (
 anyone else.
 """
 
-_HEADERS = [
-    (b"content-security-policy", _POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-]
+_CONTENT_POLICY = (b"content-security-policy", _POLICY.encode())
 
 
 class Guard:
-    """An ASGI application around another: closes what is not needed, counts bytes while they come
-    in.
+    """An ASGI application around the page's: lets through what the page needs.
 
-    `root`: the folder that files are kept in for a while; once it holds a hundred uploads of the
-    largest size, no more are taken (507) until some have gone.
+    Files are read from under `root` only, the folder that visits have theirs in. A body is handed
+    on once it has come whole: what a sender breaks off is never begun. Errors become
+    `{"error": "one line"}`.
     """
 
-    def __init__(self, app: Application, limits: Limits, root: Path) -> None:
-        self._app, self._root, self._room = app, root, _UPLOADS * limits.upload_bytes
-        self._form = limits.upload_bytes + _FORM_BYTES
+    def __init__(self, app: Application, root: Path) -> None:
+        self._app, self._root = app, root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or scope["path"].startswith("/api/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif _CLOSED.search(scope["path"]):
-            await _answer(send, 404, "There is nothing here.")
-        elif not scope["path"].startswith("/gradio_api/upload"):
-            await self._counted(scope, receive, send, _JSON_BYTES)
-        elif await asyncio.to_thread(_held, self._root) > self._room:
-            await _answer(send, 507, "The studio holds as many files as it can; try again later.")
+            return
+        path, method = scope["path"], scope["method"]
+        allowed = ("POST",) if _SENT.fullmatch(path) else ("GET", "HEAD")
+        if not (_SENT.fullmatch(path) or _READ.fullmatch(path)) or not self._own_file(path):
+            await refuse(scope, send, 404, "there is nothing here")
+        elif method not in allowed:
+            told = {"Allow": ", ".join(allowed)}
+            await refuse(scope, send, 405, f"this takes {told['Allow']} only", told)
+        elif method == "POST":
+            await self._sent(scope, receive, send)
+        elif method == "HEAD" and path.startswith(_STREAMS):
+            await say_error(scope, send, 405, "this is a stream", {"Allow": "GET"})
         else:
-            await self._counted(scope, receive, send, self._form)
+            asked = {**scope, "method": "GET"} if method == "HEAD" else scope
+            await self._app(asked, receive, _Words(scope, send))
 
-    async def _counted(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        came, began, too_long = 0, False, _length(scope) > most
+    def _own_file(self, path: str) -> bool:
+        if not path.startswith(_FILE):
+            return True
+        named = Path(path.removeprefix(_FILE))
+        return ".." not in named.parts and named.is_relative_to(self._root)
 
-        async def counting() -> Message:
-            nonlocal came, too_long
-            message = await receive()
-            came += len(message.get("body", b""))
-            too_long = too_long or came > most
-            # As if the sender had hung up: that ends the reading, wherever it is done.
-            return {"type": "http.disconnect"} if too_long else message
-
-        async def sending(message: Message) -> None:
-            nonlocal began
-            if too_long and not began:
-                return
-            if message["type"] == "http.response.start":
-                began = True
-                message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
-            await send(message)
-
+    async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if not too_long:
-                await self._app(scope, counting, sending)
-        except Exception:
-            if not too_long:
-                raise
-        if too_long and not began:
-            await _answer(send, 413, "This is more than the studio takes.")
+            body = await Intake(scope, receive, _JSON_BYTES).whole()
+        except GoneError:
+            entry(scope).refused = "hung up while sending"
+            return
+        except TooLargeError as error:
+            await refuse(scope, send, 413, str(error), _CLOSE)
+            return
+        except SlowError as error:
+            await refuse(scope, send, 408, str(error), _CLOSE)
+            return
+        try:
+            known = isinstance(json.loads(body), dict)
+        except (ValueError, RecursionError):
+            known = False
+        if not known:
+            await refuse(scope, send, 400, "this is no JSON object")
+            return
+        given = False
+
+        async def whole() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, whole, _Words(scope, send))
 
 
-def _held(folder: Path) -> int:
-    """Bytes of all the files in a folder and those in it."""
-    held = 0
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # gone meanwhile
-                held += os.stat(os.path.join(inside, name)).st_size
-    return held
+class _Words:
+    """An ASGI `send` that turns what another server says of its errors into the studio's form."""
 
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._status, self._told = 200, b""
 
-def _length(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if self._status < 400:
+                headers = [*message.get("headers", []), _CONTENT_POLICY]
+                await self._send({**message, "headers": headers})
+        elif self._status >= 400:
+            self._told += message.get("body", b"")[:10_000]
+            if not message.get("more_body", False):
+                await say_error(self._scope, self._send, self._status, self._words())
+        elif self._scope["method"] == "HEAD":
+            if not message.get("more_body", False):
+                await self._send({"type": "http.response.body", "body": b""})
+        else:
+            await self._send(message)
 
-
-async def _answer(send: Send, status: int, words: str) -> None:
-    body = json.dumps({"error": words}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    def _words(self) -> str:
+        try:
+            said = json.loads(self._told)
+        except ValueError:
+            said = {}
+        detail = said.get("detail") if isinstance(said, dict) else None
+        return _UNSAID.get(self._status) or (
+            detail if isinstance(detail, str) else "this request is not as it should be"
+        )
 
 
 def refuse_foreign_files(data: object) -> None:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from impasto.apps.studio.budget import Budget, Lease
 from impasto.errors import ImpastoError
 from impasto.pictures.exif import read_exif
 from impasto.pictures.files import Array, decode, decoding
@@ -39,7 +40,8 @@ class Limits:
     `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a
     picture it makes, in pixels. `styles`: at most so many blended. `steps`: of the optimiser
     (refine). `waiting`: orders in the queue, beyond the one worked at. `seconds`: of work at one
-    order. `keep`: seconds that temporary files live. `ImpastoError` for one that is not above 0
+    order. `keep`: seconds that temporary files live. `memory`: bytes of all that visitors have here,
+    beside the one picture being opened or painted. `ImpastoError` for one that is not above 0
     (`steps` and `waiting` may be 0) or, but for times, no whole number.
     """
 
@@ -51,6 +53,7 @@ class Limits:
     waiting: int = 16
     seconds: float = 600
     keep: float = 3600
+    memory: int = 1_000_000_000
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -76,6 +79,7 @@ class Upload:
     made it, what its EXIF says in its `info`. `name`: what its owner calls it, without folders.
     `sha256`: of the file, empty where there was none. `notes`: what was decided on the way, such as
     "first frame of 12 used".
+    `lease`: what its pixels have of the studio's memory, as long as there is the upload.
     `Upload(sample("cat"), "cat")` is a sample photo.
     """
 
@@ -83,16 +87,20 @@ class Upload:
     name: str = "picture"
     sha256: str = ""
     notes: tuple[str, ...] = ()
+    lease: Lease | None = None
 
 
-def open_upload(source: Path | bytes | BinaryIO, limits: Limits, *, name: str = "") -> Upload:
+def open_upload(
+    source: Path | bytes | BinaryIO, limits: Limits, *, name: str = "", budget: Budget | None = None
+) -> Upload:
     """The picture in a file, in bytes or in a stream (at its start), reduced to `limits.size` if it
     is larger.
 
     The number of bytes is judged first, then the format and the number of pixels, from the header;
     only then it is decoded, once. `name`: as its sender calls it; a path's own name if not given.
-    Raises `TooLargeError` for more than the limits allow and `ImpastoError` for what is no picture
-    or a broken one, in words for whoever sent it.
+    `budget`: what its pixels count in. Raises `TooLargeError` for more than the limits allow,
+    `FullError` for more than the budget has left, and `ImpastoError` for what is no picture or a
+    broken one, in words for whoever sent it.
     """
     data = _read(source, limits)
     digest = hashlib.sha256(data).hexdigest()
@@ -104,13 +112,14 @@ def open_upload(source: Path | bytes | BinaryIO, limits: Limits, *, name: str = 
                 f"this picture has {_mega(image.width * image.height)} megapixels; "
                 f"the studio takes up to {_mega(limits.pixels)}: reduce it first"
             )
+        lease = None if budget is None else budget.lease(_reduced(image.size, limits.size))
         with _DECODING:
             exif = read_exif(image)
             pixels, notes = decode(image)
             opened = Image.fromarray(_eight_bits(pixels))
             opened.thumbnail((limits.size, limits.size), Image.Resampling.LANCZOS)
             opened.info |= {"exif": exif} if exif else {}
-    return Upload(opened, _plain(given), digest, notes)
+    return Upload(opened, _plain(given), digest, notes, lease)
 
 
 def _read(source: Path | bytes | BinaryIO, limits: Limits) -> bytes:
@@ -160,6 +169,12 @@ def _eight_bits(pixels: Array) -> Array:
     elif pixels.dtype != np.uint8:
         pixels = np.rint(pixels * 255).astype(np.uint8)
     return np.ascontiguousarray(pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels)
+
+
+def _reduced(size: tuple[int, int], side: int) -> int:
+    """Bytes of a picture of that size once its long side is no longer than `side`."""
+    factor = min(1.0, side / max(size))
+    return int(4 * size[0] * size[1] * factor**2)
 
 
 def _mega(number: int) -> str:

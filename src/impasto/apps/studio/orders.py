@@ -186,6 +186,14 @@ class Ticket:
         """
         return self._queue.waits(self._work)
 
+    def glance(self) -> tuple[int, Callable[[], Glimpse]]:
+        """What is newest, with a number that is another one for other news.
+
+        The call makes the glimpse, which may take a while. Looking so gives nothing up.
+        """
+        with self._queue.news:
+            return self._work.version, self._work.look
+
     def __iter__(self) -> Iterator[Glimpse]:
         """Glimpses, at least one, the last of them done."""
         work, news, seen = self._work, self._queue.news, -1

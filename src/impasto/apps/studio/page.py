@@ -17,6 +17,7 @@ from impasto.apps.studio import look
 from impasto.apps.studio.controls import percent, with_settings
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
+from impasto.apps.studio.journal import short
 from impasto.apps.studio.limits import Upload
 from impasto.apps.studio.look import Tile
 from impasto.apps.studio.orders import USUAL, Glimpse
@@ -57,13 +58,16 @@ def page(engine: Engine, root: Path) -> gr.Blocks:
     return blocks
 
 
-def mount(app: Any, engine: Engine, *, root: Path) -> Any:
-    """`app`, a FastAPI application, with the page at "/", behind a `Guard`; an ASGI application."""
+def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
+    """`app`, a FastAPI application, with the page at "/", behind a `Guard`; an ASGI application.
+    `root_path`: what stands before every path where browsers see it.
+    """
     blocks = page(engine, root)
     mounted = gr.mount_gradio_app(
         app,
         blocks,
         path="/",
+        root_path=root_path or None,
         footer_links=[],
         run_history=False,
         allowed_paths=[],
@@ -81,20 +85,26 @@ def mount(app: Any, engine: Engine, *, root: Path) -> Any:
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
-    return Guard(mounted, engine.limits, root)
+    return Guard(mounted, root)
 
 
 class _Blocks(gr.Blocks):
-    """Gradio fetches URLs that are sent in place of uploaded files; these Blocks refuse to."""
+    """Refuse the URLs sent in place of uploaded files, which Gradio would fetch, and tell what
+    breaks in a line, where it would print a traceback.
+    """
 
-    async def preprocess_data(
-        self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any
-    ) -> Any:
+    async def process_api(self, **event: Any) -> Any:  # type: ignore[override]
+        words = "This did not work. Try again, or reload the page."
         try:
-            refuse_foreign_files(inputs)
+            refuse_foreign_files(event["inputs"])
+            return await super().process_api(**event)
+        except gr.Error:
+            raise
         except ImpastoError as error:
-            raise gr.Error(escape(look.sentence(error)), print_exception=False) from error
-        return await super().preprocess_data(block_fn, inputs, *args, **options)
+            words = look.sentence(error)
+        except Exception as error:
+            _LOG.warning("an event of the page failed: %s", short(error))
+        raise gr.Error(escape(words), print_exception=False)
 
 
 def _in_words(handler: Handler) -> Handler:
@@ -120,7 +130,8 @@ class _Page:
     """The page's parts, and what each event does to them."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
-        self.engine, self.limits, self.visits = engine, engine.limits, Visits(root, engine.limits)
+        self.engine, self.limits = engine, engine.limits
+        self.visits = Visits(root, engine.limits, engine.budget)
         self.shelf, keep = Shelf(engine), int(self.limits.keep)
         with _Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
@@ -393,8 +404,8 @@ class _Page:
         visit = self.visits.passing()
         try:
             keys = visit.take(photo, styles)
-            refine = int(settings.pop("refine", 0))
-            for _ in visit.paint(self.engine, Choice(keys, USUAL.but(**settings)), refine=refine):
+            asked = USUAL.but(**settings)
+            for _ in visit.paint(self.engine, Choice(keys, asked), refine=asked.refine):
                 pass
             return gr.FileData(path=str(visit.made)).model_dump()
         except ImpastoError as error:

@@ -1,29 +1,33 @@
-"""The studio served: page and API as one application, a port, signals, and nothing left behind."""
+"""The studio served: page and API as one application, signals, and nothing left behind."""
 
 import os
 import shutil
 import signal
-import socket
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-import uvicorn
-
 from impasto.apps.report import say
+from impasto.apps.studio.asgi import Application, Receive, Scope, Send
 from impasto.apps.studio.engine import Engine
-from impasto.apps.studio.web import Gate, api
-from impasto.errors import ImpastoError
+from impasto.apps.studio.gate import Access, Gate, access
+from impasto.apps.studio.journal import Journal, logging_to_stderr
+from impasto.apps.studio.metrics import Metrics
+from impasto.apps.studio.uploads import Uploads
+from impasto.apps.studio.web import api, bare
+from impasto.apps.studio.wire import Server, address, listening
 from impasto.signals import stopping
 
-__all__ = ["application", "serve"]
+__all__ = ["application", "serve", "sweep"]
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_PATIENCE = 3  # seconds that answers under way have left when the server ends
+_PATIENCE = 1.5  # seconds that the picture in work has to reach its next step when the server ends
+_PREFIX, _LOCK = "impasto-studio-", "lock"
+_NEW = 600  # seconds after which a folder that nobody has locked is nobody's
 # Read by Gradio and its libraries when they are imported: nothing is looked up, counted or told
 # elsewhere.
 _QUIET = {
@@ -34,19 +38,41 @@ _QUIET = {
 }
 
 
-def application(
-    engine: Engine, root: Path, *, host: str = "127.0.0.1", auth: tuple[str, str] | None = None
-) -> Gate:
+def application(engine: Engine, root: Path, entrance: Access | None = None) -> Application:
     """The page and the API as one ASGI application, temporary files under `root`.
 
-    `root` must be Gradio's temporary folder (`GRADIO_TEMP_DIR`) before Gradio is imported. `host`:
-    where it will be served; the names of this machine alone are let in where that is one of them.
-    `auth`: user and password.
+    `root` must be Gradio's temporary folder (`GRADIO_TEMP_DIR`) before Gradio is imported.
+    `entrance`: who may come in; this machine only, if it is not given.
     """
     from impasto.apps.studio.page import mount
 
-    hosts = _LOOPBACK if host in _LOOPBACK else None
-    return Gate(mount(api(engine), engine, root=root), auth=auth, hosts=hosts)
+    entrance, root = entrance or access(), root.resolve()
+    budget = engine.budget
+    metrics = Metrics(
+        {
+            "orders": ("Orders that wait or are worked at", lambda: len(engine)),
+            "ready": ("Whether it can paint at once", lambda: engine.ready),
+            "memory_held_bytes": ("Of what visitors have here", lambda: budget.held),
+            "memory_limit_bytes": ("The most they may have", lambda: budget.most),
+            "memory_peak_bytes": ("The most they have had", lambda: budget.peak),
+        }
+    )
+    here = api(engine, Uploads(root, budget), metrics)
+    page = mount(bare(), engine, root=root, root_path=entrance.root_path)
+    return Journal(Gate(_Either(here, page), entrance), metrics)
+
+
+class _Either:
+    """The API or the page, by the path; what the page's server does at start and end is done."""
+
+    def __init__(self, here: Application, page: Application) -> None:
+        self._here, self._page = here, page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        path = scope.get("path", "")
+        ours = path.startswith("/api/") or path in ("/metrics", "/gradio_api/upload")
+        await (self._here if ours else self._page)(scope, receive, send)
 
 
 def serve(
@@ -54,47 +80,55 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
-    auth: tuple[str, str] | None = None,
+    entrance: Access | None = None,
+    proxy: str = "127.0.0.1",
+    requests: bool = False,
+    tracebacks: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then end with `SystemExit(0)`: the picture in work is left at
-    its next step.
+    """Serve until SIGINT or SIGTERM, then end with `SystemExit(0)` within three seconds: the
+    picture in work is left at its next step, or where it is.
 
     Says the address on stderr when the page can be opened; port 0 is any free one. `engine` is
-    warmed up meanwhile, and closed. Temporary files live in a folder of their own, for this user
-    only, removed at the end. Raises `ImpastoError` for an address that cannot be had. For the main
-    thread.
+    warmed up meanwhile, and closed. `entrance`: who may come in. `proxy`: see `Server`. `requests`:
+    a line on stderr for every request, and not for those alone that were turned away. Temporary
+    files live in a folder of their own, for this user only, removed at the end; those that a killed
+    studio left are removed at the start. Raises `ImpastoError` for an address that cannot be had.
+    For the main thread.
     """
-    with _leaving(), engine, _listening(host, port) as listener, _folder() as root:
-        config = uvicorn.Config(
-            application(engine, root, host=host, auth=auth),
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=_PATIENCE,
-            ws="none",
+    entrance = entrance or access(host)
+    with _leaving(), logging_to_stderr(requests=requests, tracebacks=tracebacks):
+        try:
+            with listening(host, port) as listener, _folder() as root:
+                where = address(host, listener) + entrance.root_path
+
+                def opened() -> None:
+                    say(f"the studio is open at {where} (Ctrl-C closes it)")
+                    _warn(host, entrance)
+                    engine.warm()
+
+                Server(
+                    application(engine, root, entrance),
+                    opened=opened,
+                    closing=lambda: engine.close(_PATIENCE),
+                    proxy=proxy,
+                ).run([listener])
+        finally:
+            engine.close(0)
+            if engine.working and isinstance(sys.exception(), SystemExit | None):
+                # A step that takes long can be left only with the process; all is put away.
+                sys.stderr.flush()
+                os._exit(0)
+
+
+def _warn(host: str, entrance: Access) -> None:
+    """Say who can come in where that may not be meant."""
+    if entrance.addresses and entrance.auth is None:
+        say(
+            f"warning: everyone who can reach {host} may use this studio; "
+            "ask for a password with IMPASTO_AUTH=USER:PASSWORD"
         )
-        _Server(config, engine, _address(host, listener)).run([listener])
-
-
-class _Server(uvicorn.Server):
-    """Begins to paint when it is up and ends what is painted first: open answers wait for that."""
-
-    def __init__(self, config: uvicorn.Config, engine: Engine, address: str) -> None:
-        super().__init__(config)
-        self._engine, self._address = engine, address
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, say where, and only then load what is heavy."""
-        await super().startup(sockets)
-        if self.started:
-            say(f"the studio is open at {self._address} (Ctrl-C closes it)")
-            self._engine.warm()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As always, while the engine closes beside it."""
-        with ThreadPoolExecutor(1) as aside:
-            aside.submit(self._engine.close)
-            await super().shutdown(sockets)
+    if entrance.names is None:
+        say("warning: the studio answers to any name; name its own with --allowed-host")
 
 
 @contextmanager
@@ -124,13 +158,16 @@ def _folder() -> Iterator[Path]:
     """A new temporary folder, private (0700), in which this process puts every other; removed at
     the end.
     """
-    path, before = Path(tempfile.mkdtemp(prefix="impasto-")), tempfile.tempdir
+    sweep(Path(tempfile.gettempdir()))
+    path, before = Path(tempfile.mkdtemp(prefix=_PREFIX)), tempfile.tempdir
     told = _QUIET | {"GRADIO_TEMP_DIR": str(path), "TMPDIR": str(path)}
     environment = {name: os.environ.get(name) for name in told}
     os.environ.update(told)
     tempfile.tempdir = str(path)
     try:
-        yield path
+        with (path / _LOCK).open("w") as lock:
+            _locked(lock.fileno())
+            yield path
     finally:
         tempfile.tempdir = before
         for name, value in environment.items():
@@ -139,31 +176,35 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound to the address; `ImpastoError` where that cannot be had."""
+def sweep(folder: Path) -> None:
+    """Remove what studios that were killed have left in a folder: their visitors' photos are there.
+
+    The lock of a studio's folder ends with its process, however that ends. Only folders of this
+    user's are looked at.
+    """
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            said = left.lstat()
+            ours = not hasattr(os, "getuid") or said.st_uid == os.getuid()
+            if left.is_symlink() or not left.is_dir() or not ours:
+                continue
+            try:
+                with (left / _LOCK).open("r+") as lock:
+                    free = _locked(lock.fileno())
+            except FileNotFoundError:  # between being made and being locked, or never
+                free = time.time() - said.st_mtime > _NEW
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _locked(file: int) -> bool:
+    """Lock an open file for this process; False where another one has it, or nobody can tell."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-    except (OSError, UnicodeError, OverflowError):
-        raise ImpastoError(
-            f"{host}:{port} is no address of this machine; use --host 127.0.0.1"
-        ) from None
-    with listener:
-        # A port just left may be taken again at once.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-            listener.listen()
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ImpastoError(
-                f"cannot serve at {host}:{port} ({reason}); choose another --port"
-            ) from None
-        yield listener
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        import fcntl
+    except ImportError:  # Windows: folders are left to its own cleaning
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

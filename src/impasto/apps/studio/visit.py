@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from impasto.apps.studio.budget import Budget, Lease
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.limits import Limits, Upload, open_upload
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
@@ -24,6 +25,7 @@ __all__ = ["Choice", "Kept", "Painting", "Visit", "Visits"]
 _PICTURES = 24  # of one visit that are kept; the oldest go
 _PAINTINGS = 12
 _VISITS = 64  # at a time: whoever calls names the session, so that there could be any number
+_IDLE = 60.0  # seconds after which a visit may have to make room for others
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Kept:
     about.
 
     `before`, `after`: the photo and the picture as data URLs, to be looked at; `thumb`: the
-    picture, small.
+    picture, small. `lease`: what all this has of the studio's memory.
     """
 
     file: Path
@@ -82,6 +84,7 @@ class Kept:
     after: str
     thumb: str
     size: tuple[int, int]
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,7 @@ class Visit:
     `folder`: its own, of a name that nobody can guess. `before`: the photo as a data URL.
     `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
     `history`: the pictures made, by key, oldest first. `shown`: the key of the one looked at.
+    `budget`: what all of it counts in.
     """
 
     folder: Path
@@ -109,13 +113,22 @@ class Visit:
     chosen: list[str] = field(default_factory=list)
     history: dict[str, Kept] = field(default_factory=dict)
     shown: str = ""
+    budget: Budget | None = None
     seen: float = field(default_factory=time.monotonic)
     _ticket: Ticket | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take_photo(self, file: Path) -> Upload:
         """Open a file that was uploaded as the photo."""
-        return self.use_photo(open_upload(file, self.limits))
+        return self.use_photo(self._opened(file))
+
+    def _opened(self, file: Path) -> Upload:
+        """The picture in a file, which nobody needs any more if it was sent to the studio."""
+        try:
+            return open_upload(file, self.limits, budget=self.budget)
+        finally:
+            if file.is_relative_to(self.folder.parent):
+                file.unlink(missing_ok=True)
 
     def use_photo(self, photo: Upload) -> Upload:
         """Paint this one from now on."""
@@ -128,7 +141,7 @@ class Visit:
             raise ImpastoError(
                 f"this visit has {_PAINTINGS} paintings already; reload the page to begin anew"
             )
-        upload = open_upload(file, self.limits)
+        upload = self._opened(file)
         key = f"own-{len(self.paintings) + 1}"
         self.paintings[key] = Painting(upload, data_url(upload.image, THUMBNAIL))
         return key
@@ -177,13 +190,15 @@ class Visit:
             self.paintings[key].upload if key in self.paintings else key for key in choice.styles
         )
         order = Order(photo, styles, choice.settings.but(refine=refine))
+        # Before it is painted: what is finished is not lost for want of room.
+        room = None if self.budget is None else self.budget.lease(4 * order.settings.size**2)
         ticket = self._instead(engine, order)
         try:
             for glimpse in ticket:
                 if ticket is not self._ticket:
                     return
                 if glimpse.done and glimpse.image is not None:
-                    self._keep(self._kept(glimpse, choice, before, refined=refine > 0))
+                    self._keep(self._kept(glimpse, choice, before, room, refined=refine > 0))
                 yield glimpse
         except ImpastoError:
             if ticket is self._ticket:
@@ -216,14 +231,18 @@ class Visit:
         if self._ticket is not None:
             self._ticket.stop()
 
-    def _kept(self, glimpse: Glimpse, choice: Choice, before: str, *, refined: bool) -> Kept:
+    def _kept(
+        self, glimpse: Glimpse, choice: Choice, before: str, room: Lease | None, *, refined: bool
+    ) -> Kept:
         image = glimpse.image
         assert image is not None
         file = self.folder / f"impasto-{secrets.token_hex(3)}.png"
         # Not `save_picture`, which brings torch, and the page can be opened before that is there.
         image.save(file, **recipe_options("PNG", glimpse.recipe))
         after, thumb = data_url(image, PREVIEW), data_url(image, THUMBNAIL)
-        return Kept(file, choice, refined, before, after, thumb, image.size)
+        if room is not None:
+            room.settle(file.stat().st_size + len(before) + len(after) + len(thumb))
+        return Kept(file, choice, refined, before, after, thumb, image.size, room)
 
     def _keep(self, kept: Kept) -> None:
         """Add to the history; a picture that only a slider sets apart takes the place of the last
@@ -295,6 +314,8 @@ class Visit:
         if self._ticket is not None:
             self._ticket.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Whoever still holds the visit holds none of its memory.
+        self.photo, self.before, self.paintings, self.history = None, "", {}, {}
 
 
 class Visits:
@@ -304,17 +325,19 @@ class Visits:
     So are those seen least recently where there would be more than 64.
     """
 
-    def __init__(self, root: Path, limits: Limits) -> None:
-        self._root, self._limits = root.resolve(), limits
+    def __init__(self, root: Path, limits: Limits, budget: Budget | None = None) -> None:
+        self._root, self._limits, self._budget = root.resolve(), limits, budget
         self._visits: dict[str, Visit] = {}
         self._lock = threading.Lock()
+        if budget is not None:
+            budget.relieve(self.yield_room)
 
     def of(self, session: str) -> Visit:
         """The visit of a session, begun if need be."""
         with self._lock:
             if session not in self._visits:
                 self._sweep()
-                self._visits[session] = Visit(self._folder(), self._limits)
+                self._visits[session] = self._new()
             visit = self._visits[session]
             visit.seen = time.monotonic()
             return visit
@@ -324,8 +347,23 @@ class Visits:
         return self._visits.get(session)
 
     def passing(self) -> Visit:
-        """A visit of nobody's, for one picture."""
-        return Visit(self._folder(), self._limits)
+        """A visit of nobody's, for one picture; it ends as those that are no longer seen do."""
+        return self.of(secrets.token_hex(16))
+
+    def yield_room(self) -> bool:
+        """Close the visit seen least recently, if it has been idle for a minute; whether it was."""
+        with self._lock:
+            idle = [
+                (visit.seen, session)
+                for session, visit in self._visits.items()
+                if not visit.at_work and time.monotonic() - visit.seen > _IDLE
+            ]
+            if idle:
+                self._visits.pop(min(idle)[1]).close()
+        return bool(idle)
+
+    def _new(self) -> Visit:
+        return Visit(self._folder(), self._limits, budget=self._budget)
 
     def _folder(self) -> Path:
         folder = self._root / secrets.token_hex(16)

@@ -1,0 +1,209 @@
+"""Styles as files: round trips, what is refused, and the hub, which a local server plays."""
+
+import hashlib
+import http.server
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from impasto.apps.cli import main as cli
+from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
+from impasto.home import own_bank
+from impasto.networks.header import network_header
+from impasto.networks.style_bank import Credit, StyleBank
+from impasto.networks.style_file import StyleFile, locate
+
+CREDIT = Credit("M. Rivers", "CC BY 4.0")
+
+
+@pytest.fixture
+def style() -> StyleFile:
+    vector = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    thumbnail = Image.linear_gradient("L").convert("RGB").resize((300, 200))
+    return StyleFile("harbour", vector, "0123456789abcdef", thumbnail, "of boats", CREDIT)
+
+
+def test_a_style_comes_back_as_it_went(style: StyleFile, tmp_path: Path) -> None:
+    style.save(tmp_path / "a.impasto")
+    found = StyleFile.load(tmp_path / "a.impasto")
+    assert (found.name, found.network, found.note, found.credit) == (
+        "harbour",
+        style.network,
+        "of boats",
+        CREDIT,
+    )
+    assert torch.equal(found.vector, style.vector)
+    assert found.thumbnail.size == (256, 171)
+    found.save(tmp_path / "b.impasto")
+    assert torch.equal(StyleFile.load(tmp_path / "b.impasto").vector, style.vector)
+
+
+def test_a_bank_keeps_whose_a_style_is(style: StyleFile, tmp_path: Path) -> None:
+    bank = StyleBank(style.network).learned("mine", torch.zeros(50))
+    style.joined(bank).save(tmp_path / "bank.safetensors")
+    found = StyleBank.load(tmp_path / "bank.safetensors")
+    assert found.names == ("harbour", "mine")
+    assert dict(found.credits) == {"harbour": CREDIT}
+    again = StyleFile.of(found, "harbour", style.thumbnail, Credit(licence="CC0"))
+    assert again.credit == Credit("M. Rivers", "CC0")
+    assert again.note == "of boats"
+    assert not found.learned("harbour", style.vector).credits, "learned anew, it is one's own"
+    with pytest.raises(InputError, match="no learned style 'other'"):
+        StyleFile.of(found, "other", style.thumbnail, CREDIT)
+
+
+def test_a_style_of_another_network_is_refused(style: StyleFile) -> None:
+    with pytest.raises(WeightsError, match="harbour was learned for another network"):
+        style.joined(StyleBank("f" * 16))
+
+
+def changed(path: Path, **header: str) -> None:
+    with safe_open(str(path), framework="pt") as file:
+        kept = {key: file.get_tensor(key) for key in ("vector", "thumbnail")}
+        said = {**file.metadata(), **header}
+    save_file(kept, path, {key: value for key, value in said.items() if value})
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ({"kind": "impasto bank"}, "holds no style"),
+        ({"digest": "0" * 12}, "is damaged or was changed"),
+        ({"network": ""}, "not a style that can be read"),
+        ({"name": "../../etc"}, "a style cannot be called"),
+    ],
+)
+def test_what_was_changed_is_refused(
+    style: StyleFile, tmp_path: Path, header: dict[str, str], said: str
+) -> None:
+    style.save(tmp_path / "a.impasto")
+    changed(tmp_path / "a.impasto", **header)
+    with pytest.raises(ImpastoError, match=said):
+        StyleFile.load(tmp_path / "a.impasto")
+
+
+def test_a_pickle_and_what_is_no_picture_are_refused(style: StyleFile, tmp_path: Path) -> None:
+    class Runs:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "ran",))
+
+    (tmp_path / "p.impasto").write_bytes(pickle.dumps(Runs()))
+    with pytest.raises(WeightsError, match="not a style that can be read"):
+        StyleFile.load(tmp_path / "p.impasto")
+    assert not (tmp_path / "ran").exists()
+    style.save(tmp_path / "a.impasto")
+    with safe_open(str(tmp_path / "a.impasto"), framework="pt") as file:
+        header, vector = file.metadata(), file.get_tensor("vector")
+    for bytes_ in (torch.zeros(40, dtype=torch.uint8), torch.zeros(3)):
+        save_file({"vector": vector, "thumbnail": bytes_}, tmp_path / "b.impasto", header)
+        with pytest.raises(ImpastoError, match="thumbnail"):
+            StyleFile.load(tmp_path / "b.impasto")
+    with pytest.raises(WeightsError, match=r"can be read"):
+        StyleFile.load(tmp_path / "missing.impasto")
+    with pytest.raises(OptionError, match=r"does not end in \.impasto"):
+        style.save(tmp_path / "a.png")
+
+
+# ------------------------------------------------------------------------------------------ the hub
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
+    """A hub at this machine: path in `user/repository` -> content."""
+    pytest.importorskip("huggingface_hub")
+    from huggingface_hub import constants
+
+    files: dict[str, bytes] = {}
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            content = files.get(self.path.removeprefix("/user/styles/resolve/main/"))
+            self.send_response(404 if content is None else 200)
+            if content is None:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            else:
+                self.send_header("ETag", hashlib.sha256(content).hexdigest())
+                self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(files.get(self.path.rpartition("/main/")[2], b""))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{hub.server_address[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", here)
+        monkeypatch.setattr(
+            constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            here + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield files
+        hub.shutdown()
+
+
+def test_a_style_comes_from_the_hub(
+    style: StyleFile, server: dict[str, bytes], tmp_path: Path
+) -> None:
+    style.save(tmp_path / "a.impasto")
+    server["sea/harbour.impasto"] = (tmp_path / "a.impasto").read_bytes()
+    path = locate("hf://user/styles/sea/harbour.impasto")
+    assert StyleFile.load(path).credit == CREDIT
+    path.resolve().write_bytes(b"other")
+    with pytest.raises(WeightsError, match="damaged"):
+        locate("hf://user/styles/sea/harbour.impasto")
+    with pytest.raises(WeightsError, match=r"cannot fetch none\.impasto of user/styles"):
+        locate("hf://user/styles/none.impasto")
+
+
+@pytest.mark.parametrize("source", ["hf://user/styles", "hf://user//x.impasto", "hf://a/../b"])
+def test_what_is_no_address_is_refused(source: str) -> None:
+    with pytest.raises(OptionError, match="names no file of the hub"):
+        locate(source)
+
+
+# --------------------------------------------------------------------------------- the command line
+
+
+def test_from_one_home_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(*args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            cli.main(args)
+        return (int(left.value.code or 0), *capfd.readouterr())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "mine"))
+    own_bank().parent.mkdir()
+    name = next(iter(network_header().styles))
+    code, out, err = run("styles", "export", name, "a.impasto", "--author", "A", "--licence", "MIT")
+    assert (code, out, err) == (0, "a.impasto\n", "")
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "theirs"))
+    assert run("styles", "add", "a.impasto")[0] == 2, "the network knows one of that name"
+    code, out, err = run("styles", "add", "a.impasto", "--name", "port")
+    assert (code, out) == (0, "port\n")
+    assert err.rstrip().endswith("A; MIT")
+    assert StyleBank.load(own_bank()).credits["port"] == Credit("A", "MIT")
+    assert "port " in run("styles")[1]
+    code, _, err = run("styles", "export", "port", "b.impasto")
+    assert (code, err) == (0, "")
+    first, second = StyleFile.load(Path("a.impasto")), StyleFile.load(Path("b.impasto"))
+    assert torch.equal(first.vector, second.vector)
+    assert second.credit == Credit("A", "MIT")
