@@ -296,7 +296,8 @@ def test_grey_bilevel_and_palette_with_and_without_transparency(tmp_path: Path) 
         warnings.simplefilter("error")
         p = open_picture(tmp_path / "p.png")
     assert p.alpha is not None
-    assert np.array_equal(as_array(p.image), np.eye(3, dtype=np.float32)[index])
+    seen = index != 1
+    assert np.array_equal(as_array(p.image)[seen], np.eye(3, dtype=np.float32)[index][seen])
     assert np.array_equal(p.alpha[0, 0].numpy() * 255, np.array([255, 0, 51])[index])
 
     Image.fromarray(NOISE).save(

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImpastoError, InputError, OptionError
-from impasto.pictures.exif import sifted, tags
+from impasto.pictures.exif import read_exif, sifted, tags
 from impasto.pictures.salvage import loaded
 
 __all__ = [
     "MAX_PIXELS",
     "Array",
     "decode",
+    "decode_all",
     "decoding",
     "opened",
     "read_recipe",
@@ -180,6 +181,14 @@ def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     orientation, damage = _orientation(image)
     turn = _UPRIGHT.get(orientation)
     return (turn(array) if turn else array), notes + more + damage
+
+
+def decode_all(image: Image.Image) -> tuple[Array, tuple[str, ...], bytes]:
+    """As `decode`, and what EXIF says of it, as a block."""
+    # A TIFF is read no more once it is decoded; a PNG is decoded by asking what it says.
+    before = read_exif(image) if image.format == "TIFF" else b""
+    pixels, notes = decode(image)
+    return pixels, notes, before or read_exif(image)
 
 
 def _orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:

@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from impasto.errors import InputError, OptionError, kind_of
 from impasto.forks import survive_forks
-from impasto.pictures.exif import read_exif
 from impasto.pictures.files import (
     MAX_PIXELS,
     Array,
     decode,
+    decode_all,
     decoding,
     opened,
     read_recipe,
@@ -127,12 +127,10 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with opened(path) as image:
-            exif = read_exif(image)
-            return str(path), *decode(image), exif
+            return str(path), *decode_all(image)
     if isinstance(source, Image.Image):
         with decoding("the picture"):
-            exif = read_exif(source)
-            return "the picture", *decode(source), exif
+            return "the picture", *decode_all(source)
     if isinstance(source, Tensor):
         return "the tensor", _checked(_channels_last(source), "the tensor"), (), b""
     if isinstance(source, np.ndarray):

@@ -12,8 +12,7 @@ from PIL import Image
 
 from impasto.apps.studio.budget import Budget, Lease
 from impasto.errors import ImpastoError
-from impasto.pictures.exif import read_exif
-from impasto.pictures.files import Array, decode, decoding
+from impasto.pictures.files import Array, decode_all, decoding
 
 __all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
 
@@ -114,8 +113,7 @@ def open_upload(
             )
         lease = None if budget is None else budget.lease(_reduced(image.size, limits.size))
         with _DECODING:
-            exif = read_exif(image)
-            pixels, notes = decode(image)
+            pixels, notes, exif = decode_all(image)
             opened = Image.fromarray(_eight_bits(pixels))
             opened.thumbnail((limits.size, limits.size), Image.Resampling.LANCZOS)
             opened.info |= {"exif": exif} if exif else {}
