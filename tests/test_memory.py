@@ -188,7 +188,10 @@ def test_large_paintings_are_read_at_bounded_memory(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("impasto.methods.reading.WHOLE", WHOLE // 64)
     monkeypatch.setattr("impasto.methods.reading._SIDE", 32)
     photo: Image.Image = sample("cat").resize((64, 48))
-    options: dict[str, Any] = {"size": 64, "style_scale": 4, "steps": 1}
-    for more in ({"method": "arbitrary", "size": 256, "style_scale": 2}, {"init": "content"}):
+    options: dict[str, Any] = {"size": 64, "style_scale": 4}
+    for more in (
+        {"method": "arbitrary", "size": 256, "style_scale": 2},
+        {"init": "content", "steps": 1},
+    ):
         list(plan(photo, [sample_style("mosaic")], **options | more).steps())
     assert max(seen) < 256 * 256  # the painting

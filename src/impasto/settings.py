@@ -25,11 +25,9 @@ __all__ = [
     "ContentLoss",
     "Engine",
     "KeepColor",
-    "KeepExif",
     "Option",
     "Options",
     "Pooling",
-    "RecipeKind",
     "Settings",
 ]
 
@@ -111,18 +109,10 @@ class Settings(BaseModel):
         ),
     ] = 0
     recipe: Annotated[
-        RecipeKind,
-        _option(
-            "What the file says of how it was made: all but the photo's name, that and its SHA-256 too, or nothing.",
-            visitor=True,
-        ),
+        RecipeKind, _option("What its file says of its making; full names the photo.", visitor=True)
     ] = "short"
     keep_exif: Annotated[
-        KeepExif,
-        _option(
-            "Of the photo's EXIF: author, copyright, date and description; all, with the place; or nothing.",
-            visitor=True,
-        ),
+        KeepExif, _option("What it keeps of the photo's EXIF; all: the place, too.", visitor=True)
     ] = "credit"
     network: Annotated[
         str,
