@@ -19,7 +19,7 @@ SOURCE = ROOT / "src"
 ROOMS = {
     "ground": (
         *("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
-        *("forks", "habits", "signals", "sizes", "windows"),
+        *("forks", "habits", "memory", "signals", "sizes", "windows"),
     ),
     "pictures": ("pictures",),
     "losses": ("losses",),

@@ -35,6 +35,8 @@ __all__ = [
 ContentLoss = Literal["features", "selfsim"]
 Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
+KeepExif = Literal["credit", "all", "none"]
+RecipeKind = Literal["short", "full", "none"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
 """The headings under which options are listed."""
@@ -107,6 +109,12 @@ class Settings(BaseModel):
             visitor=True,
         ),
     ] = 0
+    recipe: Annotated[
+        RecipeKind, _option("What its file says of its making; full names the photo.", visitor=True)
+    ] = "short"
+    keep_exif: Annotated[
+        KeepExif, _option("What it keeps of the photo's EXIF; all: the place, too.", visitor=True)
+    ] = "credit"
     network: Annotated[
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
@@ -476,6 +484,8 @@ class Options(TypedDict, total=False):
     size: int
     strength: float
     refine: int
+    recipe: RecipeKind
+    keep_exif: KeepExif
     network: Any
     engine: Engine
     style_weight: float
