@@ -120,13 +120,6 @@ def plan(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
     settings, styles = (settings or Settings()).but(**options), _several(styles)
-<<<<<<< HEAD
-=======
-    if settings.engine != "torch":
-        raise OptionError(
-            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
-        )
->>>>>>> main
     method = method_of(settings)
     given = _Inputs(content, settings)
     inputs = given.styles(styles)
@@ -135,7 +128,7 @@ def plan(
     refuse_unhonoured(method, settings, start is not None)
     if settings.engine != "torch":
         raise OptionError(
-            "`engine=onnx` has no effect here, where PyTorch is loaded; use impasto.lite.stylize"
+            "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
         )
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None

@@ -30,20 +30,12 @@ def fetch(repository: str, file: str) -> Path:
         ) from None
     try:
         try:
-<<<<<<< HEAD
-            path = Path(hf_hub_download(repository, file, local_files_only=True))
-        except LocalEntryNotFoundError:
-            # Asked once before it is fetched: the download tries again and again, for half a minute.
-            _within(_patience(), lambda: get_hf_file_metadata(hf_hub_url(repository, file)))
-            path = Path(hf_hub_download(repository, file))
-=======
             path = Path(hf_hub_download(repository, file, revision=revision, local_files_only=True))
         except LocalEntryNotFoundError:
             # Asked once before it is fetched: the download tries again and again, half a minute.
             url = hf_hub_url(repository, file, revision=revision)
             _within(_patience(), lambda: get_hf_file_metadata(url))
             path = Path(hf_hub_download(repository, file, revision=revision))
->>>>>>> main
     except Exception:  # of whatever HTTP library the hub's client uses
         raise WeightsError(
             f"cannot fetch {file} of {repository}: no network, or no such file, and no copy in the cache"

@@ -121,11 +121,7 @@ def _from_hub() -> Path:
     try:
         return fetch(HUB, "model.safetensors")
     except WeightsError as error:
-<<<<<<< HEAD
         raise WeightsError(f"cannot fetch vgg19: {error}; {WAY_OUT}") from None
-=======
-        raise WeightsError(f"no vgg19: {error}; {WAY_OUT}") from None
->>>>>>> main
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
