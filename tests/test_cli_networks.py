@@ -244,7 +244,7 @@ MISTAKES = {
     "no such network": (("dusk", "--method", "fast", "--network", "nix.safetensors"), "--network"),
     "no network": (("dusk", "--method", "fast", "--network", "waves.png"), "waves.png"),
     "a network without use": (("waves.png", *NETWORK), "--network"),
-    "learned, and no picture": (("harbour",), "--method fast"),
+    "learned, and no picture": (("harbour", "--method", "optimize"), "--method fast"),
     "learned for another": (("harbour", "--method", "fast", *NETWORK), "another network"),
 }
 

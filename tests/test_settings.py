@@ -48,6 +48,7 @@ OTHER: dict[str, Any] = {
     "pyramid": False,
     "seed": 3,
     "device": "cpu",
+    "max_memory": "1GB",
 }
 
 

@@ -106,7 +106,7 @@ def _check(styles: Sequence[Input], settings: Settings) -> None:
     for name in settings.changed:
         if name not in HONOURS and not (name == "device" and settings.device == "cpu"):
             raise OptionError(
-                f"`{name}` makes no difference with `engine=onnx`; leave it out, or use `engine=torch`"
+                f"`{name}` has no effect with `engine=onnx`; leave it out, or use `engine=torch`"
             )
     if not styles:
         raise OptionError("give at least one style picture")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.losses.presets import PRESETS, Init, OptimizerName, Pooling, Preset, preset
+from impasto.sizes import SIZE_FORMS, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 ContentLoss = Literal["features", "selfsim"]
 Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
-Pooling = Literal["max", "average"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
 """The headings under which options are listed."""
@@ -87,13 +87,14 @@ class Settings(BaseModel):
             "Long side of the picture in pixels; a smaller photo is enlarged.",
             low=32,
             high=16384,
+            shown=SIZE_FORMS,
             visitor=True,
         ),
     ] = 512
     strength: Annotated[
         float,
         _option(
-            "How far from the photo, 0, to the style, 1.", low=0, high=1, shown="0…1", visitor=True
+            "From photo, 0, to style, 1; or a mask.", low=0, high=1, shown="0…1|FILE", visitor=True
         ),
     ] = 1.0
     refine: Annotated[
@@ -188,7 +189,11 @@ class Settings(BaseModel):
             shown="compact|compact-2|vgg19|FILE",
         ),
     ] = "compact"
-    pooling: Annotated[Pooling, _option("How the encoder halves its maps.", _LAYERS)] = "max"
+    pooling: Annotated[Pooling | None, _option("How the encoder halves its maps.", _LAYERS)] = None
+    strict: Annotated[
+        bool,
+        _option("Refuse a preset of layers that the encoder lacks: take no stand-ins.", _LAYERS),
+    ] = False
     content_layers: Annotated[
         tuple[str, ...],
         _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B"),
@@ -232,6 +237,9 @@ class Settings(BaseModel):
     device: Annotated[str, _option("Where to compute.", _DESCENT, shown="auto|cpu|cuda|mps")] = (
         "auto"
     )
+    max_memory: Annotated[
+        Memory, _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB")
+    ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
 
@@ -348,15 +356,20 @@ class Settings(BaseModel):
         if self.style_layers:
             names, weights = zip(*map(layer_weight, self.style_layers), strict=True)
             given |= {"style_layers": names, "layer_weights": weights}
-        if self.learning_rate is None and self.optimizer not in (None, base.optimizer):
+        if self.optimizer not in (None, base.optimizer):
             # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
-            given["learning_rate"] = 1.0 if self.optimizer == "lbfgs" else 0.02
+            given = {"learning_rate": _RATES[str(self.optimizer)], "decay": None} | given
+        if self.style_layers:
+            given["layer_weights"] = ()
         return base.changed(
             content_weight=base.content_weight * self.content_weight,
             style_weight=base.style_weight * self.style_weight,
             **given,
         )
 
+
+# Of an optimiser that no preset speaks of.
+_RATES = {"adam": 0.02, "lbfgs": 1.0, "sgd": 1e-3}
 
 _OF_PRESET = (
     "content_layers",
@@ -366,6 +379,7 @@ _OF_PRESET = (
     "optimizer",
     "learning_rate",
     "init",
+    "pooling",
     "pyramid",
 )
 
@@ -475,7 +489,8 @@ class Options(TypedDict, total=False):
     style_loss: str
     content_loss: ContentLoss
     encoder: Any
-    pooling: Pooling
+    pooling: Pooling | None
+    strict: bool
     content_layers: Any
     style_layers: Any
     steps: int | None
@@ -486,3 +501,4 @@ class Options(TypedDict, total=False):
     pyramid: bool | None
     seed: int
     device: str
+    max_memory: str

@@ -7,6 +7,7 @@ the whole at the memory of a part; statistics of parts add up, by how much of th
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.functional import interpolate
 from impasto.networks.encoder import SMALLEST, Architecture, Encoder
 from impasto.pictures.image import resize
 
-__all__ = ["WHOLE", "Part", "encodable", "moments", "parts"]
+__all__ = ["WHOLE", "Part", "encodable", "moments", "parts", "sight"]
 
 WHOLE = 1024 * 1024
 """Pixels up to which a picture is read at once."""
@@ -57,13 +58,13 @@ def parts(
     """
     layers = encoder.canonical(layers)
     height, width = picture.shape[-2:]
-    sight = _sight(encoder.architecture, layers)
-    stride = max(step for step, _ in sight.values())
-    masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in sight.items()})
+    known = sight(encoder.architecture, layers)
+    stride = max(step for step, _ in known.values())
+    masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in known.items()})
     if height * width <= WHOLE:
         yield _part(encoder, picture, {layer: (slice(None),) * 2 for layer in layers}, masks)
         return
-    margin = stride * ceil(max(reach for _, reach in sight.values()) / stride)
+    margin = stride * ceil(max(reach for _, reach in known.values()) / stride)
     for rows in _bounds(height, stride):
         for columns in _bounds(width, stride):
             if seen is not None and not seen[..., slice(*rows), slice(*columns)].any():
@@ -74,16 +75,16 @@ def parts(
             )
             inside = {
                 layer: (
-                    _within(rows, top, height, sight[layer][0]),
-                    _within(columns, left, width, sight[layer][0]),
+                    _within(rows, top, height, known[layer][0]),
+                    _within(columns, left, width, known[layer][0]),
                 )
                 for layer in layers
             }
             own = {
                 layer: mask[
                     ...,
-                    _within(rows, 0, height, sight[layer][0]),
-                    _within(columns, 0, width, sight[layer][0]),
+                    _within(rows, 0, height, known[layer][0]),
+                    _within(columns, 0, width, known[layer][0]),
                 ]
                 for layer, mask in masks.items()
             }
@@ -132,7 +133,7 @@ def _part(
     )
 
 
-def _sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[int, int]]:
+def sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Layer -> pixels between its positions, and how many pixels away one of them may still see."""
     known, sources = {"": (1, 0)}, architecture.sources
     for layer in architecture.layers:
@@ -156,7 +157,7 @@ def _bounds(size: int, stride: int) -> list[tuple[int, int]]:
     """Where the parts of one side begin and end, in pixels: whole strides, but at the end."""
     count = ceil(size / _SIDE)
     places = [round(index * size / count / stride) * stride for index in range(count)] + [size]
-    return list(zip(places, places[1:], strict=False))
+    return list(pairwise(places))
 
 
 def _within(bounds: tuple[int, int], begin: int, size: int, step: int) -> slice:

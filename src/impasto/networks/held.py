@@ -4,8 +4,9 @@ Every frame's own statistics move with whatever enters or leaves it, and all of 
 them: the picture flickers. A running mean over the frames moves slowly.
 """
 
-import torch
 from torch import Tensor
+
+from impasto.networks.kernels import channel_moments
 
 __all__ = ["HeldMoments"]
 
@@ -37,7 +38,7 @@ class HeldMoments:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the variance to normalise `x`, `(1, C, H, W)`, by."""
-        mean, variance = _moments(x)
+        mean, variance = channel_moments(x)
         if self._place == len(self.means):
             self.means.append(mean)
             self.variances.append(variance)
@@ -47,14 +48,3 @@ class HeldMoments:
                 held[self._place] = own.lerp(held[self._place], self.keep)
         self._place += 1
         return self.means[self._place - 1], self.variances[self._place - 1]
-
-
-@torch.no_grad()
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance of each channel, by the kernel that knows channels-last memory."""
-    known = torch.zeros(x.shape[1], device=x.device)
-    if hasattr(torch.ops.aten, "batch_norm_update_stats"):
-        mean, variance = torch.ops.aten.batch_norm_update_stats(x, known, known.clone(), 0.0)
-        return mean.float(), variance.float()
-    variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
-    return mean, variance

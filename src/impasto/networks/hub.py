@@ -15,7 +15,7 @@ from impasto.errors import WeightsError
 __all__ = ["fetch"]
 
 
-def fetch(repository: str, file: str) -> Path:
+def fetch(repository: str, file: str, revision: str | None = None) -> Path:
     """The path of `file` of `repository` (`user/name`) in the cache.
 
     Raises `WeightsError` where it is neither there nor to be had, does not hold what the hub says

@@ -76,11 +76,41 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
         return None
     if recipe.get("start") is not None and start is None:
         return None
-    inputs = [_positional(name) for name in (content, *names) if name]
-    parts = ["impasto", "stylize", *inputs, "-o", _positional(output)]
+    masks = _masks(recipe, [str(name) for name in names])
+    if masks is None or ("--strength" in masks and settings.strength != 1):
+        return None
+    # Each region says its style itself.
+    shown = () if "--region" in masks else names
+    inputs = [_positional(name) for name in (content, *shown) if name]
+    parts = ["impasto", "stylize", *inputs, "-o", _positional(output), *masks]
     for name in settings.changed:
         parts += _typed(name, getattr(settings, name))
     return shlex.join([*parts, *(["--init", start] if start is not None else [])])
+
+
+def _masks(recipe: Mapping[str, Any], styles: list[str]) -> list[str] | None:
+    """Regions and strength from place to place, as they are typed; None where they cannot be."""
+    regions, seen, strength = (
+        recipe.get(name) for name in ("regions", "style_masks", "strength_mask")
+    )
+    found = []
+    if seen is not None and regions is None:
+        return None
+    if isinstance(regions, list):
+        looks = seen if isinstance(seen, list) else [None] * len(regions)
+        if not len(regions) == len(looks) == len(styles):
+            return None
+        for region, style, look in zip(regions, styles, looks, strict=True):
+            mask, part = _name(region), _name(look)
+            if mask is None or (look is not None and part is None):
+                return None
+            found += ["--region", "=".join([mask, style, *([part] if part else [])])]
+    if strength is not None:
+        mask = _name(strength)
+        if mask is None:
+            return None
+        found += ["--strength", mask]
+    return found
 
 
 def _settings(recipe: Mapping[str, Any]) -> Settings:
