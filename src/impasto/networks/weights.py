@@ -124,7 +124,7 @@ def _from_hub(revision: str | None) -> Path:
         return fetch(HUB, "model.safetensors", revision)
     except WeightsError as error:
         at = f" at {revision}" if revision else ""
-        raise WeightsError(f"cannot fetch vgg19{at}: {error}; {WAY_OUT}") from None
+        raise WeightsError(f"no vgg19{at}: {error}; {WAY_OUT}") from None
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
