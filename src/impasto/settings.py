@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.losses.presets import PRESETS, Init, OptimizerName, Pooling, Preset, preset
+from impasto.losses.presets import PRESETS, RATES, Init, OptimizerName, Pooling, Preset, preset
 from impasto.sizes import SIZE_FORMS, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
@@ -365,8 +365,7 @@ class Settings(BaseModel):
             names, weights = zip(*map(layer_weight, self.style_layers), strict=True)
             given |= {"style_layers": names, "layer_weights": weights}
         if self.optimizer not in (None, base.optimizer):
-            # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
-            given = {"learning_rate": _RATES[str(self.optimizer)], "decay": None} | given
+            given = {"learning_rate": RATES[str(self.optimizer)], "decay": None} | given
         if self.style_layers:
             given["layer_weights"] = ()
         return base.changed(
@@ -375,9 +374,6 @@ class Settings(BaseModel):
             **given,
         )
 
-
-# Of an optimiser that no preset speaks of.
-_RATES = {"adam": 0.02, "lbfgs": 1.0, "sgd": 1e-3}
 
 _OF_PRESET = (
     "content_layers",
