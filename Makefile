@@ -20,7 +20,7 @@ test-ray: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_batch.py -k ray
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/mkdocs build --strict --quiet
+	IMPASTO_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict --quiet
 
 # Every command and snippet of README and docs, once; minutes, and no part of `make test`.
 docs-check: $(VENV)/.installed-dev
@@ -28,6 +28,9 @@ docs-check: $(VENV)/.installed-dev
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py
+
+studio-load: $(VENV)/.installed-dev
+	for what in answers hostile visitors; do $(BIN)/python tools/studio_load.py $$what || exit 1; done
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --wheel

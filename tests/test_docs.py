@@ -232,7 +232,7 @@ def test_every_picture_is_shown() -> None:
     }
     made = {path.name for path in (*(DOCS / "pictures").iterdir(), *DOCS.glob("*.jpg"))}
     assert shown == made
-    assert sum(path.stat().st_size for path in (DOCS / "pictures").iterdir()) < 1_500_000
+    assert sum(path.stat().st_size for path in (DOCS / "pictures").iterdir()) < 2_000_000
 
 
 def messages() -> list[str]:
@@ -269,6 +269,9 @@ WITHIN = {
     "networks.header",
     "networks.process",
     "pictures.files",
+    "pictures.identity",
+    "pictures.planes",
+    "texts",
 }
 
 
@@ -324,7 +327,7 @@ def test_every_example_of_a_help_is_one_command_on_a_line_of_its_own() -> None:
     assert len(examples) > 40
     wrong = {line: mistake(re.sub(r" {4}\(.*\)$", "", line), whole=True) for line in examples}
     assert not {line: said for line, said in wrong.items() if said}
-    assert not [line for line in examples if line.count("impasto ") > 1]
+    assert not [line for line in examples if re.search(r". impasto (stylize|grid|train) ", line)]
 
 
 def docstrings() -> list[tuple[str, str]]:

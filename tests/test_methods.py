@@ -253,6 +253,7 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
     everything = set(OPTIONS) & METHODS.get("optimize").honours - {
         "blend",
         "keep_color",
+        "colors_only",
         "encoder",
         "pooling",
         "device",

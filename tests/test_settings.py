@@ -178,7 +178,7 @@ def test_the_command_line_has_every_setting_and_its_text() -> None:
 def test_what_is_typed_is_what_is_set(name: str) -> None:
     value, flag = OTHER[name], OPTIONS[name].flag
     words = (
-        [f"--no-{name}"]
+        [OPTIONS[name].flag.replace("--", "--no-", 1)]
         if value is False
         else [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     )

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, OptionError, kind_of
+from impasto.habits import brought
 from impasto.methods.base import (
     METHODS,
     Frame,
@@ -180,12 +181,13 @@ def plan(
     also = {name: value for name, value in also.items() if value is not None}
     refuse_unhonoured(method, settings, start is not None, also)
     if regions is not None and settings.blend is not None:
-        raise OptionError("`blend` has no say where each style has one of the `regions`")
+        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
     ground = read_ground(given.small, regions, strength_mask, len(styles))
     renderer = method.prepare(inputs, asked, networks or Networks())
+    given.notes += getattr(renderer, "notes", ())
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
@@ -247,6 +249,9 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
     if not closed or "network" in method.honours:  # who has a network asks it for names
         return settings
     learned = {each.name for each in learned_styles(settings.network)}
+    for style in closed:
+        if style.name not in learned and (near := brought(str(style.name), {*STYLES, *learned})):
+            raise InputError(f"no file and no style called {style.name!r}; did you mean {near!r}?")
     refused = [each for each in closed if each.name in learned and not method.takes(each, learned)]
     if not refused:
         return settings

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.losses.presets import PRESETS, Init, OptimizerName, Pooling, Preset, preset
 from impasto.sizes import SIZE_FORMS, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
@@ -35,7 +35,6 @@ __all__ = [
 ContentLoss = Literal["features", "selfsim"]
 Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
-Pooling = Literal["max", "average"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
 """The headings under which options are listed."""
@@ -190,7 +189,11 @@ class Settings(BaseModel):
             shown="compact|compact-2|vgg19|FILE",
         ),
     ] = "compact"
-    pooling: Annotated[Pooling, _option("How the encoder halves its maps.", _LAYERS)] = "max"
+    pooling: Annotated[Pooling | None, _option("How the encoder halves its maps.", _LAYERS)] = None
+    strict: Annotated[
+        bool,
+        _option("Refuse a preset of layers that the encoder lacks: take no stand-ins.", _LAYERS),
+    ] = False
     content_layers: Annotated[
         tuple[str, ...],
         _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B"),
@@ -353,15 +356,20 @@ class Settings(BaseModel):
         if self.style_layers:
             names, weights = zip(*map(layer_weight, self.style_layers), strict=True)
             given |= {"style_layers": names, "layer_weights": weights}
-        if self.learning_rate is None and self.optimizer not in (None, base.optimizer):
+        if self.optimizer not in (None, base.optimizer):
             # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
-            given["learning_rate"] = 1.0 if self.optimizer == "lbfgs" else 0.02
+            given = {"learning_rate": _RATES[str(self.optimizer)], "decay": None} | given
+        if self.style_layers:
+            given["layer_weights"] = ()
         return base.changed(
             content_weight=base.content_weight * self.content_weight,
             style_weight=base.style_weight * self.style_weight,
             **given,
         )
 
+
+# Of an optimiser that no preset speaks of.
+_RATES = {"adam": 0.02, "lbfgs": 1.0, "sgd": 1e-3}
 
 _OF_PRESET = (
     "content_layers",
@@ -371,6 +379,7 @@ _OF_PRESET = (
     "optimizer",
     "learning_rate",
     "init",
+    "pooling",
     "pyramid",
 )
 
@@ -480,7 +489,8 @@ class Options(TypedDict, total=False):
     style_loss: str
     content_loss: ContentLoss
     encoder: Any
-    pooling: Pooling
+    pooling: Pooling | None
+    strict: bool
     content_layers: Any
     style_layers: Any
     steps: int | None

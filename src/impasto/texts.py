@@ -90,7 +90,9 @@ def first_line(error: ValidationError, options: Mapping[str, Any]) -> str:
             "all of them the same `networks=Networks()`"
         )
     if option.choices:
-        more = "; a picture to start from is given as `start`" if name == "init" else ""
+        given = first["input"]
+        picture = name == "init" and not (isinstance(given, str) and "." not in given)
+        more = "; a picture to start from is given as `start`" if picture else ""
         choices = " or ".join((", ".join(option.choices[:-1]), option.choices[-1]))
         return f"unknown `{name}` {value}; choose {choices}{more}"
     if first["type"] in ("greater_than_equal", "less_than_equal"):

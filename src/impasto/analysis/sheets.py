@@ -1,9 +1,11 @@
 """A sheet of pictures with labels: made cell by cell, laid out, and saved as PNG or PDF.
 
-work = content_reconstructions("photo.jpg", encoder=load_encoder())
-for progress in work.make(folder):  # previews; with a folder, resumed where it stopped
-    ...
-save_sheet("sheet.png", work.sheet(cells))
+    work = content_reconstructions("photo.jpg", encoder=load_encoder())
+    for progress in work.make(folder):  # previews; with a folder, resumed where it stopped
+        ...
+    save_sheet("sheet.png", work.sheet(cells))
+
+A `progress` that finishes a cell has it as `progress.cell`.
 """
 
 import hashlib
@@ -287,8 +289,8 @@ def save_sheet(
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A cell to be made: the picture of the last of `steps()`, at most `of` of them, and what
-    `measure` finds on it.
+    """A cell to be made: what `finish` makes of the last of `steps()`, at most `of` of them, and
+    what `measure` finds on it.
     """
 
     row: int
@@ -297,6 +299,7 @@ class Task:
     of: int
     steps: Callable[[], Iterator[Progress]]
     measure: Callable[[Tensor], Mapping[str, float]]
+    finish: Callable[[Progress], Tensor] = lambda step: step.image
 
     @property
     def file(self) -> str:
@@ -356,7 +359,8 @@ class Work:
                 for step in task.steps():
                     made = done + min(step.step, task.of)
                     yield CellProgress(step.image, made, of, step.losses, step.note, name=task.name)
-                    picture = step.image
+                    last = step
+                picture = task.finish(last)
                 cell = Cell(task.row, task.column, picture, task.name, task.measure(picture))
                 if folder is not None:
                     save_picture(

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -28,7 +29,8 @@ from torch import Tensor
 
 from impasto.errors import InputError, OptionError
 from impasto.film.following import Following, Seen
-from impasto.film.frames import Film, FilmFrame, open_film
+from impasto.film.frames import Film, FilmFrame
+from impasto.film.opening import open_film
 from impasto.film.writing import check_film_output, write_film
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
@@ -68,9 +70,10 @@ class FilmWork:
 
     def check(self) -> None:
         """`ImpastoError`, long work not yet begun, for what cannot be read, painted or written."""
+        film = self.film
         if not self.is_folder:
             check_film_output(self.output)
-        if self.output.exists() and self.output.samefile(self.source):
+        if self.output.exists() and self.output.samefile(film.path):
             raise OptionError(f"{self.output} is the film itself; choose another name")
         if self.between is not None and self.job.renderer.steps == 1:
             raise OptionError("`between` counts steps, and this method has one; leave it out")
@@ -159,7 +162,8 @@ class _Kept:
         """Make the folder; `InputError` where that cannot be, or others' files are in it."""
         try:
             self.folder.mkdir(exist_ok=True)
-            foreign = not self.state.exists() and any(self.folder.iterdir())
+            # Of a run that was killed at its first frame there may be that frame alone.
+            found = [] if self.state.exists() else list(self.folder.iterdir())
             with atomic_write(self.folder / "x") as probe:
                 probe.touch()
             (self.folder / "x").unlink()
@@ -167,7 +171,7 @@ class _Kept:
             raise InputError(
                 f"cannot write into {self.folder} ({error.strerror}); choose another place"
             ) from error
-        if foreign:
+        if not all(map(_is_own, found)):
             raise InputError(f"{self.folder} is not empty; choose another name, or empty it")
 
     def restore(self, renderer: Following | None) -> int:
@@ -219,3 +223,12 @@ class _Kept:
     def delete(self) -> None:
         """The folder with all that is in it."""
         shutil.rmtree(self.folder)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is a painted frame, or was about to become one."""
+    if path.name.startswith(".impasto-"):
+        return True
+    with suppress(InputError):
+        return "frame" in (read_recipe(path) or {})
+    return False

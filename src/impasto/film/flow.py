@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from impasto.errors import OptionError
 from impasto.pictures.image import fit, resize
 
-__all__ = ["flow", "grey"]
+__all__ = ["STILL", "flow", "grey"]
 
 LOOK = 960
 """The long side, in px, above which flow is found on smaller copies."""

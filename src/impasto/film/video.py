@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from impasto.errors import InputError, OptionError
-from impasto.film.frames import FilmFrame, upright_even
+from impasto.film.frames import FilmFrame, even_sides
 from impasto.pictures.files import Array
 
 __all__ = ["Video", "VideoWriter"]
@@ -161,7 +161,7 @@ class VideoWriter:
 
     def write(self, frame: FilmFrame) -> None:
         """The next frame, of the size of the first, its transparency laid on white."""
-        av, pixels = _av(), _opaque(upright_even(frame.pixels))
+        av, pixels = _av(), _opaque(even_sides(frame.pixels))
         if self._stream is None:
             self._begin(pixels.shape[1], pixels.shape[0])
             if pixels.shape != (*frame.pixels.shape[:2], 3):
@@ -193,9 +193,9 @@ class VideoWriter:
         sound = self._in.streams.audio[0]
         stream = self._out.add_stream_from_template(sound)
         for packet in self._in.demux(sound):
-            if packet.dts is not None:
+            if packet.size:  # the last is empty
                 packet.stream = stream
-                yield Fraction(packet.dts * packet.time_base), packet
+                yield _heard(packet), packet
 
     def _recoded(self) -> Iterator[tuple[Fraction, Any]]:
         """The sound coded anew, in what this container can hold."""
@@ -204,15 +204,20 @@ class VideoWriter:
         self.notes.append(f"sound coded anew: {self.form} has no {sound.codec_context.name}")
         for frame in self._in.decode(sound):
             for packet in stream.encode(frame):
-                yield Fraction(packet.dts * packet.time_base), packet
+                yield _heard(packet), packet
         for packet in stream.encode(None):
-            yield Fraction(packet.dts * packet.time_base), packet
+            yield _heard(packet), packet
 
     def _play(self, until: Fraction | None) -> None:
         """The sound up to that time, so that it lies beside its pictures in the file."""
         while self._next is not None and (until is None or self._next[0] <= until):
             self._out.mux(self._next[1])
             self._next = next(self._sound, None)
+
+
+def _heard(packet: Any) -> Fraction:
+    """When a packet of sound begins, s."""
+    return Fraction(((packet.pts or 0) if packet.dts is None else packet.dts) * packet.time_base)
 
 
 def _opaque(pixels: Array) -> Array:

@@ -39,6 +39,9 @@ STYLE_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
         "gatys": lambda n, _: 1 / (4 * n**2),
         "mean": lambda n, _: 1 / n**2,
         "mean-of-sums": lambda n, m: m**2 / n**2,  # G as M M^T, undivided
+        "per-filter": lambda n, _: 1 / n**4,  # means of G / N (PyTorch's tutorial, jcjohnson)
+        # 1/(4 3^2 (HW)^2) of the *picture's* HW (Keras' example): a 16th a block beside this.
+        "keras": lambda *_: 1 / 36,
     }
 )
 

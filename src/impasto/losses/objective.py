@@ -19,7 +19,7 @@ from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
 from impasto.losses.gram import GRAM, GramLoss, gram
-from impasto.losses.variation import total_variation
+from impasto.losses.variation import natural_prior, powered_variation, total_variation
 from impasto.windows import Window
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Term",
     "content_term",
     "mask_at",
+    "prior_term",
     "style_term",
     "variation_term",
 ]
@@ -210,12 +211,14 @@ def mask_at(mask: Tensor, features: Tensor) -> Tensor:
 
 
 def variation_term(weight: float, scale: str = "sum") -> Term:
-    """Total variation of the image: the sum of absolute differences, or their `mean` per pixel
-    (summed / H W).
+    """Total variation of the image: the sum of absolute differences, their `mean` per pixel (summed
+    / H W), or of their `powers` (`powered_variation`).
     """
-    _check_scale(scale, ("sum", "mean"))
+    _check_scale(scale, ("sum", "mean", "powers"))
 
     def loss(_: Mapping[str, Tensor], image: Tensor) -> Tensor:
+        if scale == "powers":
+            return powered_variation(image)
         positions = image.shape[-2] * image.shape[-1] if scale == "mean" else 1
         return total_variation(image) / positions
 
@@ -226,7 +229,13 @@ def variation_term(weight: float, scale: str = "sum") -> Term:
         positions = section.size[0] * section.size[1] if scale == "mean" else 1
         return (across + down) / positions
 
-    return Term("variation", weight, (), loss, Sums(of, lambda total: total))
+    sums = None if scale == "powers" else Sums(of, lambda total: total)
+    return Term("variation", weight, (), loss, sums)
+
+
+def prior_term(weight: float) -> Term:
+    """`natural_prior` of the image."""
+    return Term("prior", weight, (), lambda _, image: natural_prior(image))
 
 
 def _check_scale(scale: str, known: tuple[str, ...]) -> None:

@@ -85,7 +85,7 @@ class Renderer(Protocol):
     """Paints frames in a style that is prepared.
 
     `steps`: how many there will be for a frame, at most. `recipe`: what it computes with, as JSON
-    has it, for the recipe of a picture.
+    has it, for the recipe of a picture. It may have `notes` too: what to tell the user, each a line.
     """
 
     @property
@@ -270,6 +270,7 @@ class Prepared(Generic[S]):
     style: S
     recipe: Mapping[str, Any] = field(default_factory=dict)
     styles: Sequence[S] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:

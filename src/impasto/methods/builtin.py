@@ -7,6 +7,7 @@ from impasto.errors import OptionError, WeightsError
 from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
 from impasto.methods.feedforward import FeedForward
+from impasto.methods.matching import reader
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.strokes import PREVIEW
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
@@ -19,7 +20,7 @@ from impasto.sizes import memory
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
 _PLACES = frozenset({"regions", "strength_mask"})
-_PASS = _PLACES | {"strength", "style_scale", "network", "refine", "max_memory"}
+_PASS = _PLACES | {"strength", "style_scale", "network", "engine", "refine", "max_memory"}
 
 
 _RECOLOURS = (
@@ -51,9 +52,7 @@ class _Optimize(Method):
             first, second = stages(ARBITRARY, styles, settings.but(steps=preset.steps), networks)
             made = {"network": {"name": settings.network}, "steps": preset.steps}
             return TwoStage(first, second, shown=False, made=made)
-        optimizer = PixelOptimizer(
-            networks.encoder(settings.encoder, settings.pooling, settings.device), settings
-        )
+        optimizer = PixelOptimizer(reader(settings, networks), settings)
         pictures = [
             style.look(round(settings.size * max(1.0, settings.style_scale))) for style in styles
         ]

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import ImpastoError, OptionError
+from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
@@ -31,17 +31,18 @@ from impasto.losses.presets import Preset
 from impasto.losses.self_similarity import self_similarity_term
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
-from impasto.methods.descent import descend, pyramid
+from impasto.methods.descent import Tuning, descend, pyramid
 from impasto.methods.guided import SEEN, Targets, at_layer, covered, joined
+from impasto.methods.matching import Stand, content_shares, stands, style_shares, told
 from impasto.methods.reading import parts
 from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
-from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.encoder import SMALLEST, VGG19, Encoder, canonical
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
 from impasto.sizes import memory
 
-__all__ = ["MakeTerms", "PixelOptimizer", "Style"]
+__all__ = ["PALE", "MakeTerms", "PixelOptimizer", "Style"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked
 # at again at half its size, no coarser.
@@ -55,6 +56,9 @@ SELF_SIMILARITY = 5.0
 # In a film, what a mean squared difference of 1 from the picture before costs, in units of all that
 # the other terms come to at the start of a frame. A difference of 0.1 costs half of them.
 TEMPORAL = 50.0
+# The contrast of a noise to start from. White noise of full contrast stays wherever no layer sees
+# it, and shows as speckle; pale noise is nearly grey there, and any form can still grow from it.
+PALE = 0.2
 
 
 MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
@@ -96,17 +100,37 @@ class PixelOptimizer:
             raise OptionError(
                 f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
             )
+        exact = self.settings.strict
         try:
-            self.recipe = replace(
-                recipe,
-                content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
-                style_layers=tuple(weights := _by_layer(encoder, recipe)),
-                layer_weights=tuple(weights.values()),
+            self.contents, self.styles = (
+                stands(encoder, layers, recipe.feature_scale, exact=exact or bool(asked))
+                for layers, asked in (
+                    (recipe.content_layers, self.settings.content_layers),
+                    (recipe.style_layers, self.settings.style_layers),
+                )
             )
-        except ImpastoError as error:
+        except OptionError as error:
             raise OptionError(
                 f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
             ) from None
+        # As the preset has them, and as this encoder does.
+        self.asked = replace(recipe, **_by_layer(recipe, lambda name: _known(encoder, name)))
+        stand = {each.asked: each.layer for each in self.styles}
+        self.recipe = replace(
+            recipe,
+            content_layers=tuple(dict.fromkeys(each.layer for each in self.contents)),
+            **_by_layer(self.asked, stand.__getitem__),
+        )
+
+    @property
+    def stands(self) -> tuple[Stand, ...]:
+        """What stands for each layer of the preset."""
+        return (*self.contents, *self.styles)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as the preset has it, each in a line."""
+        return told(self.encoder, self.recipe, self.stands)
 
     @property
     def steps(self) -> int:
@@ -190,6 +214,7 @@ class PixelOptimizer:
                 self.settings.early_stop,
                 recipe.grids,
                 side,
+                Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
             ):
                 picture, done = found.cpu(), done + 1
                 seen = None if detail is None else _unframed(detail, recipe.frame, full)
@@ -220,7 +245,7 @@ class PixelOptimizer:
                 device="cpu",
                 dtype=torch.float32,
             )
-            return resize(noise, size)
+            return resize(0.5 + PALE * (noise - 0.5), size)
         return framed
 
     def _side(self, size: tuple[int, int]) -> int:
@@ -285,7 +310,7 @@ class PixelOptimizer:
         areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in guided]
         of_content = joined([each for _, each in found], areas)
         terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
-        shares = recipe.style_shares
+        shares = style_shares(self.asked, self.styles, photo)
         for place, ((of_style, _), (_, mask)) in enumerate(zip(found, guided, strict=True)):
             for layer, aim in self._aims(photo, of_style, self.loss, side).items():
                 share = shares[layer] * self.loss.balance
@@ -318,14 +343,15 @@ class PixelOptimizer:
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
+        shares = content_shares(recipe, self.contents, photo)
         if self.settings.content_loss == "selfsim":
             return [
-                self_similarity_term(layer, own, recipe.content_share * SELF_SIMILARITY)
+                self_similarity_term(layer, own, shares[layer] * SELF_SIMILARITY)
                 for layer, own in self.encoder.features(photo, recipe.content_layers).items()
             ]
         terms = []
         for layer, own in assembled(self.encoder, photo, recipe.content_layers, side).items():
-            target, share = own, recipe.content_share
+            target, share = own, shares[layer]
             if aims:
                 contrast = _contrast(own, aims[layer])
                 target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
@@ -379,10 +405,18 @@ class PixelOptimizer:
         return aims
 
 
-def _by_layer(encoder: Encoder, recipe: Preset) -> dict[str, float]:
-    """The style layers as the encoder spells them, each once, with what they count for."""
+def _by_layer(recipe: Preset, name: Callable[[str], str]) -> dict[str, Any]:
+    """The style layers by another `name`, each once, with all that they count for."""
     weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
-    return dict(zip(encoder.canonical(recipe.style_layers), weights, strict=True))
+    found = dict[str, float]()
+    for layer, weight in zip(recipe.style_layers, weights, strict=True):
+        found[name(layer)] = found.get(name(layer), 0.0) + weight
+    return {"style_layers": tuple(found), "layer_weights": tuple(found.values())}
+
+
+def _known(encoder: Encoder, name: str) -> str:
+    """A layer's own name, of this encoder or of VGG-19."""
+    return canonical(name, (*encoder.layers, *VGG19.widths))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:

@@ -7,6 +7,7 @@ import torch
 
 from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput, forecasting
+from impasto.methods.matching import reader
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Forecast, Progress
 from impasto.networks.loaded import Networks
@@ -56,6 +57,13 @@ class TwoStage:
             return None
         seconds, memory = sum(each.seconds for each in known), max(each.memory for each in known)
         return Forecast(seconds, memory, max(each.tiles for each in known))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of both."""
+        return tuple(
+            note for each in (self.first, self.second) for note in getattr(each, "notes", ())
+        )
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
@@ -111,8 +119,7 @@ def stages(
     method: Method, styles: Sequence[StyleInput], settings: Settings, networks: Networks
 ) -> tuple[Renderer, Renderer]:
     """One pass by `method`, and the optimiser: both read each style from one opened picture."""
-    encoder = networks.encoder(settings.encoder, settings.pooling, settings.device)
-    optimizer = PixelOptimizer(encoder, settings)
+    optimizer = PixelOptimizer(reader(settings, networks), settings)
     # For large strokes the optimiser has larger paintings; a network reads them at the size it
     # paints at.
     scale = max(1.0, settings.style_scale)
@@ -135,8 +142,11 @@ def descent(
     """The optimiser with these pictures, blended by the styles' weights."""
     prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])
-    made = computed(optimizer.encoder.device, optimizer.encoder.dtype)
-    return Prepared(optimizer, style, made, prepared)
+    encoder = optimizer.encoder
+    recipe = computed(encoder.device, encoder.dtype) | {"pooled": encoder.pooling}
+    replaced = {each.asked: each.layer for each in optimizer.stands if each.layer != each.asked}
+    recipe |= {"stand_ins": replaced} if replaced else {}
+    return Prepared(optimizer, style, recipe, prepared, optimizer.notes)
 
 
 def computed(device: torch.device, dtype: torch.dtype) -> dict[str, object]:

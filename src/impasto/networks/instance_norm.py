@@ -7,7 +7,7 @@ gammas and betas.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from threading import local
 from typing import TypeAlias
 
 import torch
@@ -23,7 +23,12 @@ EPSILON = 1e-5
 Moments: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """The mean and the variance, `(C,)` float32 each, to normalise one picture `(1, C, H, W)` by."""
 
-_source: ContextVar[Moments | None] = ContextVar("moments", default=None)
+
+class _Source(local):  # a ContextVar would do, but PyTorch's tracer cannot read one
+    moments: Moments | None = None
+
+
+_SOURCE = _Source()
 
 
 @contextmanager
@@ -31,11 +36,11 @@ def moments_from(source: Moments) -> Iterator[None]:
     """Inside, norms ask `source` for their statistics, one after the other, instead of taking the
     picture's own. For this thread, and without gradients.
     """
-    token = _source.set(source)
+    before, _SOURCE.moments = _SOURCE.moments, source
     try:
         yield
     finally:
-        _source.reset(token)
+        _SOURCE.moments = before
 
 
 def conditional_instance_norm(
@@ -46,9 +51,8 @@ def conditional_instance_norm(
     `x`: `(B, C, H, W)`; `scale`, `shift`: `(B, C)` float32 (float64 where `x` is). The result has
     the type of `x`; statistics are float32 at least. Differentiable once in all three.
     """
-    source = _source.get()
-    if source is not None:
-        return _by_moments(x, source, scale, shift, relu)
+    if _SOURCE.moments is not None:
+        return _by_moments(x, _SOURCE.moments, scale, shift, relu)
     return instance_norm(x, scale, shift, EPSILON, relu=relu)
 
 

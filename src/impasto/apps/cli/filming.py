@@ -11,7 +11,7 @@ from impasto.apps.film import FilmWork
 from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import display
 from impasto.apps.report import emit, printable, say
-from impasto.film.frames import open_film
+from impasto.film.opening import open_film
 from impasto.film.scores import SCORES, film_scores
 
 __all__ = ["paint_film", "score_films"]

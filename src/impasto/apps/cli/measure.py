@@ -117,13 +117,14 @@ def score(
 
 
 class Scored(NamedTuple):
-    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, and what
-    to know of it.
+    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, the
+    encoder that it was made under if that is known, and what to know of it.
     """
 
     path: Path
     values: dict[str, float]
     encoder: str
+    maker: str | None
     notes: tuple[str, ...]
 
 
@@ -183,7 +184,7 @@ def measure(
                 notes.append(
                     f"{path.name} was made with the features of {maker} and is measured with them: flattering"
                 )
-            found.append(Scored(path, values, net.name, tuple(notes)))
+            found.append(Scored(path, values, net.name, maker, tuple(notes)))
             show.update(done, len(paths), one_line(printable(path.name)), None)
     return [found[index] for index in rank([each.values for each in found], by)]
 
@@ -197,17 +198,18 @@ def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
 
 
 def judge(makers: Iterable[str | None]) -> str:
-    """An encoder that made none of the pictures: the embedded one, else VGG-19 where its weights
-    are already here.
+    """An encoder that made none of the pictures: the embedded one; VGG-19 where its weights are
+    already here; the second embedded one.
 
-    Where there is none, it is the embedded one again. `makers` are the names in the pictures'
+    Where all of them did, it is the embedded one again. `makers` are the names in the pictures'
     recipes. An optimiser finds what pleases the very encoder it descends on; another one is harder
     to please.
     """
-    from impasto.networks.weights import EMBEDDED
+    from impasto.networks.weights import EMBEDDED, SECOND
 
+    here = (EMBEDDED, *(["vgg19"] if _has_vgg19() else []), SECOND)
     used = set(makers)
-    return "vgg19" if EMBEDDED in used and "vgg19" not in used and _has_vgg19() else EMBEDDED
+    return next((name for name in here if name not in used), EMBEDDED)
 
 
 def _has_vgg19() -> bool:
@@ -219,12 +221,16 @@ def _has_vgg19() -> bool:
 
 
 def _maker(path: Path) -> str | None:
-    """The encoder named in the recipe of a picture."""
+    """The encoder that a picture was made under, by its recipe: the one named there, or that of the
+    trainings where a network painted it in one pass.
+    """
+    from impasto.networks.weights import EMBEDDED
     from impasto.pictures.files import read_recipe
 
-    named = (read_recipe(path) or {}).get("encoder")
+    recipe = read_recipe(path) or {}
+    named = recipe.get("encoder")
     name = named.get("name") if isinstance(named, Mapping) else None
-    return name if isinstance(name, str) else None
+    return name if isinstance(name, str) else EMBEDDED if "network" in recipe else None
 
 
 def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
@@ -251,6 +257,11 @@ def _scores(scored: Sequence[Scored]) -> str:
     files = [printable(each.path.name) for each in scored]
     rows = [[_short(each.values[name]) for name in names] for each in scored]
     heads = [name.removeprefix("style/") for name in names]
+    if any(each.maker for each in scored):
+        heads, rows = (
+            [*heads, "made under"],
+            [[*row, printable(each.maker or "-")] for row, each in zip(rows, scored, strict=True)],
+        )
     if len(scored) == 1:
         table = _table([(files[0], ""), *zip(heads, rows[0], strict=True)], left=1)
     else:
@@ -259,7 +270,8 @@ def _scores(scored: Sequence[Scored]) -> str:
             for place, (name, row) in enumerate(zip(files, rows, strict=True), 1)
         ]
         table = _table([("   picture", *heads), *numbered], left=1)
-    return f"{table}\n\nunder {printable(scored[0].encoder)}; impasto score --explain says what is what"
+    judged = printable(scored[0].encoder)
+    return f"{table}\n\njudged by {judged}; impasto score --explain says what is what"
 
 
 def _short(value: float) -> str:
@@ -280,7 +292,13 @@ def _table(rows: Sequence[Sequence[str]], left: int) -> str:
 def _json(photo: str, painting: str, scored: Sequence[Scored]) -> str:
     """Keys in a fixed order, names without folders, numbers in full."""
     pictures: list[dict[str, Any]] = [
-        {"rank": place, "picture": each.path.name, "scores": each.values, "notes": list(each.notes)}
+        {
+            "rank": place,
+            "picture": each.path.name,
+            "made under": each.maker,
+            "scores": each.values,
+            "notes": list(each.notes),
+        }
         for place, each in enumerate(scored, start=1)
     ]
     names = {

@@ -110,7 +110,9 @@ def _parameter(option: Option) -> inspect.Parameter:
     formed = option.kind in (int, float) and "|" in option.shown
     kind = str if option.several or option.choices or formed else option.kind
     said = typer.Option(
-        option.flag if kind is not bool else f"{option.flag}/--no-{option.name}",
+        option.flag
+        if kind is not bool
+        else f"{option.flag}/{option.flag.replace('--', '--no-', 1)}",
         metavar=option.shown or None,
         help=option.help,
         rich_help_panel=None if option.group == GROUPS[0] else option.group,

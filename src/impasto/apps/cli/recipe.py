@@ -133,7 +133,7 @@ def _settings(recipe: Mapping[str, Any]) -> Settings:
 def _typed(name: str, value: object) -> list[str]:
     """An option as it is typed."""
     if isinstance(value, bool):
-        return [OPTIONS[name].flag if value else f"--no-{name}"]
+        return [OPTIONS[name].flag if value else OPTIONS[name].flag.replace("--", "--no-", 1)]
     text = ",".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
     return [OPTIONS[name].flag, text]
 

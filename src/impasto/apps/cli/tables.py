@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +15,7 @@ from impasto.losses.presets import PRESETS, Preset
 from impasto.networks.header import foreign_styles, learned_styles
 from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
 
-__all__ = ["layers", "presets", "save_styles", "styles"]
+__all__ = ["how", "layers", "presets", "save_styles", "styles"]
 
 # Where stdout is no terminal, wide enough to wrap nothing.
 _WIDE = 400
@@ -106,26 +107,54 @@ def _paint_learned(folder: Path, size: int, name: str) -> None:
 
 
 def presets() -> None:
-    """Print the presets: layers with their weights and scales, the start, the optimiser, the
-    source.
+    """Print the presets, each in a few lines that fit 80 columns: its source, layers of VGG-19 with
+    their weights and scales, the start, the optimiser.
     """
-    table = _table("preset", "content, of VGG-19", "style, of VGG-19", "how", "source")
-    for name, preset in PRESETS.items():
-        table.add_row(name, *_preset(preset))
-    table.leading = 1
-    _print(table)
+    print("\n\n".join(_preset(name, preset) for name, preset in PRESETS.items()))
 
 
-def _preset(preset: Preset) -> tuple[str, str, str, str]:
-    sizes = ", coarse to fine" if preset.pyramid else ""
-    variation = f", variation {preset.tv_weight:g} ({preset.tv_scale})" if preset.tv_weight else ""
-    afresh = f"; {preset.steps_afresh} from any other start" if preset.steps_afresh else ""
-    return (
-        f"{preset.content_weight:g} x {' '.join(preset.content_layers)} ({preset.content_scale})",
-        f"{preset.style_weight:g} x {' '.join(preset.style_layers)} ({preset.style_scale})",
-        f"from {_STARTS[preset.init]}, {preset.steps} steps of {preset.optimizer}{sizes}{variation}{afresh}",
-        preset.source,
+def _preset(name: str, preset: Preset) -> str:
+    said = {
+        "source": preset.source,
+        "content": f"{preset.content_weight:g} x {_layers(preset.content_layers)} ({preset.content_scale})",
+        "style": f"{preset.style_weight:g} x {_layers(preset.style_layers)} ({preset.style_scale})",
+        "how": how(preset),
+    }
+    lines = [name]
+    for head, text in said.items():
+        lines += wrap(
+            text,
+            78,
+            initial_indent=f"  {head:<9}",
+            subsequent_indent=" " * 11,
+            break_long_words=False,
+        )
+    return "\n".join(lines)
+
+
+def _layers(layers: tuple[str, ...]) -> str:
+    return " ".join(layers)
+
+
+def how(preset: Preset) -> str:
+    """Its start, its optimiser with what that is told, its pooling and its total variation."""
+    said = [f"from {_STARTS[preset.init]}", f"{preset.steps} steps of {preset.optimizer}"]
+    if preset.optimizer != "lbfgs":
+        said[-1] += f" at {preset.learning_rate:.3g}"
+    if preset.decay not in (None, 1.0) and preset.optimizer != "lbfgs":
+        said.append(f"times {preset.decay:g} every 100")
+    if preset.optimizer == "adam" and preset.betas != (0.9, 0.999):
+        said.append(f"betas {preset.betas[0]:g} {preset.betas[1]:g}")
+    if preset.epsilon > 1e-6:
+        said.append(f"epsilon {preset.epsilon:g}")
+    said += ["coarse to fine"] * preset.pyramid + ["average pooling"] * (
+        preset.pooling == "average"
     )
+    said += ["unclipped"] * (not preset.clipped)
+    if preset.tv_weight:
+        said.append(f"variation {preset.tv_weight:.3g} ({preset.tv_scale})")
+    again = f"; {preset.steps_afresh} from any other start" if preset.steps_afresh else ""
+    return ", ".join(said) + again
 
 
 def layers(encoder: str) -> None:

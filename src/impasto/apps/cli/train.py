@@ -275,7 +275,7 @@ def learn(
         learning.learn(lesson, {"steps": LEARN_STEPS, **given}, device=device, quiet=quiet)
 
 
-@asks("size", "steps", "device", size=PAIR_SIZE)
+@asks("size", "style_loss", "steps", "device", size=PAIR_SIZE)
 def pairs(
     *,
     photos: Annotated[Path, typer.Argument(metavar="FOLDER", help="The photos.")],
@@ -297,6 +297,7 @@ def pairs(
     What cannot be read is left out, and said so. Ctrl-C stops; the same command goes on.
 
     impasto pairs photos painting.jpg -o pairs
+    impasto pairs photos painting.jpg -o calm --style-loss nnst
     impasto train pairs --pairs pairs --name harbour -o mine.safetensors
     """
     with reporting(debug):
