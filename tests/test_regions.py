@@ -181,7 +181,7 @@ def test_the_command_line_takes_masks(tmp_path: Path) -> None:
         done = run(
             app, ["stylize", "cat", *(x for each in wrong for x in ("--region", each)), *common]
         )
-        assert done.exit_code == 1
+        assert done.exit_code == 2
         assert message in done.output
     done = run(
         app, ["stylize", "cat", "starry-night", "--region", str(mask), "--size", "2y", *common[2:4]]

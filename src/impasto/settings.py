@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError
 from impasto.losses.presets import PRESETS, RATES, Init, OptimizerName, Pooling, Preset, preset
-from impasto.sizes import SIZE_FORMS, Memory
+from impasto.sizes import SIZES, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
@@ -84,14 +84,7 @@ class Settings(BaseModel):
         ),
     ] = "optimize"
     size: Annotated[
-        int,
-        _option(
-            "Long side of the picture in pixels; a smaller photo is enlarged.",
-            low=32,
-            high=16384,
-            shown=SIZE_FORMS,
-            visitor=True,
-        ),
+        int, _option("Long side in pixels; a smaller photo is enlarged.", **SIZES, visitor=True)
     ] = 512
     strength: Annotated[
         float,

@@ -2,16 +2,20 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from impasto.errors import OptionError
 
-__all__ = ["SIZE_FORMS", "Memory", "Size", "memory", "size"]
+__all__ = ["SIZES", "Memory", "Size", "memory", "size"]
 
-SIZE_FORMS = "PX|original|2x|30x40cm@300dpi"
+SIZES: Mapping[str, Any] = MappingProxyType(
+    {"low": 32, "high": 16384, "shown": "PX|original|2x|30x40cm@300dpi"}
+)
 """What `size` takes, for a list of options."""
 
 _PAPER = re.compile(

@@ -4,23 +4,54 @@ where nothing is painted.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
+from impasto.errors import OptionError
 from impasto.methods.reading import sight
 from impasto.methods.stylizer import Places, Progress
 from impasto.networks.encoder import Encoder
 from impasto.pictures.image import resize
 
-__all__ = ["SEEN", "Targets", "at_layer", "covered", "joined"]
+__all__ = ["SEEN", "Targets", "at_layer", "covered", "guided", "in_frame", "joined"]
 
 SEEN = 0.5
 """A layer sees a region where one of its positions lies in it by half."""
 Targets: TypeAlias = dict[str, list[tuple[float, Any]]]
 """What is aimed at, by layer: shares, and targets of a style loss."""
+
+
+S = TypeVar("S")
+
+
+def guided(
+    style: S, places: Places[S] | None, content: Tensor, frame: int
+) -> list[tuple[S, Tensor | None]]:
+    """The styles with the masks of their places in the frame; one everywhere, where nothing differs.
+
+    `OptionError` where nothing is left to paint.
+    """
+    if places is None:
+        return [(style, None)]
+    size = (content.shape[-2], content.shape[-1])
+    rest = 0.0 if places.rest is None else resize(places.rest, size)
+    if places.masks is None:
+        masks, styles = [torch.ones(1, 1, *size)], [style]
+    else:
+        masks, styles = list(torch.split(resize(places.masks, size), 1, 1)), list(places.styles)
+    each = [in_frame(mask * (1 - rest), frame) for mask in masks]
+    kept = [(s, mask) for s, mask in zip(styles, each, strict=True) if float(mask.max()) >= SEEN]
+    if not kept:
+        raise OptionError("the `strength_mask` leaves nothing of any region to paint")
+    return list(kept)
+
+
+def in_frame(image: Tensor, frame: int) -> Tensor:
+    """With `frame` px of its mirror image around it."""
+    return pad(image, (frame,) * 4, mode="reflect")
 
 
 def joined(targets: Sequence[Targets], areas: Sequence[float]) -> Targets:

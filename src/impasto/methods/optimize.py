@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import OptionError
@@ -32,7 +31,7 @@ from impasto.losses.self_similarity import self_similarity_term
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
 from impasto.methods.descent import Tuning, descend, pyramid
-from impasto.methods.guided import SEEN, Targets, at_layer, covered, joined
+from impasto.methods.guided import SEEN, Targets, at_layer, covered, guided, in_frame, joined
 from impasto.methods.matching import Stand, content_shares, stands, style_shares, told
 from impasto.methods.reading import parts
 from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
@@ -178,8 +177,8 @@ class PixelOptimizer:
             return
         if before is not None and start is None:
             start = torch.lerp(content.cpu().float(), before.picture, before.trust)
-        framed = _framed(content.detach().cpu().float(), recipe.frame)
-        guided = self._guided(style, places, content)
+        framed = in_frame(content.detach().cpu().float(), recipe.frame)
+        regions = guided(style, places, content, recipe.frame)
         full = (framed.shape[-2], framed.shape[-1])
         # Strokes are measured by the picture, not by its frame.
         scale = max(content.shape[-2:]) / max(full) * self.settings.style_scale
@@ -194,7 +193,7 @@ class PixelOptimizer:
             side = self._side((height, width))
             with torch.autocast(photo.device.type, enabled=False):
                 objective = self._objective(
-                    photo, guided, scale, 0 < level == len(levels) - 1, side
+                    photo, regions, scale, 0 < level == len(levels) - 1, side
                 )
             begun = resize(kept, (height, width)).clamp(0, 1)
             if before is not None:
@@ -237,7 +236,7 @@ class PixelOptimizer:
         size = (framed.shape[-2], framed.shape[-1])
         if start is not None:
             frame = self.recipe.frame
-            return _framed(resize(start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
+            return in_frame(resize(start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
@@ -271,33 +270,11 @@ class PixelOptimizer:
             pace * steps * (2 if side else 1), needed, max(1, pixels // (side or pixels) ** 2)
         )
 
-    def _guided(
-        self, style: Style, places: Places[Style] | None, content: Tensor
-    ) -> Sequence[tuple[Style, Tensor | None]]:
-        """The styles with the masks of their places in the frame; one everywhere, where nothing
-        differs.
-        """
-        if places is None:
-            return [(style, None)]
-        size = (content.shape[-2], content.shape[-1])
-        rest = 0.0 if places.rest is None else resize(places.rest, size)
-        if places.masks is None:
-            masks, styles = [torch.ones(1, 1, *size)], [style]
-        else:
-            masks, styles = list(torch.split(resize(places.masks, size), 1, 1)), list(places.styles)
-        framed = [_framed(mask * (1 - rest), self.recipe.frame) for mask in masks]
-        kept = [
-            (s, mask) for s, mask in zip(styles, framed, strict=True) if float(mask.max()) >= SEEN
-        ]
-        if not kept:
-            raise OptionError("the `strength_mask` leaves nothing of any region to paint")
-        return kept
-
     @torch.no_grad()
     def _objective(
         self,
         photo: Tensor,
-        guided: Sequence[tuple[Style, Tensor | None]],
+        regions: Sequence[tuple[Style, Tensor | None]],
         scale: float,
         last: bool,
         side: int,
@@ -307,12 +284,12 @@ class PixelOptimizer:
         """
         recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
-        found = [self._targets(style, long_side) for style, _ in guided]
-        areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in guided]
+        found = [self._targets(style, long_side) for style, _ in regions]
+        areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
         of_content = joined([each for _, each in found], areas)
         terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
         shares = style_shares(self.asked, self.styles, photo)
-        for place, ((of_style, _), (_, mask)) in enumerate(zip(found, guided, strict=True)):
+        for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
             for layer, aim in self._aims(photo, of_style, self.loss, side).items():
                 share = shares[layer] * self.loss.balance
                 share *= SETTLED if last and layer in recipe.settled else 1
@@ -332,7 +309,8 @@ class PixelOptimizer:
         """The same, and to agree with the picture before where that can be trusted."""
         size, frame = (begun.shape[-2], begun.shape[-1]), self.recipe.frame
         picture, trust = (
-            resize(_framed(x, frame), size).to(begun.device) for x in (before.picture, before.trust)
+            resize(in_frame(x, frame), size).to(begun.device)
+            for x in (before.picture, before.trust)
         )
         now = objective(self.encoder.features(begun, objective.layers), begun).total.item()
         return Objective([*objective.terms, temporal_term(picture, trust, TEMPORAL * now)])
@@ -441,11 +419,6 @@ def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
     height, width = picture.shape[-2:]
     factor = long_side / max(height, width)
     return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
-
-
-def _framed(image: Tensor, frame: int) -> Tensor:
-    """With `frame` px of its mirror image around it."""
-    return F.pad(image, (frame,) * 4, mode="reflect")
 
 
 def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:

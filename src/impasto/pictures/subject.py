@@ -68,7 +68,7 @@ def subject(photo: Tensor) -> Tensor:
         raise InputError("no subject stands out from this photo's border; draw a mask for it")
     data = small[0].permute(1, 2, 0).numpy()
     walk = random_walker(
-        data, seeds, beta=_STIFF, mode="cg_j", channel_axis=-1, return_full_prob=True
+        data, seeds, beta=_STIFF, mode="cg_j", channel_axis=-1, return_full_prob=True, prob_tol=0.1
     )
     mask = torch.from_numpy(walk[0].astype(np.float32))[None, None]
     mask = ((mask - 0.5) * 4 + 0.5).clamp(0, 1)
