@@ -70,6 +70,7 @@ def data_url(image: Image.Image, side: int, *, quality: int = 84) -> str:
     file.
     """
     small = image.convert("RGB")
+    small.info = {}  # what else is known of it stays here
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     coded = BytesIO()
     small.save(coded, "WEBP", quality=quality, method=2)

@@ -19,7 +19,7 @@ from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.journal import short
 from impasto.apps.studio.limits import Upload
-from impasto.apps.studio.orders import USUAL, BusyError, Glimpse
+from impasto.apps.studio.orders import USUAL, Glimpse
 from impasto.apps.studio.parts import Parts
 from impasto.apps.studio.visit import Choice, Visit
 from impasto.apps.studio.visits import Visits
@@ -37,7 +37,6 @@ _FRAME = (
     0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
 )
 _LOOKS = 300  # seconds that a page waits for thumbnails
-_SMALL = 320  # px, of the picture that follows a slider while it moves
 _TURN = "(turn, ...given) => [studio.turn(), ...given]"
 _MARK = "(mark, form) => [studio.mark(), form]"
 
@@ -145,7 +144,6 @@ class _Page(Parts):
 
     def events(self) -> None:
         """What leads to what. Nothing here is an endpoint for clients but `stylize`."""
-        sliders: list[Any] = [self.strength, self.scale, *self.weights]
         self.controls = [self.strength, self.scale, self.keep, self.size, *self.weights]
         wish: list[Any] = [self.turn, self.mix, *self.controls]
         shown = [self.photo, self.styles, self.mix, *self.controls, self.canvas, self.status]
@@ -153,12 +151,8 @@ class _Page(Parts):
         shown += [self.visit_room, self.history, self.ready]
         unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
-        # Every press counts, and the newest is what is painted; of a slider's many values only the
-        # last is.
-        press, slide = (
-            {**hidden, "trigger_mode": "multiple"},
-            {**hidden, "trigger_mode": "always_last"},
-        )
+        # Every press counts, and the newest is what is painted.
+        press = {**hidden, "trigger_mode": "multiple"}
         self.blocks.load(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
         self.photo.upload(self.take_photo, wish, **press)
@@ -167,7 +161,6 @@ class _Page(Parts):
         self.styles.select(self.pick, wish, **press)
         self.styles.delete(self.forget, wish, **press)
         self.mix.input(self.unmix, wish, **press)
-        gr.on([slider.input for slider in sliders], self.follow, wish, **slide)
         gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press)
         self.refine.click(self.refined, [self.turn, self.steps, *wish[1:]], **hidden)
         self.apply.click(self.use_held, wish, **hidden)
@@ -273,29 +266,13 @@ class _Page(Parts):
             yield from self.paint(visit)
 
     @_in_words
-    def follow(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
-        """A slider moves: a small picture, quickly, which nobody keeps."""
-        visit = self.heard(request, turn, wish)
-        if visit.photo is None or not visit.chosen or visit.refining:
-            return
-        choice = Choice.read(visit.chosen, visit.controls)
-        if choice.settings.size < 2 * _SMALL:
-            return  # the whole picture is there as soon
-        try:
-            for glimpse in visit.preview(self.engine, choice.but(size=_SMALL)):
-                if glimpse.done:
-                    yield self.under_way(visit, glimpse)
-        except BusyError:
-            return  # the whole picture says so
-
-    @_in_words
     def adjust(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """A slider came to rest, or something else was set."""
         visit = self.heard(request, turn, wish)
         if visit.refining:
             visit.held = True
             yield {self.apply: gr.update(visible=True)}
-        elif visit.turn == turn:
+        else:
             yield from self.paint(visit)
 
     @_in_words
@@ -388,7 +365,7 @@ class _Page(Parts):
         """
         visit = self.visit(request)
         if visit.hears("controls", turn):
-            visit.turn, visit.controls = turn, wish[1:]
+            visit.controls = wish[1:]
         return visit
 
     def on_offer(self, visit: Visit) -> Update:

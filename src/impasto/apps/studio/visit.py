@@ -10,7 +10,7 @@ import time
 import unicodedata
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,10 +65,6 @@ class Choice:
         )
         return cls(tuple(styles), settings)
 
-    def but(self, **changes: Any) -> Self:
-        """The same, some settings apart."""
-        return replace(self, settings=self.settings.but(**changes))
-
     def controls(self, most: int) -> list[Any]:
         """The values of the page's controls: strength and stroke size in percent, colours, size,
         `most` weights.
@@ -121,8 +117,8 @@ class Visit:
     `folder`: its own, of a name that nobody can guess. `before`: the photo as a data URL.
     `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
     `history`: the pictures made, by key, oldest first. `shown`: the key of the one looked at.
-    `budget`: what all of it counts in. `turn`: the number of the newest wish, and `controls` what
-    the page's controls said then. `held`: something was set while it was refined, and waits.
+    `budget`: what all of it counts in. `controls`: what the page's controls
+    said with the newest wish. `held`: something was set while it was refined, and waits.
     """
 
     folder: Path
@@ -135,7 +131,6 @@ class Visit:
     shown: str = ""
     budget: Budget | None = None
     seen: float = field(default_factory=time.monotonic)
-    turn: float = 0.0
     controls: Sequence[Any] = ()
     held: bool = False
     _turns: dict[str, float] = field(default_factory=dict)
@@ -238,10 +233,6 @@ class Visit:
                 self._ended.set()
             yield glimpse
 
-    def preview(self, engine: Engine, choice: Choice) -> Iterator[Glimpse]:
-        """As `paint`, but nothing is kept."""
-        yield from self._watch(engine, self._order(choice, 0))
-
     def _order(self, choice: Choice, refine: int) -> Order:
         if self.photo is None:
             raise ImpastoError("drop a photo first, or take a sample")
@@ -335,22 +326,29 @@ class Visit:
         """
         if form not in FORMS:
             raise ImpastoError(f"a picture can be saved as {', '.join(FORMS)}")
-        suffix, options = FORMS[form]
+        suffix = FORMS[form][0]
         if mark in self._live:
             image, name = self._live[mark]
-            image = image.copy()
-            recipe: Mapping[str, Any] | None = None
+            file = self._saving(name + suffix)
+            self._write(image, file, form, None)
         else:
             if mark in self.history:
                 self.show(mark)
-            with Image.open(self.made) as opened:
-                image = opened.convert("RGB" if form == "JPEG" else opened.mode)
-            assert self.kept is not None
-            name, recipe = self.kept.name, self.kept.recipe
-        file = self._saving(name + suffix)
-        tags = recipe_options(form.upper(), recipe)
-        (image.convert("RGB") if form == "JPEG" else image).save(file, **options, **tags)
+            made, kept = self.made, self.kept
+            assert kept is not None
+            file = self._saving(kept.name + suffix)
+            if form == "PNG":
+                shutil.copyfile(made, file)
+            else:
+                with Image.open(made) as image:
+                    self._write(image, file, form, kept.recipe)
         return self._counted(file)
+
+    @staticmethod
+    def _write(image: Image.Image, file: Path, form: str, recipe: Mapping[str, Any] | None) -> None:
+        tags = recipe_options(form.upper(), recipe, image.info.get("exif", b""))
+        plain = image.convert("RGB") if form == "JPEG" else image
+        plain.save(file, form, **FORMS[form][1], **tags)
 
     def archive(self) -> Path:
         """A zip file of every picture of this visit, there until the next file is saved."""
