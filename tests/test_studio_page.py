@@ -454,8 +454,12 @@ def test_a_slider_does_not_throw_a_refinement_away(tab: Tab) -> None:
     page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 3")
     tab.settled()
     assert apart(seen(tab.picture()), sample("cat")) < 6, "the strength that had to wait"
+    last = tab.picture()
     page.click("#visit .tile >> nth=1")
-    page.wait_for_selector("#status >> text=stopped")
+    tab.changed(last)
+    with page.expect_download() as got:
+        page.click("#download")
+    assert got.value.suggested_filename == "cat-woodcut-refined.png", "as far as it had come"
 
 
 def test_the_stage_stays_in_view_and_takes_a_photo(tab: Tab, photo: Path) -> None:

@@ -90,7 +90,8 @@ class Shelf:
             return self._known[key][0]
         if visit is None or key not in visit.paintings:
             return "A painting of yours"
-        return Path(visit.paintings[key].upload.name).stem[:40] or "A painting of yours"
+        stem = Path(visit.paintings[key].upload.name).stem  # as it came, underscores for spaces
+        return stem.replace("_", " ").strip()[:40] or "A painting of yours"
 
     def titles(self, keys: Sequence[str], visit: Visit | None = None) -> str:
         """What several are called, in one line."""

@@ -452,7 +452,7 @@ def _name(order: Order) -> str:
     styles = (each if isinstance(each, str) else Path(each.name).stem for each in order.styles)
     parts = [Path(order.photo.name).stem, *styles]
     plain = unicodedata.normalize("NFKC", "-".join(parts)).lower()
-    return re.sub(r"[^\w]+", "-", plain).strip("-_")[:80] or "picture"
+    return re.sub(r"[\W_]+", "-", plain).strip("-_")[:80] or "picture"
 
 
 def _kin(kept: Kept) -> object:
