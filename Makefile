@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-ray docs benchmark wheel clean
+.PHONY: demo test test-ray docs docs-check benchmark wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/impasto demo
@@ -20,10 +20,17 @@ test-ray: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_batch.py -k ray
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/mkdocs build --strict --quiet
+	IMPASTO_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict --quiet
+
+# Every command and snippet of README and docs, once; minutes, and no part of `make test`.
+docs-check: $(VENV)/.installed-dev
+	$(BIN)/python tools/docs_check.py
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py
+
+studio-load: $(VENV)/.installed-dev
+	for what in answers hostile visitors; do $(BIN)/python tools/studio_load.py $$what || exit 1; done
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --wheel

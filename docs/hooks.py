@@ -142,20 +142,16 @@ def _metrics() -> str:
 
 
 def _presets() -> str:
+    from impasto.apps.cli.tables import how
     from impasto.losses.presets import PRESETS
 
     rows = []
     for name, each in PRESETS.items():
-        variation = f", variation {each.tv_weight:g} ({each.tv_scale})" if each.tv_weight else ""
-        start = {"content": "the photo", "noise": "noise", "pass": "a one-pass picture"}[each.init]
-        how = f"from {start}, {each.steps} steps of {each.optimizer}{', coarse to fine' * each.pyramid}{variation}"
-        if each.steps_afresh:
-            how += f"; {each.steps_afresh} from any other start"
         content = (
             f"{each.content_weight:g} × {', '.join(each.content_layers)} ({each.content_scale})"
         )
-        style = f"{each.style_weight:g} × {each.style_layers[0]} … {each.style_layers[-1]} ({each.style_scale})"
-        rows.append(f"| `{name}` | {content} | {style} | {how} | {_escaped(each.source)} |")
+        style = f"{each.style_weight:.3g} × {each.style_layers[0]} … {each.style_layers[-1]} ({each.style_scale})"
+        rows.append(f"| `{name}` | {content} | {style} | {how(each)} | {_escaped(each.source)} |")
     return "\n".join(
         ["| preset | content | style | how | source |", "|---|---|---|---|---|", *rows]
     )

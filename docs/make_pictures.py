@@ -18,6 +18,7 @@ from impasto.analysis.grid import ratio_grid, sweep
 from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
 from impasto.analysis.reconstruct import content_reconstructions, style_reconstructions
 from impasto.analysis.sheets import Cell, Sheet, draw_sheet
+from impasto.losses.presets import PRESETS
 from impasto.pictures.image import open_picture, resize, to_pil
 from impasto.pictures.samples import STYLES, sample_style
 from impasto.pictures.sources import open_source
@@ -46,6 +47,11 @@ def opened(name: str) -> Image.Image:
 def plate(name: str, size: tuple[int, int]) -> Image.Image:
     """A sample style of that width and height."""
     return to_pil(open_picture(sample_style(name), size=size).image)
+
+
+def plate_of(photo: str, size: tuple[int, int]) -> Image.Image:
+    """A sample photo of that width and height."""
+    return opened(photo).resize(size)
 
 
 def painted(photo: str, style: str | list[str], **options: object) -> Image.Image:
@@ -154,6 +160,17 @@ def grid() -> Image.Image:
     )
 
 
+def presets() -> Image.Image:
+    photo, style, steps = "cat", "night-swirl", 200
+    made = [
+        (name, painted(photo, style, preset=name, steps=min(steps, each.steps)))
+        for name, each in PRESETS.items()
+    ]
+    size = made[0][1].size
+    given = [(f"photo: {photo}", plate_of(photo, size)), (f"style: {style}", plate(style, size))]
+    return strip(f"Every --preset, for {steps} steps at most", [*given, *made], 4)
+
+
 PAIRS = (
     ("cat", "night-swirl"),
     ("astronaut", "mosaic"),
@@ -174,7 +191,10 @@ def style_losses() -> Image.Image:
         for column, options in enumerate(ways.values())
     ]
     rows = tuple(f"{photo}\n{style}" for photo, style in PAIRS)
-    return draw_sheet(Sheet("Style losses, each at its own balance", rows, tuple(ways), tuple(cells)))
+    sheet = draw_sheet(
+        Sheet("Style losses, each at its own balance", rows, tuple(ways), tuple(cells))
+    )
+    return sheet.resize((780, round(sheet.height * 780 / sheet.width)), Image.Resampling.LANCZOS)
 
 
 def variation() -> Image.Image:
@@ -202,6 +222,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "grams": grams,
     "grid": grid,
     "keep-color": keep_color,
+    "presets": presets,
     "refinement": refinement,
     "samples": samples,
     "strength": strength,

@@ -17,7 +17,10 @@ SOURCE = ROOT / "src"
 
 # Every room, and the rooms it may import from besides itself. Down only; levels may be skipped.
 ROOMS = {
-    "ground": ("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
+    "ground": (
+        *("errors", "registry", "layers", "home", "portable", "texts", "events", "assets"),
+        *("forks", "habits", "memory", "signals", "sizes", "windows"),
+    ),
     "pictures": ("pictures",),
     "losses": ("losses",),
     "settings": ("settings",),
@@ -27,6 +30,8 @@ ROOMS = {
     "pipeline": ("pipeline",),
     "analysis": ("analysis",),
     "training": ("training",),
+    "lite": ("lite",),
+    "export": ("export",),
     "apps": ("apps", "__main__"),
 }
 MAY_IMPORT = {
@@ -38,8 +43,10 @@ MAY_IMPORT = {
     "methods": {"settings", "networks", "losses", "pictures", "ground"},
     "film": {"methods", "networks", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
-    "analysis": {"methods", "settings", "networks", "losses", "pictures", "ground"},
+    "analysis": {"pipeline", "methods", "settings", "networks", "losses", "pictures", "ground"},
     "training": {"networks", "losses", "pictures", "ground"},
+    "lite": {"methods", "settings", "networks", "pictures", "ground"},
+    "export": {"lite", "networks", "pictures", "ground"},
 }
 MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 
@@ -47,7 +54,16 @@ MAY_IMPORT["apps"] = {*MAY_IMPORT, "pipeline", "analysis", "training"}
 MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless": "cv2"}
 
 # "About 400" and "about 50", with nothing beyond.
-FILE_LINES, FUNCTION_LINES = 500, 75
+FILE_LINES, FUNCTION_LINES = 420, 60
+# And what is longer, for now; nothing else may join it.
+LONG_FILES = {
+    "impasto.analysis.sheets": 500,
+    "impasto.apps.studio.page": 500,
+    "impasto.methods.optimize": 480,
+    "impasto.pipeline": 480,
+    "impasto.settings": 530,
+}
+LONG_FUNCTIONS = {("impasto.methods.optimize", "render"): 65, ("impasto.pipeline", "plan"): 70}
 
 
 def module_name(path: Path) -> str:
@@ -315,7 +331,7 @@ def test_what_is_public_is_there_and_explained(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_files_stay_short(name: str) -> None:
     lines = len(FILES[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= FILE_LINES
+    assert lines <= LONG_FILES.get(name, FILE_LINES)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -326,4 +342,8 @@ def test_functions_stay_short(name: str) -> None:
         for node in ast.walk(TREES[name])
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     }
-    assert not {function: length for function, length in lengths.items() if length > FUNCTION_LINES}
+    assert not {
+        function: length
+        for function, length in lengths.items()
+        if length > LONG_FUNCTIONS.get((name, function), FUNCTION_LINES)
+    }

@@ -117,6 +117,20 @@ def test_the_switch_chooses(
     assert not ours & set(plain)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["planes", "channels-last"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_moments_have_a_twin(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    x = (2 + normal(1, 5, 24, 30, seed=1, dtype=dtype)).contiguous(memory_format=layout)
+    fast = kernels.channel_moments(x)
+    with portable():
+        plain = kernels.channel_moments(x)
+    exact = torch.var_mean(x.double(), dim=(0, 2, 3), correction=0)[::-1]
+    for one, other, wanted in zip(fast, plain, exact, strict=True):
+        assert one.dtype == other.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(other, wanted.float(), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("shift", [0, 3])
 def test_products_by_bands_have_a_twin(shift: int) -> None:
     """To a few parts in 10^4, as they promise."""

@@ -148,7 +148,7 @@ def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
 @pytest.mark.parametrize("name", DESCENT)
 def test_a_network_refuses_what_only_descent_can_honour(method: str, name: str) -> None:
     said = refusal(method=method, settings=Settings(**{name: DESCENT[name]}))
-    assert said.startswith(f"`{name}` has no say in `method={method}`")
+    assert said.startswith(f"`{name}` has no effect with `method={method}`")
 
 
 @pytest.mark.parametrize("method", NETWORKS)
@@ -161,7 +161,7 @@ def test_a_network_refuses_another_encoder_and_another_start(
 ) -> None:
     said = refusal(method=method, **{option: value})
     assert said.startswith(
-        f"`{'init' if option == 'start' else option}` has no say in `method={method}`"
+        f"`{'init' if option == 'start' else option}` has no effect with `method={method}`"
     )
 
 
@@ -171,7 +171,7 @@ def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
             "`keep_color=st"
         )
     assert refusal(method="fast", keep_color="statistics").startswith(
-        "`keep_color=statistics` has no say in"
+        "`keep_color=statistics` recolours the painting"
     )
 
 
@@ -179,13 +179,13 @@ def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
 @pytest.mark.parametrize("name", ["steps", "init", "seed"])
 def test_refinement_refuses_what_it_decides_itself(method: str, name: str) -> None:
     said = refusal(method=method, refine=5, settings=Settings(**{name: DESCENT[name]}))
-    assert said.startswith(f"`{name}` has no say in `method={method}` with `refine`")
+    assert said.startswith(f"`{name}` has no effect with `method={method}` with `refine`")
 
 
 @pytest.mark.parametrize("method", NETWORKS)
 def test_refinement_refuses_another_start(method: str) -> None:
     assert refusal(method=method, refine=5, start=np.zeros((40, 40, 3), np.uint8)).startswith(
-        "`init` has no say"
+        "`init` has no effect"
     )
 
 
@@ -193,9 +193,9 @@ def test_refinement_refuses_another_start(method: str) -> None:
     ("options", "said"),
     [
         ({"method": "slow"}, "unknown `method` 'slow'; choose optimize, fast, arbitrary"),
-        ({"refine": 5}, "`refine` has no say in `method=optimize`; it has in `method=fast`"),
+        ({"refine": 5}, "`refine` has no effect with `method=optimize`; it has with `method=fast`"),
         ({"refine": -1, "method": "arbitrary"}, "`refine` must be between 0 and 1"),
-        ({"network": "mine.safetensors"}, "`network` has no say in `method=optimize`"),
+        ({"network": "mine.safetensors"}, "`network` has no effect with `method=optimize`"),
     ],
 )
 def test_what_only_a_network_can_honour_is_refused_elsewhere(
@@ -254,6 +254,7 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
     everything = set(OPTIONS) & METHODS.get("optimize").honours - {
         "blend",
         "keep_color",
+        "colors_only",
         "encoder",
         "pooling",
         "device",

@@ -359,26 +359,46 @@ def test_a_folder_leaves_out_what_it_is_measured_against(folder: Path) -> None:
     assert [each["picture"] for each in found["pictures"]] == ["c.png"]
 
 
+def test_nobody_is_judged_by_the_encoder_that_was_optimised(folder: Path) -> None:
+    found = json.loads(run("photo.png", "painting.png", "results", "--json").stdout)
+    assert found["encoder"] == "compact-2"
+    pictures = {each["picture"]: each for each in found["pictures"]}
+    assert [pictures[f"{name}.png"]["made under"] for name in "abc"] == [None, None, "compact"]
+    assert all(each["notes"] == [] for each in pictures.values())
+    table = run("photo.png", "painting.png", "results").stdout.splitlines()
+    assert table[0].endswith("made under")
+    assert [line.split()[-1] for line in table[1:4] if "c.png" in line] == ["compact"]
+    assert "judged by compact-2" in table[-1]
+
+
 def test_who_judges_its_own_work_says_so(folder: Path) -> None:
-    flattered = json.loads(run("photo.png", "painting.png", "results", "--json").stdout)
+    args = ("photo.png", "painting.png", "results", "--json", "--encoder", "compact")
+    flattered = json.loads(run(*args).stdout)
     notes = {each["picture"]: each["notes"] for each in flattered["pictures"]}
     assert [len(notes[f"{name}.png"]) for name in "abc"] == [0, 0, 1]
     assert "flattering" in notes["c.png"][0]
 
 
-def test_the_judge_is_another_encoder_where_there_is_one(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_judge_is_another_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert judge([None]) == judge(["vgg19"]) == judge(["mine.safetensors"]) == "compact"
-    assert judge(["compact", None]) == "compact"  # nothing else is here
+    assert judge(["compact", None]) == "compact-2"
+    assert judge(["compact-2", None]) == "compact"
+    assert judge(["compact", "compact-2"]) == "compact"  # nothing else is here
     monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
     weights = (
         folder / "hub" / "models--timm--vgg19.tv_in1k" / "snapshots" / "0" / "model.safetensors"
     )
     weights.parent.mkdir(parents=True)
     weights.touch()
-    assert judge(["compact", None]) == "vgg19"
-    assert judge(["compact", "vgg19"]) == judge([None]) == "compact"
+    assert judge(["compact", None]) == judge(["compact", "compact-2"]) == "vgg19"
+    assert judge(["compact", "vgg19"]) == "compact-2"
+    assert judge([None]) == "compact"
+
+
+def test_what_a_network_painted_is_judged_by_no_encoder_it_was_trained_under(folder: Path) -> None:
+    save_picture("pass.png", photo(), recipe={"network": {"name": "painter"}})
+    found = json.loads(run("photo.png", "painting.png", "pass.png", "--json").stdout)
+    assert (found["encoder"], found["pictures"][0]["made under"]) == ("compact-2", "compact")
 
 
 def test_a_photo_of_other_proportions_is_told(folder: Path) -> None:

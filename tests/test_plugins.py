@@ -98,7 +98,8 @@ def test_a_method_of_another_package_paints(site: Path, monkeypatch: pytest.Monk
     assert job.recipe["toy"] == "tinted"
     assert job.recipe["strength"] == 1
     with pytest.raises(
-        OptionError, match=r"`steps` has no say in `method=tint`; it has in `method=optimize`"
+        OptionError,
+        match=r"`steps` has no effect with `method=tint`; it has with `method=optimize`",
     ):
         impasto.plan(grey, [red], method="tint", steps=3)
     with pytest.raises(

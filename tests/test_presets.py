@@ -12,13 +12,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from impasto import plan
+from impasto.analysis.metrics import legibility
+from impasto.analysis.reconstruct import style_distance
 from impasto.errors import ImpastoError
-from impasto.losses.content import CONTENT_SCALES
-from impasto.losses.gram import STYLE_SCALES
+from impasto.layers import STYLE_LAYERS
+from impasto.losses.content import CONTENT_SCALES, content_loss
+from impasto.losses.gram import STYLE_SCALES, gram, style_loss
 from impasto.losses.presets import PRESETS, preset
+from impasto.methods.matching import LEVELS, Stand
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import VGG19, Architecture, Encoder
+from impasto.networks.loaded import Networks
+from impasto.networks.weights import load_encoder
+from impasto.pictures.image import open_picture, resize
+from impasto.pictures.sources import open_source
 from impasto.settings import Settings
 
 MEAN, STD = 0.5, 0.226  # one deviation for all channels, so that undivided pixels are a factor away
@@ -44,8 +53,8 @@ def weights() -> dict[str, Tensor]:
 
 
 def picture(seed: int) -> Tensor:
-    """Large enough for five blocks, and not square."""
-    return torch.rand(1, 3, 36, 44, generator=torch.Generator().manual_seed(seed))
+    """Whole numbers of positions in all five blocks, and not square."""
+    return torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(seed))
 
 
 PHOTO, STYLE, IMAGE = picture(10), picture(11), picture(12)
@@ -105,13 +114,51 @@ def gatys(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
 
 
 def deeplearning(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
-    """Content weight 1e4 over one layer, style weight 0.01 over five."""
-    content = ((F["relu5_2"] - P["relu5_2"]) ** 2).sum() / 2 * 1e4 / 1
+    """Content weight 1e-2 over one layer, style weight 2e-2 over five."""
+    content = ((F["relu5_2"] - P["relu5_2"]) ** 2).sum() / 2 * 1e-2 / 1
     style = torch.zeros(())
     for layer in FIRST:
         HW = F[layer].shape[1]
         G, A = F[layer] @ F[layer].T / HW, S[layer] @ S[layer].T / HW
+        style = style + ((G - A) ** 2).mean() * 2e-2 / 5
+    return content, style
+
+
+def tensorflow(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
+    """Means of squares: content 1e4, style 1e-2 over five layers."""
+    content = ((F["relu5_2"] - P["relu5_2"]) ** 2).mean() * 1e4
+    style = torch.zeros(())
+    for layer in FIRST:
+        G, A = (each[layer] @ each[layer].T / each[layer].shape[1] for each in (F, S))
         style = style + ((G - A) ** 2).mean() * 1e-2 / 5
+    return content, style
+
+
+def keras(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
+    """Sums; style over 4 channels^2 size^2 with 3 channels and the size of the picture."""
+    content = 2.5e-8 * ((F["relu5_2"] - P["relu5_2"]) ** 2).sum()
+    size, style = F["relu1_1"].shape[1], torch.zeros(())
+    for layer in FIRST:
+        G, A = (each[layer] @ each[layer].T for each in (F, S))
+        style = style + 1e-6 / 5 * ((G - A) ** 2).sum() / (4 * 3**2 * size**2)
+    return content, style
+
+
+def pytorch(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
+    """conv_4, and conv_1 to conv_5; the Gram matrix over all its elements; 1 and a million."""
+    content, style = ((F["relu2_2"] - P["relu2_2"]) ** 2).mean(), torch.zeros(())
+    for layer in ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1"):
+        G, A = (each[layer] @ each[layer].T / each[layer].numel() for each in (F, S))
+        style = style + 1e6 * ((G - A) ** 2).mean()
+    return content, style
+
+
+def johnson(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
+    """Content 1, and 5 for each style layer, as in the authors' code."""
+    content, style = ((F["relu3_3"] - P["relu3_3"]) ** 2).mean(), torch.zeros(())
+    for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"):
+        G, A = (each[layer] @ each[layer].T / each[layer].numel() for each in (F, S))
+        style = style + 5 * ((G - A) ** 2).mean()
     return content, style
 
 
@@ -148,17 +195,33 @@ def lecture(F: Features, P: Features, S: Features) -> tuple[Tensor, Tensor]:
     return here.content_weight * content, here.style_weight * style
 
 
-Source = Callable[[Features, Features, Features], tuple[Tensor, Tensor]]
+def none(image: Tensor) -> Tensor:
+    return torch.zeros(())
 
-# Name: formulas, what the network is fed, the weight of total variation (on images in [0, 1]), the
-# start.
-SOURCES: dict[str, tuple[Source, Callable[[Tensor], Tensor], float, str]] = {
-    "impasto": (own, standardised, 0.0, "content"),
-    "gatys2015": (gatys, bytes_less_mean, 0.0, "noise"),
-    "deeplearning.ai": (deeplearning, bytes_less_mean, 30.0, "content"),
-    "coursera": (coursera, bytes_less_mean, 0.0, "content"),
-    "write-up": (write_up, standardised, 0.0, "content"),
-    "lecture": (lecture, standardised, 0.0, "content"),
+
+def keras_variation(image: Tensor) -> Tensor:
+    x = 255 * image.double()
+    a = (x[..., :-1, :-1] - x[..., 1:, :-1]) ** 2
+    b = (x[..., :-1, :-1] - x[..., :-1, 1:]) ** 2
+    return 1e-6 * ((a + b) ** 1.25).sum()
+
+
+Source = Callable[[Features, Features, Features], tuple[Tensor, Tensor]]
+Of = Callable[[Tensor], Tensor]
+
+# Name: formulas, what the network is fed, the total variation of an image in [0, 1] with its
+# weight, the start.
+SOURCES: dict[str, tuple[Source, Of, Of, str]] = {
+    "impasto": (own, standardised, none, "content"),
+    "gatys2015": (gatys, bytes_less_mean, none, "noise"),
+    "deeplearning.ai": (deeplearning, bytes_less_mean, none, "content"),
+    "tensorflow-tutorial": (tensorflow, bytes_less_mean, lambda x: 30 * variation(x), "content"),
+    "keras-example": (keras, bytes_less_mean, keras_variation, "content"),
+    "pytorch-tutorial": (pytorch, standardised, none, "content"),
+    "johnson2016": (johnson, bytes_less_mean, lambda x: 255e-6 * variation(x), "noise"),
+    "coursera": (coursera, bytes_less_mean, none, "content"),
+    "write-up": (write_up, standardised, none, "content"),
+    "lecture": (lecture, standardised, none, "content"),
 }
 
 
@@ -191,15 +254,15 @@ def written(name: str, image: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_rendering_minimises_what_the_source_wrote(name: str) -> None:
-    tv_weight = SOURCES[name][2]
+    smoothing = SOURCES[name][2](IMAGE)
     content, style = written(name, IMAGE)
     assert content > 0
     assert style > 0
     step = first_step(name, IMAGE)
     assert summed(step, "content/") == pytest.approx(content.item(), rel=1e-4)
     assert summed(step, "style/") == pytest.approx(style.item(), rel=1e-4)
-    assert summed(step, "variation") == pytest.approx(tv_weight * variation(IMAGE).item(), rel=1e-4)
-    total = content + style + tv_weight * variation(IMAGE)
+    assert summed(step, "variation") == pytest.approx(smoothing.item(), rel=1e-4)
+    total = content + style + smoothing
     assert step.losses["total"] == pytest.approx(total.item(), rel=1e-4)
 
 
@@ -252,16 +315,137 @@ def test_presets_cannot_be_changed() -> None:
         PRESETS["impasto"].content_weight = 2.0  # type: ignore[misc]
 
 
-def test_a_layer_the_encoder_lacks_is_refused_with_a_way_out() -> None:
-    shallow = Architecture.vgg(blocks=(*BLOCKS[:4], (6,)), mean=TINY.mean, std=TINY.std)
-    with pytest.raises(ImpastoError, match="relu5_2") as caught:
-        PixelOptimizer(Encoder(shallow, name="shallow"), Settings(preset="deeplearning.ai"))
-    message = str(caught.value)
-    assert all(layer in message for layer in shallow.widths)
-    assert "`content_layers`" in message
-    assert "`encoder=vgg19`" in message
+# ------------------------------------------------------------------------------------- stand-ins
+
+
+SHALLOW = Architecture.vgg(blocks=(*BLOCKS[:4], (6,)), mean=TINY.mean, std=TINY.std)
+
+
+def test_a_layer_the_encoder_lacks_has_a_stand_in_and_is_refused_on_strict() -> None:
+    shallow = Encoder(SHALLOW, name="shallow")
+    optimizer = PixelOptimizer(shallow, Settings(preset="deeplearning.ai"))
+    assert optimizer.recipe.content_layers == ("relu5_1",)
+    (note,) = optimizer.notes
+    assert "no relu5_2" in note
+    assert "relu5_1 stands for it" in note
+    for strict in (
+        Settings(preset="deeplearning.ai", strict=True),
+        Settings(content_layers=("relu5_2",)),  # asked for by its name
+    ):
+        with pytest.raises(ImpastoError, match="relu5_2") as caught:
+            PixelOptimizer(shallow, strict)
+        message = str(caught.value)
+        assert all(layer in message for layer in SHALLOW.widths)
+        assert "`content_layers`" in message
+        assert "`encoder=vgg19`" in message
     # And the way out is one.
     PixelOptimizer(
-        Encoder(shallow, name="shallow"),
-        Settings(preset="deeplearning.ai", content_layers=("block4_conv2",)),
+        shallow, Settings(preset="deeplearning.ai", content_layers=("block4_conv2",), strict=True)
     )
+
+
+def test_layers_with_one_stand_in_add_up(compact_2: Encoder) -> None:
+    optimizer = PixelOptimizer(compact_2, Settings(preset="pytorch-tutorial"))
+    assert optimizer.recipe.style_layers == ("relu1_1", "relu2_1", "relu3_1")
+    assert optimizer.recipe.layer_weights == (2, 2, 1)
+    assert [stand.layer for stand in optimizer.styles] == [
+        *("relu1_1", "relu1_1", "relu2_1", "relu2_1", "relu3_1")
+    ]
+
+
+@pytest.mark.parametrize("scale", CONTENT_SCALES)
+def test_a_stand_ins_content_counts_what_the_sources_would(scale: str) -> None:
+    """The source's layer: twice the filters, each three times as large, a quarter the positions."""
+    stand = Stand("relu4_1", "relu3_1", 3.0, 5, 10)
+    F, P = (torch.rand(1, 5, 4, 6, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    F, P = (each.repeat_interleave(2, 2).repeat_interleave(2, 3) for each in (F, P))
+    theirs = [3 * torch.cat([each, each], 1)[..., ::2, ::2] for each in (F, P)]
+    factor = stand.content(torch.empty(1, 3, 32, 48), scale)
+    ours = content_loss(F, P, scale)
+    assert factor * ours.item() == pytest.approx(content_loss(*theirs, scale).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", STYLE_SCALES)
+def test_a_stand_ins_style_counts_what_the_sources_would(scale: str) -> None:
+    stand = Stand("relu4_1", "relu3_1", 3.0, 5, 10)
+    F, P = (torch.rand(1, 5, 4, 6, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    F, P = (each.repeat_interleave(2, 2).repeat_interleave(2, 3) for each in (F, P))
+    theirs = [gram(3 * torch.cat([each, each], 1)[..., ::2, ::2]) for each in (F, P)]
+    factor = stand.style(torch.empty(1, 3, 32, 48), scale)
+    ours = style_loss(gram(F), gram(P), 8 * 12, scale)
+    assert factor * ours.item() == pytest.approx(style_loss(*theirs, 4 * 6, scale).item(), rel=1e-5)
+
+
+def test_an_embedded_encoder_is_normalised_as_the_levels_say(compact_2: Encoder) -> None:
+    """Mean activations near 1, whatever the layer: so a level is what the source's features are."""
+    photos = [open_source(name, 192).image for name in ("astronaut", "cat", "coffee")]
+    for layer in compact_2.layers:
+        means = [compact_2.features(photo, [layer])[layer].mean().item() for photo in photos]
+        assert 0.5 < sum(means) / len(means) < 2, layer
+    levels = [LEVELS[layer] for layer in ("relu1_1", "relu1_2", "relu2_1")]
+    assert levels[1] ** 2 == pytest.approx(levels[0] * levels[2])
+
+
+# ---------------------------------------------------------------------------------------- painting
+
+
+@pytest.fixture(scope="module")
+def compact_2() -> Encoder:
+    return load_encoder("compact-2", dtype=torch.float32)
+
+
+# What is enough to see, of the sources' 200 to 4000.
+ENOUGH = dict.fromkeys(PRESETS, 30) | {
+    "gatys2015": 90,
+    "tensorflow-tutorial": 60,
+    "johnson2016": 60,
+    "keras-example": 90,
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_paints_and_keeps_the_photo(
+    name: str, compact_2: Encoder, networks: Networks
+) -> None:
+    """Offline, under the default encoder; judged by the other one."""
+    photo, style = (open_source(each, 96).image for each in ("cat", "night-swirl"))
+    job = plan("cat", ["night-swirl"], preset=name, size=96, steps=ENOUGH[name], networks=networks)
+    *_, last = job.steps()
+    picture = open_picture(job.finish(last)).image
+    before, after = (
+        style_distance(compact_2, each, style, STYLE_LAYERS) for each in (photo, picture)
+    )
+    assert after < (0.75 if name == "keras-example" else 0.5) * before
+
+    def alike(other: Tensor) -> float:
+        features = (compact_2.features(each, ["relu4_1"])["relu4_1"] for each in (picture, other))
+        return legibility(*features)
+
+    others = [open_source(each, 96).image for each in ("astronaut", "coffee", "rocket")]
+    size = (photo.shape[-2], photo.shape[-1])
+    assert alike(photo) > max(alike(resize(other, size)) for other in others)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return Networks()
+
+
+def test_what_stands_in_is_told_and_in_the_recipe(networks: Networks) -> None:
+    job = plan("cat", ["waves"], preset="deeplearning.ai", size=64, networks=networks)
+    assert job.recipe["stand_ins"] == {"relu5_2": "relu5_1"}
+    assert any("relu5_1 stands for it" in note for note in job.notes)
+    with pytest.raises(ImpastoError, match="relu5_2"):
+        plan("cat", ["waves"], preset="deeplearning.ai", strict=True, size=64, networks=networks)
+
+
+def test_pooling_is_the_presets_where_the_encoder_pools(networks: Networks) -> None:
+    pooled = plan("cat", ["waves"], preset="gatys2015", size=64, networks=networks)
+    assert (pooled.recipe["pooled"], pooled.notes) == ("average", ())
+    options = {"preset": "gatys2015", "encoder": "compact-2", "size": 64, "networks": networks}
+    strided = plan("cat", ["waves"], **options)
+    assert strided.recipe["pooled"] == "max"
+    assert any("average pooling is left out" in note for note in strided.notes)
+    for refused in ({"strict": True}, {"pooling": "average"}):
+        with pytest.raises(ImpastoError, match="average"):
+            plan("cat", ["waves"], **options, **refused)

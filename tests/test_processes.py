@@ -28,7 +28,7 @@ from impasto.apps.cli.main import main
 from impasto.errors import ImpastoError
 from impasto.training.configs import RunConfig
 from impasto.training.data import randomness
-from impasto.training.processes import Processes, processes
+from impasto.training.processes import Processes, part, processes
 from impasto.training.run import Task, TrainingProgress, train
 
 CONFIG = RunConfig(steps=6, batch=5, learning_rate=0.05, warmup=2, clip=0.9, precision="float32")
@@ -406,3 +406,4 @@ def test_one_of_the_processes_speaks_and_writes(
 if __name__ == "__main__":
     torch.set_num_threads(1)
     work(Path(sys.argv[1]))
+    part()

@@ -582,7 +582,7 @@ def test_help_has_examples_and_defaults(run, command) -> None:
         (("reconstruct", "photo.png", "--content", "-o", "out.jpg"), ".png or .pdf"),
         (("reconstruct", "photo.png", "--content", "-o", "photo.png"), "written over"),
         (("grid", "photo.png", "painting.png", "--over", "colour"), "'colour'"),
-        (("grid", "photo.png", "painting.png", "--over", "preset"), "--values"),
+        (("grid", "photo.png", "painting.png", "--over", "learning-rate"), "--values"),
         (
             ("grid", "photo.png", "painting.png", "--over", "preset", "--values", "x"),
             "unknown --preset 'x'",

@@ -24,6 +24,8 @@ OTHER: dict[str, Any] = {
     "size": 96,
     "strength": 0.5,
     "refine": 3,
+    "recipe": "full",
+    "keep_exif": "all",
     "network": "mine.safetensors",
     "engine": "onnx",
     "style_weight": 2.0,
@@ -48,6 +50,7 @@ OTHER: dict[str, Any] = {
     "pyramid": False,
     "seed": 3,
     "device": "cpu",
+    "max_memory": "1GB",
 }
 
 
@@ -177,7 +180,7 @@ def test_the_command_line_has_every_setting_and_its_text() -> None:
 def test_what_is_typed_is_what_is_set(name: str) -> None:
     value, flag = OTHER[name], OPTIONS[name].flag
     words = (
-        [f"--no-{name}"]
+        [OPTIONS[name].flag.replace("--", "--no-", 1)]
         if value is False
         else [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     )

@@ -28,6 +28,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from impasto.apps.studio import look
+from impasto.apps.studio.budget import Budget
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
@@ -64,28 +65,41 @@ class Site:
     url: str
     root: Path
     engine: Engine
+    locked: str  # the same, behind a password
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    from impasto.apps.studio.gate import Gate, access
     from impasto.apps.studio.serve import application
+    from impasto.apps.studio.wire import address, listening
 
     root = tmp_path_factory.mktemp("studio").resolve()
-    with pytest.MonkeyPatch.context() as patch, Quick("cpu", LIMITS) as engine:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Quick("cpu", LIMITS) as engine,
+        listening("127.0.0.1", 0) as open_door,
+        listening("127.0.0.1", 0) as locked_door,
+    ):
         patch.setenv("GRADIO_TEMP_DIR", str(root))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        config = uvicorn.Config(
-            application(engine, root), host="127.0.0.1", port=0, log_level="error", ws="none"
-        )
+        app = application(engine, root)
+        locked, port = Gate(app, access(auth=("ada", "secret"))), locked_door.getsockname()[1]
+
+        async def doors(scope: Any, receive: Any, send: Any) -> None:
+            is_locked = scope["type"] == "http" and scope["server"][1] == port
+            await (locked if is_locked else app)(scope, receive, send)
+
+        config = uvicorn.Config(doors, log_level="error", ws="none")
         config.timeout_graceful_shutdown = 1
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run)
+        thread = threading.Thread(target=server.run, args=[[open_door, locked_door]])
         thread.start()
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield Site(f"http://127.0.0.1:{port}", root, engine)
+        where = (address("127.0.0.1", each) for each in (open_door, locked_door))
+        yield Site(next(where), root, engine, next(where))
         server.should_exit = True
         engine.close()
         thread.join(20)
@@ -228,7 +242,7 @@ def test_a_photo_becomes_a_picture_to_keep(tab: Tab, photo: Path) -> None:
     assert apart(seen(tab.changed(plain)), seen(painted)) < 1
 
     page.click("#refine")
-    page.wait_for_selector("#status >> text=/Refining: step \\d+ of 61/")
+    page.wait_for_selector("#status >> text=/Refining: step \\d+ of 60/")
     assert re.search(r"style \d\.\d+, from the photo \d", page.inner_text("#status .detail"))
     page.click("#stop")
     page.wait_for_selector("#refine")
@@ -376,7 +390,7 @@ def test_nobody_paints_for_a_closed_window(tab: Tab, site: Site) -> None:
     tab.page.fill("#steps input[type=number]", str(LIMITS.steps))
     tab.page.keyboard.press("Tab")
     tab.page.click("#refine")
-    tab.page.wait_for_selector(f"#status >> text=of {LIMITS.steps + 1}")
+    tab.page.wait_for_selector(f"#status >> text=of {LIMITS.steps}")
     assert len(site.engine) == 1
     tab.page.close()
     until = time.monotonic() + 10
@@ -447,6 +461,33 @@ def test_twenty_requests_at_once_lose_nothing(site: Site, tmp_path: Path) -> Non
             Image.open(file) as sent,
         ):  # at strength 0 each is its own photo
             assert apart(made.convert("RGB"), sent) <= 1
+
+
+def test_gradios_client_is_told_its_mistakes_and_gives_a_password(
+    site: Site, tmp_path: Path, photo: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client_module = pytest.importorskip("gradio_client")
+    key = base64.b64encode(b"ada:secret").decode()
+    client = client_module.Client(
+        site.locked,
+        headers={"Authorization": f"Basic {key}"},
+        verbose=False,
+        download_files=str(tmp_path),
+        analytics_enabled=False,
+    )
+    asked = {"photo": client_module.handle_file(str(photo)), "styles": ["mosaic"], "size": 48}
+    capfd.readouterr()
+    for wrong, words in (
+        ({"size": "big"}, "Size takes a whole number, not '"),
+        ({"refine": "x"}, "Refine takes a whole number, not '"),
+        ({"strength": [1]}, "Strength takes a number"),
+        ({"styles": ["nothing"]}, "no style called 'nothing'"),
+        ({"styles": 5}, "did not work"),
+    ):
+        with pytest.raises(client_module.exceptions.AppError, match=words):
+            client.predict(**(asked | wrong), api_name="/stylize")
+    assert "Traceback" not in capfd.readouterr().err
+    assert Path(client.predict(**asked, api_name="/stylize")).is_file()
 
 
 def ask(site: Site, path: str, body: object = None) -> tuple[int, str]:
@@ -560,7 +601,8 @@ def test_the_pages_server_sees_whole_bodies_only(tmp_path: Path) -> None:
         read.append((await receive())["body"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    guard = Guard(app, tmp_path)
+    budget = Budget(3_000_000)
+    guard = Guard(app, tmp_path, budget)
     sent = [b'{"data": "', b"a" * 600_000, b'"}']
     assert answered(guard, "/gradio_api/queue/join", *sent)[0]["status"] == 200
     assert read == [b"".join(sent)]
@@ -569,6 +611,10 @@ def test_the_pages_server_sees_whole_bodies_only(tmp_path: Path) -> None:
     assert answered(guard, "/gradio_api/queue/join", b"[1]")[0]["status"] == 400
     assert answered(guard, "/gradio_api/queue/join", b"[" * 100_000)[0]["status"] == 400
     assert not read
+    assert budget.held == 0
+    taken = budget.lease(2_900_000)
+    assert answered(guard, "/gradio_api/queue/join", *sent)[0]["status"] == 507
+    taken.release()
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,12 @@ from impasto.networks.weights import load_encoder
 from impasto.pictures.samples import sample, sample_names
 from impasto.training.configs import DistillConfig, RunConfig
 from impasto.training.data import augment, crop, randomness, read_pictures
-from impasto.training.distill import Distillation, like, unexplained
+from impasto.training.distill import Distillation, unexplained
 from impasto.training.log import logged
 from impasto.training.onesided import one_sided, one_sided_regression
 from impasto.training.run import Task, TrainingProgress, train
 from impasto.training.student import Student
+from impasto.training.teachers import like
 
 GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
 LARGE = Architecture.vgg(((8, 8), (8, 8), (8, 8), (8, 6), (8,)), **GREY)

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import secrets
+import socket
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, WeightsError
 from impasto.networks.encoder import COMPACT, COMPACT_1, VGG19, Architecture, Encoder
 from impasto.networks.weights import (
     HUB,
@@ -116,12 +118,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"models--{HUB.replace('/', '--')}"
 
 
-def fill(hub: Path, weights: dict[str, Tensor]) -> Path:
-    (hub / "blobs").mkdir(parents=True)
-    (hub / "refs").mkdir()
-    snapshot = hub / "snapshots" / ("0" * 40)
+def fill(hub: Path, weights: dict[str, Tensor], revision: str = "0" * 40) -> Path:
+    """Another commit in the cache, which `main` then means."""
+    (hub / "blobs").mkdir(parents=True, exist_ok=True)
+    (hub / "refs").mkdir(exist_ok=True)
+    snapshot = hub / "snapshots" / revision
     snapshot.mkdir(parents=True)
-    (hub / "refs" / "main").write_text("0" * 40)
+    (hub / "refs" / "main").write_text(revision)
     save_file(weights, hub / "blobs" / "partial")
     blob = hub / "blobs" / hashlib.sha256((hub / "blobs" / "partial").read_bytes()).hexdigest()
     (hub / "blobs" / "partial").rename(blob)
@@ -150,6 +153,23 @@ def test_vgg19_comes_from_the_hubs_cache_and_is_checked(hub: Path) -> None:
     blob.write_bytes(damaged)
     with pytest.raises(ImpastoError, match=r"damaged.*`encoder="):
         load_encoder("vgg19", device="cpu")
+
+
+def test_a_revision_of_vgg19_stays_what_it_is(hub: Path) -> None:
+    """Without one, whatever the repository holds today."""
+    first, second = (torchvision_names(weights_of(VGG19)) for _ in range(2))
+    second["features.0.bias"] = second["features.0.bias"] + 1
+    fill(hub, first, "a" * 40)
+    fill(hub, second, "b" * 40)
+    biases = [
+        load_encoder(name, device="cpu", dtype=torch.float32).convs["relu1_1"].bias
+        for name in ("vgg19@" + "a" * 40, "vgg19@" + "b" * 40, "vgg19")
+    ]
+    assert torch.equal(biases[0], first["features.0.bias"].float())
+    assert torch.equal(biases[1], second["features.0.bias"].float())
+    assert torch.equal(biases[1], biases[2])
+    with pytest.raises(ImpastoError, match=r"c{40}.*cannot fetch.*`encoder=compact"):
+        load_encoder("vgg19@" + "c" * 40, device="cpu")
 
 
 def test_without_a_network_vgg19_is_refused_with_two_ways_out(hub: Path) -> None:
@@ -238,3 +258,26 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ImpastoError, match="`device=cpu`"):
             pick_device("cuda")
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(
+    hub: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The hub's own client tries again five times, and says so each time; nor is a silence waited
+    for.
+    """
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls and answers none
+        for port, patience in ((silent.getsockname()[1], "0.3"), (9, "2.5")):
+            monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", patience)
+            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", URL.format(port))
+            begun = time.perf_counter()
+            with pytest.raises(WeightsError, match="no vgg19: cannot fetch"):
+                load_encoder("vgg19", device="cpu")
+            assert time.perf_counter() - begun < 2
+    assert capfd.readouterr() == ("", "")
+
+
+URL = "http://127.0.0.1:{}/{{repo_id}}/{{revision}}/{{filename}}"

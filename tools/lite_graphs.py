@@ -13,18 +13,18 @@ import torch
 
 import impasto
 from impasto.export.onnx import painter_model, reader_model, save_model, without_weights
-from impasto.networks.checkpoint import load_painter
+from impasto.networks.checkpoint import load_network
 from impasto.networks.weights import load_encoder
 
 ASSETS = Path(impasto.__file__).parent / "assets"
 
 
 def main() -> None:
-    painter = load_painter(device="cpu", dtype=torch.float32)
+    painter = load_network(device="cpu", dtype=torch.float32)
     encoder = load_encoder(painter.encoder, device="cpu", dtype=torch.float32)
     assert painter.predictor is not None
     for name, model, said in (
-        ("painter", painter_model(painter), {"transformer": asdict(painter.transformer.config)}),
+        ("painter", painter_model(painter), {"transformer": asdict(painter.transform_net.config)}),
         (
             "reader",
             reader_model(painter, encoder),

@@ -32,7 +32,7 @@ from impasto.pictures.planes import fit, planes
 from impasto.pictures.samples import named
 from impasto.settings import Options, Settings
 
-__all__ = ["HONOURS", "Painted", "paint", "session", "stylize"]
+__all__ = ["HONOURS", "Painted", "noise_field", "paint", "session", "stylize"]
 
 HONOURS = frozenset({"method", "size", "strength", "style_scale", "blend", "network", "engine"})
 """The settings that make a difference to this engine; `device` may be `auto` or `cpu`."""
@@ -106,7 +106,7 @@ def _check(styles: Sequence[Input], settings: Settings) -> None:
     for name in settings.changed:
         if name not in HONOURS and not (name == "device" and settings.device == "cpu"):
             raise OptionError(
-                f"`{name}` has no say with `engine=onnx`; leave it out, or use `engine=torch`"
+                f"`{name}` has no effect with `engine=onnx`; leave it out, or use `engine=torch`"
             )
     if not styles:
         raise OptionError("give at least one style picture")
@@ -142,7 +142,9 @@ class _Networks:
             raise WeightsError(
                 "`engine=onnx` knows networks of the embedded one's shape only; use `engine=torch`"
             )
-        return _session("painter", _weights(self.path, "transformer."))
+        weights = _weights(self.path, "transformer.")
+        field = {"noise_field": noise_field(config["noise"])} if config.get("noise") else {}
+        return _session("painter", weights | field)
 
     @cached_property
     def reader(self) -> Any:
@@ -204,6 +206,22 @@ class _Networks:
         (found,) = self.reader.run(None, {"picture": large[None]})
         vector: Array = found
         return vector
+
+
+def noise_field(channels: int) -> Array:
+    """`(channels, 512, 512)`, the noise of `impasto.networks.transform_net`, to rounding.
+
+    As PyTorch draws it on a CPU from seed 0: numbers of a Mersenne twister (Matsumoto and Nishimura
+    1998) of 24 bits, made normal by Box and Muller's transform in blocks of eight pairs.
+    """
+    twister = np.random.MT19937()
+    np.random.RandomState(twister).seed(0)
+    raw = twister.random_raw(channels * 512 * 512).astype(np.uint32) & np.uint32(0xFFFFFF)
+    uniform = (raw.astype(np.float32) * np.float32(2**-24)).reshape(-1, 2, 8)
+    radius = np.sqrt(-2 * np.log(1 - uniform[:, 0]))
+    angle = np.float32(2 * np.pi) * uniform[:, 1]
+    pairs: Array = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return pairs.reshape(channels, 512, 512)
 
 
 def _asset(name: str) -> Any:

@@ -1,19 +1,20 @@
 """From what a person has (files, pictures, names) to a picture they keep: one job, for the API and
 every app.
 
-job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
-for step in job.steps():
-    ...                       # progress, previews, cancelling
-picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+    job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
+    for step in job.steps():
+        ...                       # progress, previews, cancelling
+    job.save(step, "out.png")     # with its recipe; job.finish(step) is the same as a PIL image
 """
 
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib import metadata
-from typing import Unpack, cast
+from pathlib import Path
+from typing import Any, Unpack, cast
 
 import numpy as np
 import torch
@@ -21,20 +22,45 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, OptionError, kind_of
-from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput, refuse_unhonoured
+from impasto.habits import brought
+from impasto.memory import check as check_memory
+from impasto.methods.base import (
+    METHODS,
+    Frame,
+    Method,
+    Renderer,
+    StyleInput,
+    forecasting,
+    named_style,
+    refuse_unhonoured,
+)
+from impasto.methods.regions import Ground, read_ground
+from impasto.methods.strokes import preview
 from impasto.methods.stylizer import Progress
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
+from impasto.networks.header import learned_styles
 from impasto.networks.loaded import Networks
+from impasto.networks.weights import pick_device
 from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.exif import sifted
 from impasto.pictures.identity import identity
-from impasto.pictures.image import Picture, Source, resize, to_pil
-from impasto.pictures.sources import open_source
+from impasto.pictures.image import Picture, Source, open_bytes, resize, save_picture, to_pil
+from impasto.pictures.masks import open_mask
+from impasto.pictures.painted import PaintedImage
+from impasto.pictures.samples import STYLES
+from impasto.pictures.sources import dimensions, open_source, resolved
+from impasto.pictures.tiles import Shown, bytes_of, floats_of
 from impasto.settings import Options, Settings
+from impasto.sizes import memory
+from impasto.sizes import size as size_of
+from impasto.windows import tiles
 
 __all__ = ["Job", "method_of", "plan", "stylize"]
 
 
+_FLOATS = 4096  # long side, px, beyond which a photo is held in 8 bits where the method can
+_LONG = 4e6  # pixels beyond which it is said beforehand what a picture takes
 _COLORLESS = (
     1.5 / 255
 )  # the most by which channels of a picture without colour differ on average: JPEG's rounding
@@ -43,10 +69,10 @@ _COLORLESS = (
 @dataclass(frozen=True, eq=False)
 class Job:
     """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make
-    it again.
+    it again, with `recipe=short` but for the photo's name.
 
     `grey`: no style has any colour, and so the picture has none. Features know colour only roughly,
-    and would tint it.
+    and would tint it. `dpi`: for the file, where a size on paper was asked for.
     """
 
     settings: Settings
@@ -56,11 +82,15 @@ class Job:
     recipe: dict[str, object]
     notes: tuple[str, ...]
     grey: bool = False
+    ground: Ground = field(default_factory=Ground)
+    dpi: int | None = None
 
     @torch.inference_mode(False)
     def steps(self) -> Iterator[Progress]:
         """Render, step by step; see `Progress`. Also inside a program's `torch.inference_mode()`."""
-        yield from self.renderer.render(Frame(self.content.image, self.start))
+        ground = self.ground
+        frame = Frame(self.content.image, self.start, regions=ground.regions, rest=ground.rest)
+        yield from self.renderer.render(frame)
 
     def of(self, content: Source) -> "Job":
         """The same for another photo. The styles stay as they were read: also the palette that
@@ -74,20 +104,63 @@ class Job:
 
     def recipe_of(self, content: Source) -> dict[str, object]:
         """The recipe of `of(content)`, without opening it."""
-        return {**self.recipe, "content": identity(content)}
+        return {**self.recipe, "content": _own(content, self.settings)}
 
-    def finish(self, step: Progress) -> Image.Image:
+    def finish(self, step: Progress, *, unfinished: bool | None = None) -> PaintedImage:
         """The picture of any step at full size, the photo's colours and transparency put back where
-        asked for.
+        asked for. It knows its recipe, which says how far it came, and `save`s it.
+
+        `unfinished`: whether there was more to come; where it is not said, the step tells (but
+        with `early_stop`, when no step knows).
         """
-        image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
+        if self.content.image.dtype == torch.uint8:
+            image = self._by_bands(step.image)
+        else:
+            whole = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
+            image = self._recolored(whole, self.content.image)
+        exif = sifted(self.content.exif, self.settings.keep_exif)
+        return PaintedImage.of(
+            to_pil(image, self.content.alpha), self._told(step, unfinished), exif
+        )
+
+    def _recolored(self, image: Tensor, photo: Tensor) -> Tensor:
+        """With the colours that were asked for, of a picture or a part of it."""
         if self.grey:
             image = luminance_transfer(image, torch.full_like(image, 0.5))
         if self.settings.keep_color == "luminance":
-            image = luminance_transfer(image, self.content.image)
-        if self.settings.colors_only:
-            image = luminance_transfer(self.content.image, image)
-        return to_pil(image, self.content.alpha)
+            image = luminance_transfer(image, photo)
+        return luminance_transfer(photo, image) if self.settings.colors_only else image
+
+    def _by_bands(self, image: Tensor) -> Tensor:
+        """The same of a large picture, in 8 bits."""
+        if not (self.grey or self.settings.colors_only or self.settings.keep_color == "luminance"):
+            return image
+        found = torch.empty_like(image)
+        for band in tiles((image.shape[-2], image.shape[-1]), 1024, 0, 1):
+            part, photo = (floats_of(band.inner.of(x)) for x in (image, self.content.image))
+            band.inner.of(found).copy_(bytes_of(self._recolored(part, photo)))
+        return found
+
+    def save(
+        self,
+        step: Progress,
+        path: str | os.PathLike[str],
+        *,
+        unfinished: bool | None = None,
+        quality: int = 95,
+    ) -> Path:
+        """Write the picture of any step, with its recipe, whole or not at all: `save_picture`."""
+        picture = self.finish(step, unfinished=unfinished)
+        return save_picture(path, picture, quality=quality, dpi=self.dpi)
+
+    def _told(self, step: Progress, unfinished: bool | None) -> dict[str, object] | None:
+        """The recipe of a step, or None where there is to be none."""
+        if self.settings.recipe == "none":
+            return None
+        if unfinished is None:
+            unfinished = step.step < step.of and not self.settings.early_stop
+        more = {"unfinished": True} if unfinished else {}
+        return {**self.recipe, "steps_done": step.step, **more}
 
 
 @torch.inference_mode(False)
@@ -97,6 +170,9 @@ def plan(
     settings: Settings | None = None,
     *,
     start: Source | None = None,
+    regions: Sequence[Source] | None = None,
+    style_masks: Sequence[Source | None] | None = None,
+    strength_mask: Source | None = None,
     networks: Networks | None = None,
     **options: Unpack[Options],
 ) -> Job:
@@ -107,7 +183,11 @@ def plan(
     styles one or several; a style
     may also be the name of a sample style or of one that a network has learned, and the content
     that of a sample photo. `settings`: what to do, and `options` any of its fields, which go before
-    it. `start`: a picture to start from. `networks`: give the same to many plans, and each network
+    it; `size` may be one of `impasto.sizes`, as "2x". `start`: a picture to start from. `regions`:
+    for each style the mask of where it is painted, `(1, 1, H, W)` in [0, 1], a picture whose white
+    is meant, or `luminance`, `darkness`, `subject` or `background`; where there is none the photo
+    stays. `style_masks`: likewise for each style what of it is looked at. `strength_mask`: by how
+    much of `strength` to go, where. `networks`: give the same to many plans, and each network
     is loaded once. Raises `ImpastoError` for whatever cannot be read, does not fit together, or
     makes no difference to the method.
     """
@@ -119,40 +199,53 @@ def plan(
         raise OptionError(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
-    settings, styles = (settings or Settings()).but(**options), _several(styles)
+    asked_size, dpi = _long_side(content, options)
+    settings, styles = (settings or Settings()).but(**{**options, **asked_size}), _several(styles)
     if settings.engine != "torch":
         raise OptionError(
             "`engine=onnx` makes no difference here, where PyTorch is loaded; use impasto.lite.stylize"
         )
+    settings = _with_method(settings, styles)
     method = method_of(settings)
-    given = _Inputs(content, settings)
+    given = _Inputs(content, settings, method.large, style_masks)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
     asked = settings if start is None else _started(settings)
-    refuse_unhonoured(method, settings, start is not None)
+    also = {"regions": regions, "strength_mask": strength_mask}
+    also = {name: value for name, value in also.items() if value is not None}
+    refuse_unhonoured(method, settings, start is not None, also)
+    if regions is not None and settings.blend is not None:
+        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
+    ground = read_ground(given.small, regions, strength_mask, len(styles))
+    _check_memory(method, asked, photo)
     renderer = method.prepare(inputs, asked, networks or Networks())
+    given.notes += getattr(renderer, "notes", ())
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": identity(content),
+        "content": _own(content, settings),
         "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": identity(start) if start is not None else None}
+            {"start": _own(start, settings) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
         **renderer.recipe,
+        **{name: _identities(value) for name, value in also.items()},
+        **({"style_masks": _identities(style_masks)} if style_masks else {}),
+        **({"dpi": dpi} if dpi else {}),
     }
+    given.notes += _forecast(renderer, photo, settings)
     # Short of full strength the photo's own colours are wanted, too.
-    grey = settings.strength == 1 and len(given.grey) == len(styles) and all(given.grey.values())
-    return Job(
-        settings, renderer, photo, beginning, recipe, tuple(dict.fromkeys(given.notes)), grey
-    )
+    grey = ground.everywhere and settings.strength == 1
+    grey = grey and len(given.grey) == len(styles) and all(given.grey.values())
+    notes = tuple(dict.fromkeys(given.notes))
+    return Job(settings, renderer, photo, beginning, recipe, notes, grey, ground, dpi)
 
 
 def stylize(
@@ -161,16 +254,57 @@ def stylize(
     settings: Settings | None = None,
     *,
     start: Source | None = None,
+    regions: Sequence[Source] | None = None,
+    style_masks: Sequence[Source | None] | None = None,
+    strength_mask: Source | None = None,
     networks: Networks | None = None,
     **options: Unpack[Options],
-) -> Image.Image:
+) -> PaintedImage:
     """A photo in the style of a painting, or of several; arguments as `plan` takes them.
 
-    Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for
-    input that cannot be used.
+    Returns a PIL image, RGB or, where the photo has transparency, RGBA, whose `save` writes how it
+    was made into the file. Raises `ImpastoError` for input that cannot be used.
     """
-    job = plan(content, style, settings, start=start, networks=networks, **options)
+    places: dict[str, Any] = {"regions": regions, "style_masks": style_masks}
+    places["strength_mask"] = strength_mask
+    job = plan(content, style, settings, start=start, networks=networks, **places, **options)
     return job.finish(deque(job.steps(), maxlen=1).pop())
+
+
+def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
+    """The settings with the first method that takes all these styles, where none was asked for by
+    name.
+
+    A style is a picture or the name of one that a network has learned: all names are in one space.
+    `InputError` where the method asked for does not take a learned style.
+    """
+    names = [named_style(style) for style in styles if isinstance(style, str)]
+    closed = [style for style in names if not style.pictured]
+    method = METHODS.get(settings.method)
+    if not closed or "network" in method.honours:  # who has a network asks it for names
+        return settings
+    learned = {each.name for each in learned_styles(settings.network)}
+    for style in closed:
+        if style.name not in learned and (near := brought(str(style.name), {*STYLES, *learned})):
+            raise InputError(f"no file and no style called {style.name!r}; did you mean {near!r}?")
+    refused = [each for each in closed if each.name in learned and not method.takes(each, learned)]
+    if not refused:
+        return settings
+    pictures = len(styles) - len(closed)
+    others = [
+        name
+        for name, other in METHODS.all().items()
+        if all(other.takes(style, learned) for style in names)
+        and (pictures == 0 or other.takes(named_style(next(iter(STYLES))), learned))
+    ]
+    if "method" in settings.model_fields_set or not others:
+        way = (
+            f"use {' or '.join(f'`method={name}`' for name in others)}"
+            if others
+            else "leave it out"
+        )
+        raise InputError(f"{refused[0].source} is a learned style and no picture: {way}")
+    return settings.but(method=others[0])
 
 
 _SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)
@@ -181,6 +315,20 @@ def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
         return [cast("Source", styles)]
     return list(styles)
+
+
+def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:
+    """`OptionError` where the picture takes more memory than there is, on a CPU."""
+    if pick_device(settings.device).type != "cpu":
+        return
+    height, width = photo.image.shape[-2:]
+    longest = max(height, width)
+
+    def needed(size: int) -> float:
+        tall, wide = (max(1, round(side * size / longest)) for side in (height, width))
+        return method.memory(settings, tall, wide)
+
+    check_memory(needed, longest)
 
 
 def method_of(settings: Settings) -> Method:
@@ -200,8 +348,15 @@ class _Inputs:
     them.
     """
 
-    def __init__(self, content: Source, settings: Settings) -> None:
+    def __init__(
+        self,
+        content: Source,
+        settings: Settings,
+        large: bool = False,
+        style_masks: Sequence[Source | None] | None = None,
+    ) -> None:
         self.content, self.settings, self.notes = content, settings, list[str]()
+        self.large, self.style_masks = large, style_masks or ()
         # By the place of the style: whether its picture, of those that were opened, has no colour.
         self.grey: dict[int, bool] = {}
 
@@ -209,7 +364,10 @@ class _Inputs:
     def photo(self) -> Picture:
         """The content at its size."""
         size = self.settings.size
-        photo = _enlarged(open_source(self.content, size), size)
+        if self.large and size > _FLOATS:
+            photo = open_bytes(resolved(self.content), size)
+        else:
+            photo = _enlarged(open_source(self.content, size), size)
         self.notes += photo.notes
         if min(photo.image.shape[-2:]) < SMALLEST:
             raise InputError(
@@ -218,11 +376,21 @@ class _Inputs:
             )
         return photo
 
+    @property
+    def small(self) -> Tensor:
+        """The photo in floating point, made smaller where it is large."""
+        image = self.photo.image
+        return image if image.dtype != torch.uint8 else preview(Shown(image))
+
     def styles(self, sources: Sequence[Source]) -> tuple[StyleInput, ...]:
         """The styles with their weights, still closed."""
         blend = self.settings.blend
         if not sources:
             raise OptionError("give at least one style picture")
+        if self.style_masks and len(self.style_masks) != len(sources):
+            raise OptionError(
+                f"{len(self.style_masks)} `style_masks` for {len(sources)} styles; give one, or None, for each"
+            )
         if blend is not None and len(blend) != len(sources):
             raise OptionError(
                 f"`blend` has {len(blend)} weights for {len(sources)} styles; give one for each"
@@ -237,13 +405,63 @@ class _Inputs:
     def _style(self, place: int, source: Source, side: int) -> Picture:
         painting = open_source(source, side)
         self.notes += painting.notes
-        painting = _enlarged(painting, side)
+        painting = self._masked(place, _enlarged(painting, side))
         if self.settings.keep_color == "statistics":
             photo, seen = self.photo, painting.alpha
-            recolored = match_statistics(painting.image, photo.image, seen, photo.alpha)
+            whole = photo.image.dtype != torch.uint8
+            alpha = photo.alpha if whole else None
+            recolored = match_statistics(painting.image, self.small, seen, alpha)
             painting = replace(painting, image=recolored)
         self.grey[place] = _colorless(painting)
         return painting
+
+    def _masked(self, place: int, painting: Picture) -> Picture:
+        """The painting less what its mask leaves out, which is not looked at, like what is
+        transparent.
+        """
+        mask = self.style_masks[place] if self.style_masks else None
+        if mask is None:
+            return painting
+        seen = open_mask(mask, painting.image, whose="the painting")
+        seen = resize(seen, (painting.image.shape[-2], painting.image.shape[-1]))
+        return replace(painting, alpha=seen if painting.alpha is None else seen * painting.alpha)
+
+
+def _long_side(content: Source, options: Mapping[str, Any]) -> tuple[dict[str, int], int | None]:
+    """The setting `size` for one that depends on the photo, and the dots per inch of one on paper."""
+    asked = options.get("size")
+    if not isinstance(asked, str):
+        return {}, None
+    wanted = size_of(asked)
+    long_side = wanted.long_side(*(dimensions(content) if wanted.relative else (1, 1)))
+    return {"size": long_side}, wanted.dpi
+
+
+def _forecast(renderer: Renderer, photo: Picture, settings: Settings) -> list[str]:
+    """What is said before long work begins; `OptionError` where the memory is too little for it."""
+    size = (photo.image.shape[-2], photo.image.shape[-1])
+    tell = forecasting(renderer)
+    if tell is None or (size[0] * size[1] < _LONG and "max_memory" not in settings.changed):
+        return []
+    found = tell(size)
+    if found is None:
+        return []
+    if found.memory > memory(settings.max_memory):
+        raise OptionError(
+            f"`max_memory={settings.max_memory}` is too little for {size[1]} x {size[0]} px: about "
+            f"{found.memory / 1e9:.1f}GB are needed; allow more, or choose a smaller `size`"
+        )
+    minutes, seconds = divmod(round(found.seconds), 60)
+    parts = f" in {found.tiles} tiles" if found.tiles > 1 else ""
+    takes = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return [f"{size[1]} x {size[0]} px{parts}: about {takes} and {found.memory / 1e9:.1f} GB"]
+
+
+def _identities(given: object) -> object:
+    """Of one input or a list of them, None for none."""
+    if isinstance(given, list | tuple):
+        return [None if each is None else identity(each) for each in given]
+    return identity(given)
 
 
 def _colorless(picture: Picture) -> bool:
@@ -282,3 +500,9 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
 def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
     return identity(source) if os.path.isfile(source) else {"name": source}
+
+
+def _own(source: Source, settings: Settings) -> dict[str, object]:
+    """What to call a picture of the user's own: its file by name only where that is asked for."""
+    named = isinstance(source, str | os.PathLike) and os.path.isfile(source)
+    return {"kind": "file"} if named and settings.recipe != "full" else identity(source)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.losses.presets import PRESETS, Init, OptimizerName, Preset, preset
+from impasto.losses.presets import PRESETS, RATES, Init, OptimizerName, Pooling, Preset, preset
+from impasto.sizes import SIZES, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
 __all__ = [
@@ -34,7 +35,8 @@ __all__ = [
 ContentLoss = Literal["features", "selfsim"]
 Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
-Pooling = Literal["max", "average"]
+KeepExif = Literal["credit", "all", "none"]
+RecipeKind = Literal["short", "full", "none"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
 """The headings under which options are listed."""
@@ -82,18 +84,12 @@ class Settings(BaseModel):
         ),
     ] = "optimize"
     size: Annotated[
-        int,
-        _option(
-            "Long side of the picture in pixels; a smaller photo is enlarged.",
-            low=32,
-            high=16384,
-            visitor=True,
-        ),
+        int, _option("Long side in pixels; a smaller photo is enlarged.", **SIZES, visitor=True)
     ] = 512
     strength: Annotated[
         float,
         _option(
-            "How far from the photo, 0, to the style, 1.", low=0, high=1, shown="0…1", visitor=True
+            "From photo, 0, to style, 1; or a mask.", low=0, high=1, shown="0…1|FILE", visitor=True
         ),
     ] = 1.0
     refine: Annotated[
@@ -106,6 +102,12 @@ class Settings(BaseModel):
             visitor=True,
         ),
     ] = 0
+    recipe: Annotated[
+        RecipeKind, _option("What its file says of its making; full names the photo.", visitor=True)
+    ] = "short"
+    keep_exif: Annotated[
+        KeepExif, _option("What it keeps of the photo's EXIF; all: the place, too.", visitor=True)
+    ] = "credit"
     network: Annotated[
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
@@ -188,7 +190,11 @@ class Settings(BaseModel):
             shown="compact|compact-2|vgg19|FILE",
         ),
     ] = "compact"
-    pooling: Annotated[Pooling, _option("How the encoder halves its maps.", _LAYERS)] = "max"
+    pooling: Annotated[Pooling | None, _option("How the encoder halves its maps.", _LAYERS)] = None
+    strict: Annotated[
+        bool,
+        _option("Refuse a preset of layers that the encoder lacks: take no stand-ins.", _LAYERS),
+    ] = False
     content_layers: Annotated[
         tuple[str, ...],
         _option("Layers that hold the photo (impasto layers).", _LAYERS, shown="A,B"),
@@ -232,6 +238,9 @@ class Settings(BaseModel):
     device: Annotated[str, _option("Where to compute.", _DESCENT, shown="auto|cpu|cuda|mps")] = (
         "auto"
     )
+    max_memory: Annotated[
+        Memory, _option("Memory to make do with: by tiles, if need be.", _DESCENT, shown="4GB")
+    ] = "4GB"
 
     if not TYPE_CHECKING:  # so that type checkers know the fields as keywords
 
@@ -348,9 +357,10 @@ class Settings(BaseModel):
         if self.style_layers:
             names, weights = zip(*map(layer_weight, self.style_layers), strict=True)
             given |= {"style_layers": names, "layer_weights": weights}
-        if self.learning_rate is None and self.optimizer not in (None, base.optimizer):
-            # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
-            given["learning_rate"] = 1.0 if self.optimizer == "lbfgs" else 0.02
+        if self.optimizer not in (None, base.optimizer):
+            given = {"learning_rate": RATES[str(self.optimizer)], "decay": None} | given
+        if self.style_layers:
+            given["layer_weights"] = ()
         return base.changed(
             content_weight=base.content_weight * self.content_weight,
             style_weight=base.style_weight * self.style_weight,
@@ -366,6 +376,7 @@ _OF_PRESET = (
     "optimizer",
     "learning_rate",
     "init",
+    "pooling",
     "pyramid",
 )
 
@@ -462,6 +473,8 @@ class Options(TypedDict, total=False):
     size: int
     strength: float
     refine: int
+    recipe: RecipeKind
+    keep_exif: KeepExif
     network: Any
     engine: Engine
     style_weight: float
@@ -475,7 +488,8 @@ class Options(TypedDict, total=False):
     style_loss: str
     content_loss: ContentLoss
     encoder: Any
-    pooling: Pooling
+    pooling: Pooling | None
+    strict: bool
     content_layers: Any
     style_layers: Any
     steps: int | None
@@ -486,3 +500,4 @@ class Options(TypedDict, total=False):
     pyramid: bool | None
     seed: int
     device: str
+    max_memory: str

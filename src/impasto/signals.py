@@ -8,11 +8,10 @@ __all__ = ["leave_terminal", "stopping"]
 
 
 def stopping() -> tuple[signal.Signals, ...]:
-    """SIGINT, SIGTERM and, where there is one, SIGHUP; not those that are ignored by now, as
-    `nohup` has it.
-    """
-    known = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None))
-    return tuple(each for each in known if each and signal.getsignal(each) != signal.SIG_IGN)
+    """SIGINT, SIGTERM and, where there is one, SIGHUP, unless that is ignored, as `nohup` has it."""
+    hangup = getattr(signal, "SIGHUP", None)
+    heard = hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *((hangup,) if heard else ()))
 
 
 def leave_terminal(number: int) -> None:

@@ -1,12 +1,12 @@
 """What is typed, as values, and values as what is said of them: small words of the settings."""
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from impasto.errors import kind_of
+from impasto.habits import ARGUMENTS, brought
 
 __all__ = ["first_line", "joined", "layer_weight", "listed", "meant", "whole"]
 
@@ -90,7 +90,9 @@ def first_line(error: ValidationError, options: Mapping[str, Any]) -> str:
             "all of them the same `networks=Networks()`"
         )
     if option.choices:
-        more = "; a picture to start from is given as `start`" if name == "init" else ""
+        given = first["input"]
+        picture = name == "init" and not (isinstance(given, str) and "." not in given)
+        more = "; a picture to start from is given as `start`" if picture else ""
         choices = " or ".join((", ".join(option.choices[:-1]), option.choices[-1]))
         return f"unknown `{name}` {value}; choose {choices}{more}"
     if first["type"] in ("greater_than_equal", "less_than_equal"):
@@ -102,7 +104,11 @@ def first_line(error: ValidationError, options: Mapping[str, Any]) -> str:
     return f"`{name}` takes {several[option.kind] if option.several else kinds[option.kind]}, not {value}"
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """What to add to a message about a name that is not known: the nearest there is, or all."""
-    near = get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}"
+def meant(name: str, known: Collection[str]) -> str:
+    """What to add to a message about a name that is not known: the one that was meant, or all there
+    are.
+    """
+    near = brought(name, (*known, *ARGUMENTS))
+    if near is not None and near in ARGUMENTS:
+        return f"; {ARGUMENTS[near]}"
+    return f"; did you mean {near!r}?" if near else f"; there are: {', '.join(known)}"

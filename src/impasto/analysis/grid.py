@@ -1,5 +1,5 @@
 """Many pictures of one pair, side by side: style layers against the content/style ratio, or one
-dial turned.
+dial turned. Every cell is what `impasto.stylize` makes of its settings.
 
 The grid of Gatys et al. 2015 (arXiv:1508.06576), figure 3: rows match ever more style layers,
 columns weigh the photo's content ever more, from texture to photo.
@@ -7,6 +7,8 @@ columns weigh the photo's content ever more, from texture to photo.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -14,29 +16,39 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.reconstruct import growing, style_distance
-from impasto.analysis.sheets import Cell, Task, Work, open_cell, settings_of, title_of
+from impasto.analysis.sheets import Cell, Task, Work, settings_of, title_of
 from impasto.analysis.usual import GRID_SIZE
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
 from impasto.losses.content import relative_content_loss
+from impasto.losses.presets import PRESETS
+from impasto.methods.base import METHODS
 from impasto.methods.optimize import PixelOptimizer
-from impasto.networks.encoder import SMALLEST, Encoder
-from impasto.pictures.image import Source, resize
+from impasto.methods.stylizer import Progress
+from impasto.networks.encoder import SMALLEST, Encoder, Pooling
+from impasto.networks.loaded import Networks
+from impasto.pictures.image import Source, open_picture, resize
+from impasto.pictures.sources import open_source
+from impasto.pipeline import Job, plan
 from impasto.settings import Settings
 
 __all__ = ["DIALS", "Value", "dial", "ratio_grid", "ratios", "read_values", "sweep"]
 
 Value: TypeAlias = float | int | str
+Measure: TypeAlias = Callable[[Tensor], Mapping[str, float]]
 
 # What may be turned, its type, and where along it there is something to see.
 DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingProxyType(
     {
         "content_loss": (str, ("features", "selfsim")),
+        "blend": (float, (0.0, 0.25, 0.5, 0.75, 1.0)),
         "content_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
         "init": (str, ("content", "noise")),
+        "keep_color": (str, ("none", "luminance", "statistics")),
         "learning_rate": (float, ()),
+        "method": (str, ("arbitrary", "optimize")),
         "optimizer": (str, ("adam", "lbfgs")),
-        "preset": (str, ()),
+        "preset": (str, tuple(PRESETS)),
         "seed": (int, (0, 1, 2, 3)),
         "steps": (int, (10, 30, 100, 300)),
         "strength": (float, (0.0, 0.25, 0.5, 0.75, 1.0)),
@@ -45,6 +57,10 @@ DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingP
         "style_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
         "tv_weight": (float, (0.0, 0.1, 1.0, 10.0)),
     }
+)
+
+_NUMBERS = (
+    "content: |F - P|^2 / |P|^2, 0 for the photo; style: mean |G - A|^2 / |A|^2, 0 for the painting"
 )
 
 # The paper's columns, in units of its usual ratio.
@@ -112,7 +128,7 @@ def ratio_grid(
     of them the cell was made with. Raises `ImpastoError`, long work not yet begun, for whatever
     does not fit.
     """
-    settings = settings or Settings(init="content")
+    settings = settings or Settings()
     values = tuple(values) or ratios(settings)
     if any(not 0 <= value < float("inf") for value in values):
         raise OptionError(
@@ -127,10 +143,8 @@ def ratio_grid(
         for _, used in sets
     ]
     labels = tuple(f"content / style\n{value:g}" for value in values)
-    base = settings.but(style_layers=names)
-    return _work(
-        photo, painting, tuple(label for label, _ in sets), labels, cells, base, encoder, size
-    )
+    shown = _Shown(photo, (painting,), tuple(label for label, _ in sets), labels)
+    return _work(shown, cells, settings.but(style_layers=names), encoder, size)
 
 
 def sweep(
@@ -142,83 +156,130 @@ def sweep(
     encoder: Encoder,
     size: int = GRID_SIZE,
     settings: Settings | None = None,
+    second: Source | None = None,
 ) -> Work:
     """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in
     `ratio_grid`.
 
-    Raises `ImpastoError`, long work not yet begun, for whatever does not fit.
+    `second`: another painting, which `over="blend"` needs: a value is its share. Raises
+    `ImpastoError`, long work not yet begun, for whatever does not fit.
     """
-    settings, name = settings or Settings(init="content"), dial(over)
+    settings, name = settings or Settings(), dial(over)
     values = tuple(values) or DIALS[name][1]
     if not values:
         raise OptionError(f"say which `values` of {over}: A,B,C")
-    cells = [[settings.but(**{name: value}) for value in values]]
+    if (name == "blend") != (second is not None):
+        raise OptionError("`over=blend` goes between two paintings, and no other does; name both")
+    cells = [[_turned(settings, name, value) for value in values]]
     labels = tuple(
         f"{name.replace('_', ' ')}\n{value if isinstance(value, str) else f'{value:g}'}"
         for value in values
     )
-    base = settings.but(style_layers=settings.style_layers or STYLE_LAYERS)
-    return _work(photo, painting, ("",), labels, cells, base, encoder, size)
+    base = settings.but(style_layers=settings.style_layers or STYLE_LAYERS, method=None)
+    paintings = (painting,) if second is None else (painting, second)
+    return _work(_Shown(photo, paintings, ("",), labels), cells, base, encoder, size)
+
+
+def _turned(settings: Settings, name: str, value: Value) -> Settings:
+    """At that value; of a method only what it honours."""
+    if name == "blend":
+        share = float(value)
+        return settings.but(blend=(1 - share, share))
+    if name != "method":
+        return settings.but(**{name: value})
+    honours = METHODS.get(str(value)).honours | {"size", "keep_color", "device"}
+    kept = {each: getattr(settings, each) for each in settings.changed if each in honours}
+    return Settings(method=str(value), **kept)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a grid is of, and its labels."""
+
+    photo: Source
+    paintings: tuple[Source, ...]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
 
 
 def _work(
-    photo: Source,
-    painting: Source,
-    rows: tuple[str, ...],
-    columns: tuple[str, ...],
+    shown: _Shown,
     cells: Sequence[Sequence[Settings]],
     base: Settings,
     encoder: Encoder,
     size: int,
 ) -> Work:
-    """The photo and the painting stand at the right end. `base` says which layers are measured."""
-    content = open_cell(photo, size)
-    scales = sorted({settings.style_scale for row in cells for settings in row} | {1.0})
-    paintings = {scale: open_cell(painting, max(SMALLEST, round(size * scale))) for scale in scales}
-    measure = _measure(content.image, paintings[1.0].image, PixelOptimizer(encoder, base))
-
-    def task(row: int, column: int, settings: Settings) -> Task:
-        optimizer = PixelOptimizer(encoder, settings)
-        style = optimizer.prepare(paintings[settings.style_scale].image)
-        return Task(
-            row,
-            column,
-            "",
-            optimizer.recipe.steps,
-            lambda: optimizer.render(content.image, style),
-            measure,
-        )
-
+    """The photo and the paintings stand at the right end. `base` says which layers are measured."""
+    networks = _Sharing(encoder)
+    jobs = [
+        [
+            plan(
+                shown.photo,
+                shown.paintings,
+                settings.but(size=size, **_under(settings, encoder)),
+                networks=networks,
+            )
+            for settings in row
+        ]
+        for row in cells
+    ]
+    photo = jobs[0][0].content.image
+    opened = [open_source(painting, max(SMALLEST, size)).image for painting in shown.paintings]
+    measure = _measure(photo, opened[0], PixelOptimizer(encoder, base))
     tasks = tuple(
-        task(r, c, settings) for r, row in enumerate(cells) for c, settings in enumerate(row)
+        _task(r, c, job, measure) for r, row in enumerate(jobs) for c, job in enumerate(row)
     )
-    below = len(rows) > 1
-    given = (
-        Cell(0, len(columns), content.image, "photo"),
-        Cell(
-            int(below),
-            len(columns) + int(not below),
-            _beside(paintings[1.0].image, content.image),
-            "painting",
-        ),
+    below, across = len(shown.rows) > 1, len(shown.columns)
+    pictures = [("photo", photo), *(("painting", _beside(each, photo)) for each in opened)]
+    given = tuple(
+        Cell(*((place, across) if below else (0, across + place)), picture, name)
+        for place, (name, picture) in enumerate(pictures)
     )
+    notes = (note for row in jobs for job in row for note in job.notes)
+    title = " and ".join(map(title_of, shown.paintings))
     return Work(
-        f"{title_of(photo)} in the style of {title_of(painting)}, by {encoder.name}",
-        rows,
-        (*columns, *("",) * (1 if below else 2)),
+        f"{title_of(shown.photo)} in the style of {title}, measured by {encoder.name}\n{_NUMBERS}",
+        shown.rows,
+        (*shown.columns, *("",) * (1 if below else len(pictures))),
         given,
         tasks,
-        settings_of("grid", encoder, content.image, *(paintings[scale].image for scale in scales))
+        settings_of("grid", encoder, photo, *opened)
         | {
-            "cells": [[settings.dump() for settings in row] for row in cells],
+            "cells": [[job.settings.dump() for job in row] for row in jobs],
             "measured": base.dump(),
         },
-        tuple(
-            dict.fromkeys(
-                note for picture in (content, *paintings.values()) for note in picture.notes
-            )
-        ),
+        tuple(dict.fromkeys(notes)),
     )
+
+
+def _under(settings: Settings, encoder: Encoder) -> dict[str, str]:
+    """The encoder's name, where the method has one."""
+    return {"encoder": encoder.name} if "encoder" in METHODS.get(settings.method).honours else {}
+
+
+def _task(row: int, column: int, job: Job, measure: Measure) -> Task:
+    def finish(step: Progress) -> Tensor:
+        return open_picture(job.finish(step)).image
+
+    return Task(row, column, "", job.renderer.steps, job.steps, measure, finish)
+
+
+class _Sharing(Networks):
+    """`Networks` of which one encoder is this one, whatever its name would load."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.given = encoder
+
+    def encoder(self, name: str | Path, pooling: Pooling, device: str) -> Encoder:
+        """See `Networks`."""
+        given = self.given
+        if name != given.name:
+            return super().encoder(name, pooling, device)
+        if pooling == given.pooling:
+            return given
+        other = Encoder(given.architecture, name=given.name, pooling=pooling)
+        return other.load(given.weights()).to(given.device, given.dtype)
 
 
 def _beside(picture: Tensor, other: Tensor) -> Tensor:
@@ -228,9 +289,7 @@ def _beside(picture: Tensor, other: Tensor) -> Tensor:
     return resize(picture, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def _measure(
-    photo: Tensor, painting: Tensor, base: PixelOptimizer
-) -> Callable[[Tensor], Mapping[str, float]]:
+def _measure(photo: Tensor, painting: Tensor, base: PixelOptimizer) -> Measure:
     """Distances to photo and painting that are the same for all cells, so that they compare."""
     encoder, held, layers = base.encoder, base.recipe.content_layers, base.recipe.style_layers
     # The painting as an optimiser sees it at style scale 1.

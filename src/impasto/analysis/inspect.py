@@ -329,11 +329,13 @@ def gram_sheet(grams: Mapping[str, Tensor]) -> Sheet:
         # Of ReLU features, no entry is negative.
         relative = matrix / matrix.max().clamp_min(1e-12)
         shown = _heat(1 + relative.clamp_min(10.0**-_DECADES).log10() / _DECADES)
-        name = f"{len(matrix)} x {len(matrix)}"
+        name = f"{len(matrix)} x {len(matrix)} channels"
         cells.append(
             Cell(0, column, _sized(shown, _GRAM_SIDE), name, {"highest": matrix.max().item()})
         )
-    return Sheet(f"Gram matrices, over {_DECADES} decades", ("",), tuple(grams), tuple(cells))
+    scale = f"white: the layer's highest; black: 1e-{_DECADES} of it and less"
+    title = f"Gram matrices, entry by entry, on a logarithmic scale\n{scale}"
+    return Sheet(title, ("",), tuple(grams), tuple(cells))
 
 
 def _heat(values: Tensor) -> Tensor:

@@ -3,24 +3,34 @@ picture.
 
 Content reconstructions match a layer's features (Mahendran and Vedaldi 2014, arXiv:1412.0035, eq.
 1-2; Gatys et al. 2015, arXiv:1508.06576, figure 1): low layers give the very pixels back, high
-layers the forms. Style reconstructions match the Gram matrices of a growing set of layers: the hand
-without the scene, in ever larger strokes.
+layers the forms. Of the many pictures that a deep layer takes for the photo, a prior chooses a
+natural one (Mahendran and Vedaldi 2016, arXiv:1512.02017, section 3.3), and coarse grids move
+before pixels do (`impasto.methods.descent`). Style reconstructions match the Gram matrices of a
+growing set of layers: the hand without the scene, in ever larger strokes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from impasto.analysis.sheets import Cell, Task, Work, open_cell, settings_of, title_of
-from impasto.analysis.usual import RECONSTRUCTION_SIZE, Descent
+from impasto.analysis.usual import PRIOR, RECONSTRUCTION_SIZE, Descent
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
 from impasto.losses.content import relative_content_loss
 from impasto.losses.gram import GRAM, gram, relative_style_loss
-from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.objective import (
+    Objective,
+    Term,
+    content_term,
+    prior_term,
+    style_term,
+    variation_term,
+)
 from impasto.methods.descent import descend, pyramid
+from impasto.methods.optimize import PALE
 from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import Encoder
 from impasto.pictures.image import Source, resize
@@ -34,10 +44,13 @@ __all__ = [
     "style_terms",
 ]
 
-# White noise would stay wherever a layer sees nothing, louder than what it sees; pale noise stays
-# nearly grey there.
-PALE = 0.2
 ABREAST = 6
+_NUMBERS = {
+    "content": "loss: |F - P|^2 / |P|^2 of that layer; pixel error: root mean square, of values 0 to 1",
+    "style": "loss: mean |G - A|^2 / |A|^2 of the layers so far",
+}
+# With a prior, on how many grids beside its pixels a picture moves.
+GRIDS = 4
 
 
 @torch.inference_mode(False)
@@ -60,9 +73,17 @@ def reconstruct(
             asked = [*terms(resize(picture, (height, width)).to(encoder.device))]
         if descent.tv_weight > 0:
             asked.append(variation_term(descent.tv_weight, "mean"))
+        if descent.prior:
+            asked.append(prior_term(descent.prior))
         start = resize(image, (height, width)).to(encoder.device)
         for image, losses, note in descend(
-            encoder, Objective(asked), start, steps, "adam", descent.rate
+            encoder,
+            Objective(asked),
+            start,
+            steps,
+            "adam",
+            descent.rate,
+            grids=GRIDS if descent.prior else 0,
         ):
             done += 1
             yield Progress(image.cpu(), done, descent.steps, losses, note)
@@ -98,7 +119,9 @@ def content_reconstructions(
         return numbers
 
     kinds = [_Kind(layer, ask(layer), measure(layer)) for layer in names]
-    return _work("content", photo, names, kinds, encoder, size, descent or Descent())
+    descent = descent or Descent()
+    descent = replace(descent, prior=PRIOR if descent.prior is None else descent.prior)
+    return _work("content", photo, names, kinds, encoder, size, descent)
 
 
 def style_reconstructions(
@@ -187,7 +210,7 @@ def _work(
 
     tasks = tuple(task(place, kind) for place, kind in enumerate(kinds, start=1))
     return Work(
-        f"{sort.capitalize()} of {title_of(source)}, as {encoder.name} sees it",
+        f"{sort.capitalize()} of {title_of(source)}, as {encoder.name} sees it\n{_NUMBERS[sort]}",
         ("",) * (tasks[-1].row + 1),
         ("",) * min(ABREAST, len(tasks) + 1),
         (Cell(0, 0, picture, "original"),),

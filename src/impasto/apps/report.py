@@ -85,7 +85,7 @@ def reporting(debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         message, code = verdict(error)
-        say(f"error: {one_line(in_flags(message))}")
+        say(f"error: {in_flags(message)}")
         raise typer.Exit(code) from None
 
 
@@ -98,6 +98,6 @@ def verdict(error: Exception) -> tuple[str, int]:
     ):
         return "not enough memory for a picture of this size; lower `size`", 2
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename or 'while reading or writing'}", 2
+        return printable(f"{error.strerror}: {error.filename or 'while reading or writing'}"), 2
     said = one_line(str(error))
     return f"unexpected {type(error).__name__}: {said}; run again with `debug`", 1

@@ -29,6 +29,7 @@ from impasto.lite import session
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import StylePredictor, encode_style
+from impasto.networks.transform_net import noise_field
 from impasto.pictures.writing import atomic_write
 from impasto.portable import portable
 
@@ -44,7 +45,7 @@ __all__ = [
 OPSET = 18
 # Smaller tensors are constants of the graph, and stay in it in full.
 _LEAST = 1024
-_PARTS = ("transformer", "predictor", "encoder")
+_PARTS = ("transformer", "noise_field", "predictor", "encoder")
 
 Model = Any  # onnx.ModelProto; the package is an extra
 
@@ -64,7 +65,10 @@ def painter_model(painter: Painter) -> Model:
     net = painter.transform_net
     photo, vector = torch.rand(1, 3, 72, 88), torch.zeros(1, net.vector_size)
     model = _exported(net, {"photo": photo, "vector": vector}, "picture")
-    _name_weights(model, {f"transformer.{k}": v for k, v in net.state_dict().items()})
+    own = {f"transformer.{key}": value for key, value in net.state_dict().items()}
+    if net.config.noise:
+        own["noise_field"] = noise_field(net.config.noise, 0, (0, 0), (512, 512))[0]
+    _name_weights(model, own)
     said = {"kind": "impasto painter", "transformer": json.dumps(asdict(net.config))}
     return _described(model, painter, said)
 
@@ -105,8 +109,7 @@ def halved(model: Model) -> Model:
     onnx, found = _onnx(), _copy(model)
     casts = []
     for tensor in found.graph.initializer:
-        here = tensor.data_location != onnx.TensorProto.EXTERNAL
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _LEAST or not here:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _LEAST:
             continue
         values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
         name, half = tensor.name, f"{tensor.name}.half"
@@ -121,9 +124,7 @@ def halved(model: Model) -> Model:
 
 def without_weights(model: Model) -> tuple[Model, dict[str, list[int]]]:
     """The graph alone, and the shapes of its weights by name: they are to be given to a session when
-    it is made (`SessionOptions.add_external_initializers`).
-
-    The noise field, which is no weight and in no file, stays, as float16.
+    it is made (`SessionOptions.add_external_initializers`). So is the noise field, `noise_field`.
     """
     onnx, found, shapes = _onnx(), _copy(model), {}
     for tensor in found.graph.initializer:
@@ -132,7 +133,7 @@ def without_weights(model: Model) -> tuple[Model, dict[str, list[int]]]:
             tensor.ClearField("raw_data")
             tensor.data_location = onnx.TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value="weights")
-    return halved(found), shapes
+    return found, shapes
 
 
 def save_model(model: Model, path: Path) -> Path:

@@ -1,5 +1,4 @@
-"""What a style loss is: a statistic of features that says what a style is, and the distance of a
-picture's from it.
+"""What a style loss is: a statistic of features, and a distance of a picture's from a style's.
 
 Another package adds one by an entry point of the group `impasto.style_losses` that names an
 instance of a subclass of `StyleLoss`; `STYLE_LOSSES.add` does the same for a running program.

@@ -1,5 +1,4 @@
-"""Style as second moments of features: Gram matrices, their distances, and the style loss made of
-them.
+"""Style as second moments of features: Gram matrices, their distances, and the style loss.
 
 One statistic carries a style here: the raw second moments of a layer's features, divided by the
 number of positions. They are averages over pixels, so pictures, regions and tiles combine by
@@ -40,6 +39,9 @@ STYLE_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
         "gatys": lambda n, _: 1 / (4 * n**2),
         "mean": lambda n, _: 1 / n**2,
         "mean-of-sums": lambda n, m: m**2 / n**2,  # G as M M^T, undivided
+        "per-filter": lambda n, _: 1 / n**4,  # means of G / N (PyTorch's tutorial, jcjohnson)
+        # 1/(4 3^2 (HW)^2) of the *picture's* HW (Keras' example): a 16th a block beside this.
+        "keras": lambda *_: 1 / 36,
     }
 )
 
@@ -167,12 +169,15 @@ class GramLoss(StyleLoss):
         """`relative_style_loss`, or `style_loss` with the scale; its M counts what a mask lets
         through.
         """
-        second = gram(features, mask)
-        if self.scale == "relative":
-            return relative_style_loss(second, target)
         positions = features.shape[2] * features.shape[3]
         seen = positions if mask is None else round(positions * float(mask.square().mean()))
-        return style_loss(second, target, seen, self.scale)
+        return self.apart(gram(features, mask), target, seen)
+
+    def apart(self, second: Tensor, target: Tensor, positions: int) -> Tensor:
+        """The same, of a Gram matrix over so many positions."""
+        if self.scale == "relative":
+            return relative_style_loss(second, target)
+        return style_loss(second, target, positions, self.scale)
 
     def scaled(self, scale: str) -> "GramLoss":
         """In a source's convention; `OptionError` for one there is not."""

@@ -18,20 +18,64 @@ from torch.nn.functional import interpolate
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import GRAM
-from impasto.losses.variation import total_variation
+from impasto.losses.gram import GRAM, GramLoss, gram
+from impasto.losses.variation import natural_prior, powered_variation, total_variation
+from impasto.windows import Window
 
-__all__ = ["Losses", "Objective", "Term", "content_term", "mask_at", "style_term", "variation_term"]
+__all__ = [
+    "Losses",
+    "Objective",
+    "Section",
+    "Sums",
+    "Term",
+    "content_term",
+    "mask_at",
+    "prior_term",
+    "style_term",
+    "variation_term",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of a picture, with what surrounds it: its `features` by layer, and itself.
+
+    `inside[layer]`: the positions that are its own, of `features[layer]`; `places[layer]`: the same
+    ones on the map of the whole picture. `own` and `neighbours`: its pixels on `image`, and those
+    with one more to the right and below where there is one. `size`: (H, W) of the whole.
+    """
+
+    features: Mapping[str, Tensor]
+    image: Tensor
+    inside: Mapping[str, Window]
+    places: Mapping[str, Window]
+    own: Window
+    neighbours: Window
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A loss as a function of sums over positions: `of` a section, added up over the picture, and
+    what to `finish` makes of the total.
+    """
+
+    of: Callable[[Section], Tensor]
+    finish: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Term:
-    """`weight * loss(features, image)`, under a name. `layers` are the features it reads."""
+    """`weight * loss(features, image)`, under a name. `layers` are the features it reads.
+
+    `sums`: the same by sections of the picture, for what is a function of sums over positions.
+    """
 
     name: str
     weight: float
     layers: tuple[str, ...]
     loss: Callable[[Mapping[str, Tensor], Tensor], Tensor]
+    sums: Sums | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +113,10 @@ class Objective:
         """`features`: layer -> `(B, C, H, W)` of `image`, `(B, 3, H, W)`; all of `self.layers` must
         be there.
         """
-        raw = {term.name: term.loss(features, image) for term in self.terms}
+        return self.of({term.name: term.loss(features, image) for term in self.terms})
+
+    def of(self, raw: Mapping[str, Tensor]) -> Losses:
+        """The losses, where those of the terms are known by name."""
         weighted = {term.name: term.weight * raw[term.name] for term in self.terms}
         total = next(iter(weighted.values())).new_zeros(())
         for value in weighted.values():
@@ -97,14 +144,25 @@ def content_term(
             return relative_content_loss(features[layer], target, seen)
         return content_loss(features[layer], target, scale, seen)
 
-    return Term(f"content/{layer}", weight, (layer,), loss)
+    def apart(section: Section) -> Tensor:
+        place = section.places[layer]
+        own, aim = section.inside[layer].of(section.features[layer]), place.of(target)
+        counted = None if seen is None else place.of(seen)
+        return content_loss(own, aim, "sum", counted)
+
+    def finish(total: Tensor) -> Tensor:
+        if scale == "relative":
+            # As a picture that is black to this layer, which is 1 by definition, has it.
+            return total / content_loss(target * 0, target, "sum", seen).clamp_min(1e-12)
+        return CONTENT_SCALES[scale](target.shape[1], target.shape[2] * target.shape[3]) * total
+
+    return Term(f"content/{layer}", weight, (layer,), loss, Sums(apart, finish))
 
 
 def style_term(
     layer: str, target: Any, weight: float, loss: StyleLoss = GRAM, mask: Tensor | None = None
 ) -> Term:
-    """Bring `layer` to a style: `target` is what `loss.target` gave for it, or `loss.mix` of
-    several.
+    """Bring `layer` to a style: `target` is of `loss.target`, or `loss.mix` of several.
 
     `mask`: the region that is to have this style, soft, of any size, `(1, 1, H, W)` in [0, 1].
     """
@@ -113,7 +171,35 @@ def style_term(
         found = features[layer]
         return loss.distance(found, target, None if mask is None else mask_at(mask, found))
 
-    return Term(f"style/{layer}", weight, (layer,), distance)
+    sums = _gram_sums(layer, target, loss, mask) if isinstance(loss, GramLoss) else None
+    return Term(f"style/{layer}", weight, (layer,), distance, sums)
+
+
+def _gram_sums(layer: str, target: Tensor, loss: GramLoss, mask: Tensor | None) -> Sums:
+    """Products of features, and how much of the picture they are of, as one vector."""
+
+    def of(section: Section) -> Tensor:
+        found = section.inside[layer].of(section.features[layer])
+        count = found.new_tensor([found.shape[-2] * found.shape[-1]], dtype=torch.float32)
+        if mask is None:
+            return torch.cat([(gram(found) * count).flatten(), count, count])
+        whole = section.features[layer].new_empty((1, 1, *_map_size(section, layer)))
+        seen = section.places[layer].of(mask_at(mask, whole.float()))
+        products = gram(found * seen.to(found.dtype)) * count
+        return torch.cat([products.flatten(), seen.square().sum()[None], count])
+
+    def finish(total: Tensor) -> Tensor:
+        share, positions = total[-2].detach(), total[-1].detach()
+        second = (total[:-2] / share.clamp_min(1e-12 * float(positions))).view_as(target)
+        return loss.apart(second, target, round(float(share)))
+
+    return Sums(of, finish)
+
+
+def _map_size(section: Section, layer: str) -> tuple[int, int]:
+    """Of a layer's map of the whole picture: it is as much smaller as that of the section."""
+    step = round(section.image.shape[-1] / section.features[layer].shape[-1])
+    return section.size[0] // step, section.size[1] // step
 
 
 def mask_at(mask: Tensor, features: Tensor) -> Tensor:
@@ -125,16 +211,31 @@ def mask_at(mask: Tensor, features: Tensor) -> Tensor:
 
 
 def variation_term(weight: float, scale: str = "sum") -> Term:
-    """Total variation of the image: the sum of absolute differences, or their `mean` per pixel
-    (summed / H W).
+    """Total variation of the image: the sum of absolute differences, their `mean` per pixel (summed
+    / H W), or of their `powers` (`powered_variation`).
     """
-    _check_scale(scale, ("sum", "mean"))
+    _check_scale(scale, ("sum", "mean", "powers"))
 
     def loss(_: Mapping[str, Tensor], image: Tensor) -> Tensor:
+        if scale == "powers":
+            return powered_variation(image)
         positions = image.shape[-2] * image.shape[-1] if scale == "mean" else 1
         return total_variation(image) / positions
 
-    return Term("variation", weight, (), loss)
+    def of(section: Section) -> Tensor:
+        seen, own = section.neighbours.of(section.image), section.own.size
+        across = (seen[..., : own[0], 1:] - seen[..., : own[0], :-1]).abs().sum()
+        down = (seen[..., 1:, : own[1]] - seen[..., :-1, : own[1]]).abs().sum()
+        positions = section.size[0] * section.size[1] if scale == "mean" else 1
+        return (across + down) / positions
+
+    sums = None if scale == "powers" else Sums(of, lambda total: total)
+    return Term("variation", weight, (), loss, sums)
+
+
+def prior_term(weight: float) -> Term:
+    """`natural_prior` of the image."""
+    return Term("prior", weight, (), lambda _, image: natural_prior(image))
 
 
 def _check_scale(scale: str, known: tuple[str, ...]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from impasto.methods.stylizer import Progress, Stylizer
+    from impasto.methods.stylizer import Forecast, Progress, Stylizer
     from impasto.networks.loaded import Networks
     from impasto.pictures.image import Picture, Source
     from impasto.settings import Settings
@@ -38,6 +38,7 @@ __all__ = [
     "Prepared",
     "Renderer",
     "StyleInput",
+    "forecasting",
     "instant_method",
     "named_style",
     "refuse_unhonoured",
@@ -46,8 +47,10 @@ __all__ = [
 S = TypeVar("S")
 
 # What the pipeline does for every method: it reads the photo at its size, gives the styles their
-# weights, keeps the photo's colours, and says where to compute.
-_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "colors_only", "device"})
+# weights, keeps the photo's colours, says where to compute, and what to say of the picture.
+_ALWAYS = frozenset(
+    {"method", "size", "blend", "keep_color", "colors_only", "device", "recipe", "keep_exif"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,19 +71,23 @@ class Frame:
     """What is rendered: `image`, `(1, 3, H, W)` in [0, 1].
 
     `start`: a picture to start from, of any size, if there is one. `before`: what the picture is to
-    agree with, if it is one of a film; for methods that honour it.
+    agree with, if it is one of a film; for methods that honour it. `regions`, `(1, R, H, W)`: soft
+    masks of any size, one for each style. `rest`, `(1, 1, H, W)`: what is left to the photo, 1 less
+    the strength at each place. Very large frames are uint8 for methods that are `large`.
     """
 
     image: Tensor
     start: Tensor | None = None
     before: Before | None = None
+    regions: Tensor | None = None
+    rest: Tensor | None = None
 
 
 class Renderer(Protocol):
     """Paints frames in a style that is prepared.
 
     `steps`: how many there will be for a frame, at most. `recipe`: what it computes with, as JSON
-    has it, for the recipe of a picture.
+    has it, for the recipe of a picture. It may have `notes` too: what to tell the user, each a line.
     """
 
     @property
@@ -157,20 +164,27 @@ class Method(ABC):
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
     `start` or `before` if those of a frame do; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color`, `colors_only` and `device` for every method.
-    `instant`: whether
-    it paints in one pass, at once.
+    itself honours `size`, `blend`, `keep_color`, `colors_only`, `device`, `recipe` and `keep_exif`
+    for every method. `instant`: whether it paints in one pass, at once. `large`: whether its
+    renderers take frames of uint8, which they paint by tiles.
     """
 
     name: str
     help: str = ""
     honours: frozenset[str] = frozenset()
     instant: bool = False
+    large: bool = False
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:  # noqa: B027
         """`OptionError` for settings and styles that do not go together here; nothing has been
         opened yet.
         """
+
+    def memory(self, settings: Settings, height: int, width: int) -> float:  # noqa: ARG002
+        """Bytes that a picture of that size takes of this machine's memory, about; 0 where nobody
+        knows. What does not fit is refused before long work.
+        """
+        return 0.0
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:  # noqa: ARG002
         """Whether it paints in that style; `learned`: the names of the styles that the network has
@@ -204,21 +218,24 @@ process.
 """
 
 
-def refuse_unhonoured(method: Method, settings: Settings, start: bool) -> None:
+def refuse_unhonoured(
+    method: Method, settings: Settings, start: bool, given: Collection[str] = ()
+) -> None:
     """`OptionError` naming the first setting that makes no difference to `method`, and where it
-    would make one.
+    would make one. `given`: what was given besides, `regions` or `strength_mask`.
     """
     honoured = method.honours | _ALWAYS
     asked = [name for name in settings.changed if name not in honoured]
     asked += ["init"] * (start and "start" not in honoured)
+    asked += [name for name in given if name not in honoured]
     if not asked:
         return
     setting = asked[0]
     others = [f"`method={name}`" for name, each in METHODS.all().items() if setting in each.honours]
-    where = f"; it has in {' or '.join(others)}" if others else ""
     if "refine" in honoured and not settings.refine:
-        where += " or with `refine`" if where else "; it has with `refine`"
-    raise OptionError(f"`{setting}` has no say in {method.called}{where}")
+        others.append("`refine`")
+    where = f"; it has with {' or '.join(others)}" if others else ""
+    raise OptionError(f"`{setting}` has no effect with {method.called}{where}")
 
 
 def instant_method(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:
@@ -246,13 +263,22 @@ def instant_method(styles: Sequence[Source], settings: Settings, learned: Collec
     raise refusal
 
 
+def forecasting(renderer: Renderer) -> Callable[[tuple[int, int]], Forecast | None] | None:
+    """How a renderer tells beforehand what a frame of (H, W) will take; None where it does not."""
+    return getattr(renderer, "forecast", None)
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared(Generic[S]):
-    """A `Renderer` made of a `Stylizer` and a style it has prepared."""
+    """A `Renderer` made of a `Stylizer` and a style it has prepared; `styles`: what that is a blend
+    of, for regions.
+    """
 
     stylizer: Stylizer[S]
     style: S
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    styles: Sequence[S] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -261,5 +287,14 @@ class Prepared(Generic[S]):
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
-        more = {} if frame.before is None else {"before": frame.before}
+        more: dict[str, Any] = {} if frame.before is None else {"before": frame.before}
+        if frame.regions is not None or frame.rest is not None:
+            from impasto.methods.stylizer import Places  # which imports PyTorch
+
+            more["places"] = Places(self.styles, frame.regions, frame.rest)
         return self.stylizer.render(frame.image, self.style, start=frame.start, **more)
+
+    def forecast(self, size: tuple[int, int]) -> Forecast | None:
+        """What a frame of (H, W) will take, where the stylizer can tell."""
+        tell: Callable[..., Forecast] | None = getattr(self.stylizer, "forecast", None)
+        return None if tell is None else tell(size)

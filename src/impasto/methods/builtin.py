@@ -7,16 +7,27 @@ from impasto.errors import OptionError, WeightsError
 from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
 from impasto.methods.feedforward import FeedForward
+from impasto.methods.matching import reader
+from impasto.methods.needs import of_descent, of_pass
 from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.strokes import PREVIEW
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
 from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture
 from impasto.settings import Settings
+from impasto.sizes import memory
 
 __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
-_PASS = frozenset({"strength", "style_scale", "network", "refine"})
+_PLACES = frozenset({"regions", "strength_mask"})
+_PASS = _PLACES | {"strength", "style_scale", "network", "engine", "refine", "max_memory"}
+
+
+_RECOLOURS = (
+    "`keep_color=statistics` recolours the painting before it is read as a style, and a learned style "
+    "is read already"
+)
 
 
 class _Optimize(Method):
@@ -30,8 +41,14 @@ class _Optimize(Method):
         """A seed is of noise alone."""
         if settings.seed and settings.resolved().init != "noise":
             raise OptionError(
-                "`seed` has no say here: there is no noise to draw without `init=noise`"
+                "`seed` has no effect here: there is no noise to draw without `init=noise`"
             )
+
+    def memory(self, settings: Settings, height: int, width: int) -> float:
+        """See `Method`."""
+        descent = of_descent(settings, height, width)
+        begun = settings.resolved().init == "pass"
+        return max(descent, of_pass(settings, height, width)) if begun else descent
 
     def prepare(
         self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
@@ -42,16 +59,24 @@ class _Optimize(Method):
             first, second = stages(ARBITRARY, styles, settings.but(steps=preset.steps), networks)
             made = {"network": {"name": settings.network}, "steps": preset.steps}
             return TwoStage(first, second, shown=False, made=made)
-        optimizer = PixelOptimizer(
-            networks.encoder(settings.encoder, settings.pooling, settings.device), settings
-        )
+        optimizer = PixelOptimizer(reader(settings, networks), settings)
         pictures = [
             style.look(round(settings.size * max(1.0, settings.style_scale))) for style in styles
         ]
         return descent(optimizer, pictures, styles)
 
 
-class _Arbitrary(Method):
+class _Pass(Method):
+    """What a network paints in one pass."""
+
+    instant = True
+
+    def memory(self, settings: Settings, height: int, width: int) -> float:
+        """See `Method`."""
+        return of_pass(settings, height, width)
+
+
+class _Arbitrary(_Pass):
     """Ghiasi et al. 2017: any picture is a style; so is the name of one that the network has
     learned.
     """
@@ -59,13 +84,12 @@ class _Arbitrary(Method):
     name = "arbitrary"
     help = "one pass of a network, in any style"
     honours = _PASS
-    instant = True
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """A style known by its name only has no colours to change."""
         if settings.keep_color == "statistics" and not all(style.pictured for style in styles):
             raise OptionError(
-                "`keep_color=statistics` has no say where a style is only named: no picture is looked at"
+                f"{_RECOLOURS}; use `keep_color=luminance`, or the painting's picture"
             )
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
@@ -77,7 +101,8 @@ class _Arbitrary(Method):
     ) -> Renderer:
         """See `Method`."""
         # Read at the size it paints at; its strokes are scaled otherwise (see `FeedForward`).
-        pictures = [style.look(settings.size) if style.pictured else None for style in styles]
+        size = min(settings.size, PREVIEW)
+        pictures = [style.look(size) if style.pictured else None for style in styles]
         painter = _painter(styles, pictures, settings, networks)
         if painter.predictor is None:
             raise OptionError(
@@ -86,26 +111,25 @@ class _Arbitrary(Method):
         return _pass(painter, styles, pictures, settings, networks)
 
 
-class _Fast(Method):
+class _Fast(_Pass):
     """Johnson et al. 2016, Dumoulin et al. 2017: styles that a network has learned, by their names."""
 
     name = "fast"
     help = "one pass of a network, in a style it has learned, by its name"
     honours = _PASS
-    instant = True
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """It takes names and no pictures."""
-        if settings.keep_color == "statistics" and not settings.refine:
-            raise OptionError(
-                "`keep_color=statistics` has no say in `method=fast`: no picture of a style is looked at"
-            )
         for style in styles:
             if style.name is None:
                 raise OptionError(
                     f"`method=fast` paints the styles it has learned, by name, and {style.called} is a picture: use "
                     "`method=arbitrary`, or learn it first (impasto learn PAINTING --name NAME)"
                 )
+        if settings.keep_color == "statistics" and not settings.refine:
+            raise OptionError(
+                f"{_RECOLOURS}; use `keep_color=luminance`, or `method=arbitrary` with the painting"
+            )
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
         """See `Method`."""
@@ -133,14 +157,17 @@ def _pass(
     networks: Networks,
 ) -> Renderer:
     """One pass, in styles that are pictures or, where those are None, names."""
-    reads = any(picture is not None for picture in pictures) or (
-        settings.strength < 1 and painter.identity is None
-    )
+    # Also for the photo's own vector, where strength leaves something to it.
+    reads = any(picture is not None for picture in pictures) or painter.identity is None
     encoder = None
     if reads and painter.predictor is not None:
         encoder = networks.encoder(painter.encoder, "max", settings.device)
     quick = FeedForward(
-        painter, encoder, strength=settings.strength, style_scale=settings.style_scale
+        painter,
+        encoder,
+        strength=settings.strength,
+        style_scale=settings.style_scale,
+        memory=memory(settings.max_memory),
     )
     vectors = [
         quick.named(str(style.source))
@@ -163,7 +190,8 @@ def _pass(
         **computed(painter.device, painter.transform_net.dtype),
     }
     recipe |= {"vectors": digests} if digests else {}
-    return Prepared(quick, quick.blend(vectors, [style.weight for style in styles]), recipe)
+    blend = quick.blend(vectors, [style.weight for style in styles])
+    return Prepared(quick, blend, recipe, vectors)
 
 
 def _painter(

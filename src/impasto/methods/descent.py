@@ -6,7 +6,9 @@ on coarser grids: it is what it began as plus corrections on grids of 1, 2, 4, â
 and a form moves as one number.
 """
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,9 +17,10 @@ from torch.nn.functional import interpolate
 from impasto.errors import DivergedError
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.presets import OptimizerName
+from impasto.methods.sections import divisible, gradient
 from impasto.networks.encoder import SMALLEST, Encoder
 
-__all__ = ["descend", "pyramid"]
+__all__ = ["Tuning", "descend", "pyramid"]
 
 # A step at half the size costs a quarter: each coarser size takes this many times the steps of the
 # next.
@@ -28,6 +31,31 @@ KEEP = 0.8
 # With grids, the share of the rate that the pixels move by, and each coarser grid: their moves add
 # up.
 PIXEL_SHARE, GRID_SHARE = 0.5, 0.25
+# Of the steps and slopes that L-BFGS remembers: two pictures each.
+HISTORY = 50
+# Neither L-BFGS without a line search nor plain gradient descent knows a step that is too long. One
+# that makes the loss so many times the lowest is undone, and the steps made smaller.
+TOO_FAR = 4.0
+# A gradient for each pixel of a mean over all of them shrinks with the picture. The rate of plain
+# gradient descent is that of a picture of so many pixels (Keras' example: 400 x 600), and grows
+# with them.
+SGD_PIXELS = 240_000
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How an optimiser goes about it; see `impasto.losses.presets.Preset`."""
+
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-8
+    decay: float | None = None
+    clipped: bool = True
+
+    def pace(self, step: int, steps: int) -> float:
+        """What the rate is multiplied by at that step."""
+        if self.decay is None:
+            return _schedule(step / steps, step)
+        return math.pow(self.decay, step / 100)
 
 
 def pyramid(height: int, width: int, steps: int, sizes: int) -> list[tuple[int, int, int]]:
@@ -58,23 +86,30 @@ def descend(
     rate: float = 0.02,
     early_stop: float = 0.0,
     grids: int = 0,
+    side: int = 0,
+    tuning: Tuning = Tuning(),
 ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
     """Minimise `objective` over the picture: yields `(picture so far, losses, note)` after each
     step.
 
     `start` is `(1, 3, H, W)` in [0, 1] on the encoder's device; the pictures yielded are the
     running mean of the late iterates, in [0, 1]. `grids`: on how many coarser grids the picture
-    moves beside its pixels. A step whose loss or gradient is not finite is undone and the rate
-    halved, said in the note; `DivergedError` when that does not help five times in a row.
+    moves beside its pixels. `side`: of the parts that the gradient is taken by, px; 0: at once. A
+    step whose loss or gradient is not finite is undone and the rate halved, said in the note;
+    `DivergedError` when that does not help five times in a row. Where the loss ends above where it
+    began, the last picture is the best one on the way, said likewise.
     """
     canvas = _Canvas(start, grids)
-    mean, history, failures, scale = start.clone(), [], 0, 1.0
-    descent = _optimizer(canvas, optimizer, rate)
+    mean, failures, scale = start.clone(), 0, 1.0
+    way = _Way()
+    size = start.shape[-2] * start.shape[-1] / SGD_PIXELS if optimizer == "sgd" else 1.0
+    descent = _optimizer(canvas, optimizer, rate, tuning)
     for step in range(steps):
         for group in descent.param_groups:
-            pace = _schedule(step / steps, step) if optimizer == "adam" else 1.0
-            group["lr"] = rate * scale * pace * group["share"]
-        losses = _step(encoder, objective, canvas, descent)
+            pace = 1.0 if optimizer == "lbfgs" else tuning.pace(step, steps)
+            group["lr"] = rate * scale * pace * group["share"] * size
+        clipped = tuning.clipped and optimizer == "lbfgs"
+        losses = _step(encoder, objective, canvas, descent, clipped, side)
         if losses is None or not canvas.finite():
             failures, scale = failures + 1, scale / 2
             if failures == 5:
@@ -82,30 +117,85 @@ def descend(
                     "the loss overflows again and again; lower `style_weight` or use another `preset`"
                 )
             canvas = _Canvas(mean, grids)
-            descent = _optimizer(canvas, optimizer, rate)
-            yield (
-                mean.clone(),
-                {},
-                "a loss that was not finite was undone, and the steps made smaller",
-            )
+            descent = _optimizer(canvas, optimizer, rate, tuning)
+            if step == steps - 1:
+                mean = way.best(mean)
+            yield mean.clone(), {}, UNDONE
             continue
         failures = 0
+        numbers = losses.numbers()
+        if optimizer != "adam" and way.too_far(numbers["total"]):
+            scale, mean = scale / 2, way.lowest
+            canvas = _Canvas(mean, grids)
+            descent = _optimizer(canvas, optimizer, rate, tuning)
+            yield mean.clone(), numbers, ""
+            continue
+        way.add(numbers["total"], mean, step)
         with torch.no_grad():
-            if optimizer == "adam":
+            if tuning.clipped and optimizer != "lbfgs":  # that one is clipped before it looks
                 canvas.clamp_()
             # Before a third of the way the picture still travels; a mean over that would only lag
             # behind.
             keep = KEEP if step > 0.3 * steps else 0.0
             mean = keep * mean + (1 - keep) * canvas.picture().clamp(0, 1)
-        numbers = losses.numbers()
-        history.append(numbers["total"])
-        yield mean.clone(), numbers, ""
-        if (
-            early_stop
-            and len(history) > 20
-            and history[-21] - history[-1] < early_stop * abs(history[-21])
-        ):
+        stopped = way.settled(early_stop)
+        if (step == steps - 1 or stopped) and way.rose:
+            yield way.best(mean).clone(), numbers, way.told
             return
+        yield mean.clone(), numbers, ""
+        if stopped:
+            return
+
+
+UNDONE = "a loss that was not finite was undone, and the steps made smaller"
+
+
+class _Way:
+    """The losses so far, and the picture that had the lowest."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self._best: tuple[float, Tensor, int] | None = None
+
+    def add(self, loss: float, picture: Tensor, step: int) -> None:
+        """The loss of a picture, which is not copied."""
+        self.losses.append(loss)
+        if self._best is None or loss < self._best[0]:
+            self._best = loss, picture, step
+
+    def too_far(self, loss: float) -> bool:
+        """Whether it is many times the lowest so far."""
+        return self._best is not None and loss > TOO_FAR * self._best[0] + 1e-9
+
+    @property
+    def lowest(self) -> Tensor:
+        """The picture that had the lowest."""
+        assert self._best is not None
+        return self._best[1]
+
+    @property
+    def rose(self) -> bool:
+        """Whether it ends above where it began, by more than rounding."""
+        first, last = self.losses[0], self.losses[-1]
+        return last - first > 0.01 * abs(first) + 1e-9
+
+    def best(self, picture: Tensor) -> Tensor:
+        """The best on the way, or `picture` where the loss never rose above the first."""
+        return self._best[1] if self._best is not None and self.rose else picture
+
+    @property
+    def told(self) -> str:
+        """What to say where it rose."""
+        assert self._best is not None
+        return (
+            f"the loss rose, from {self.losses[0]:.3g} to {self.losses[-1]:.3g}; the best picture on the way is kept, "
+            f"after step {self._best[2]}: lower `learning_rate`"
+        )
+
+    def settled(self, least: float) -> bool:
+        """Whether twenty steps lowered the loss by less than this fraction of it; never if that is 0."""
+        then, now = (self.losses[-21], self.losses[-1]) if len(self.losses) > 20 else (0.0, 0.0)
+        return bool(least) and len(self.losses) > 20 and then - now < least * abs(then)
 
 
 class _Canvas:
@@ -145,22 +235,31 @@ def _schedule(fraction: float, step: int) -> float:
     return min(1.0, (step + 1) / 5) * (1 - 0.9 * fraction)
 
 
-def _optimizer(canvas: _Canvas, name: OptimizerName, rate: float) -> torch.optim.Optimizer:
+def _optimizer(
+    canvas: _Canvas, name: OptimizerName, rate: float, tuning: Tuning
+) -> torch.optim.Optimizer:
     if name == "lbfgs":
         # It scales its steps itself, and takes one group only.
         groups = [{"params": canvas.corrections, "share": 1.0}]
         return torch.optim.LBFGS(
-            groups, lr=rate, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0
+            groups, lr=rate, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0
         )
     groups = [
         {"params": [x], "share": share}
         for x, share in zip(canvas.corrections, canvas.shares, strict=True)
     ]
-    return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99))
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=rate)
+    return torch.optim.Adam(groups, lr=rate, betas=tuning.betas, eps=tuning.epsilon)
 
 
 def _step(
-    encoder: Encoder, objective: Objective, canvas: _Canvas, descent: torch.optim.Optimizer
+    encoder: Encoder,
+    objective: Objective,
+    canvas: _Canvas,
+    descent: torch.optim.Optimizer,
+    clipped: bool,
+    side: int,
 ) -> Losses | None:
     """One step of the optimiser in place; the losses before it, or None where they or a gradient
     overflow.
@@ -168,12 +267,18 @@ def _step(
     found: list[Losses] = []
 
     def closure() -> Tensor:
+        if clipped:  # as PyTorch's tutorial does it, so that L-BFGS stays among pictures
+            canvas.clamp_()
         descent.zero_grad()
         picture = canvas.picture()
         # Sums over a whole picture need float32, whatever the program around asks of autocast.
         with torch.autocast(picture.device.type, enabled=False):
-            losses = objective(encoder.features(picture, objective.layers), picture)
-            losses.total.backward()  # type: ignore[no-untyped-call]
+            if side and divisible(objective):
+                losses, slope = gradient(encoder, objective, picture, side)
+                picture.backward(slope)  # type: ignore[no-untyped-call]
+            else:
+                losses = objective(encoder.features(picture, objective.layers), picture)
+                losses.total.backward()  # type: ignore[no-untyped-call]
         gradients = [correction.grad for correction in canvas.corrections]
         if not torch.isfinite(losses.total) or any(
             g is None or not bool(torch.isfinite(g).all()) for g in gradients

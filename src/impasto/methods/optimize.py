@@ -14,15 +14,15 @@ Where this leaves the paper, by default and why:
 Any of the sources' own conventions is a preset (`impasto.losses.presets`).
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import ImpastoError, OptionError
+from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
@@ -30,14 +30,18 @@ from impasto.losses.presets import Preset
 from impasto.losses.self_similarity import self_similarity_term
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
-from impasto.methods.descent import descend, pyramid
+from impasto.methods.descent import Tuning, descend, pyramid
+from impasto.methods.guided import SEEN, Targets, at_layer, covered, guided, in_frame, joined
+from impasto.methods.matching import Stand, content_shares, stands, style_shares, told
 from impasto.methods.reading import parts
-from impasto.methods.stylizer import Progress, normalise_weights
-from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
+from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
+from impasto.networks.encoder import SMALLEST, VGG19, Encoder, canonical
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
+from impasto.sizes import memory
 
-__all__ = ["MakeTerms", "PixelOptimizer", "Style"]
+__all__ = ["PALE", "MakeTerms", "PixelOptimizer", "Style"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked
 # at again at half its size, no coarser.
@@ -51,9 +55,11 @@ SELF_SIMILARITY = 5.0
 # In a film, what a mean squared difference of 1 from the picture before costs, in units of all that
 # the other terms come to at the start of a frame. A difference of 0.1 costs half of them.
 TEMPORAL = 50.0
+# The contrast of a noise to start from. White noise of full contrast stays wherever no layer sees
+# it, and shows as speckle; pale noise is nearly grey there, and any form can still grow from it.
+PALE = 0.2
 
 
-Targets: TypeAlias = dict[str, list[tuple[float, Any]]]
 MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
 """Terms of one's own for a photo, at the size it is optimised at."""
 
@@ -93,28 +99,49 @@ class PixelOptimizer:
             raise OptionError(
                 f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
             )
+        exact = self.settings.strict
         try:
-            self.recipe = replace(
-                recipe,
-                content_layers=tuple(dict.fromkeys(encoder.canonical(recipe.content_layers))),
-                style_layers=tuple(weights := _by_layer(encoder, recipe)),
-                layer_weights=tuple(weights.values()),
+            self.contents, self.styles = (
+                stands(encoder, layers, recipe.feature_scale, exact=exact or bool(asked))
+                for layers, asked in (
+                    (recipe.content_layers, self.settings.content_layers),
+                    (recipe.style_layers, self.settings.style_layers),
+                )
             )
-        except ImpastoError as error:
+        except OptionError as error:
             raise OptionError(
                 f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
             ) from None
+        # As the preset has them, and as this encoder does.
+        self.asked = replace(recipe, **_by_layer(recipe, lambda name: _known(encoder, name)))
+        stand = {each.asked: each.layer for each in self.styles}
+        self.recipe = replace(
+            recipe,
+            content_layers=tuple(dict.fromkeys(each.layer for each in self.contents)),
+            **_by_layer(self.asked, stand.__getitem__),
+        )
+
+    @property
+    def stands(self) -> tuple[Stand, ...]:
+        """What stands for each layer of the preset."""
+        return (*self.contents, *self.styles)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as the preset has it, each in a line."""
+        return told(self.encoder, self.recipe, self.stands)
 
     @property
     def steps(self) -> int:
         """As many as were asked for; one where there is nothing to aim at."""
         return self.recipe.steps if self.settings.strength > 0 else 1
 
-    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Style:
-        """`(1, 3, H, W)` in [0, 1], and its alpha. The statistics wait for `render`, which knows
-        the sizes.
+    def prepare(self, style: Tensor, mask: Tensor | None = None) -> Style:
+        """`(1, 3, H, W)` in [0, 1]. The statistics wait for `render`, which knows the sizes.
+
+        `mask`, `(1, 1, h, w)`: the part of it that is looked at, as its alpha says.
         """
-        return Style((style,), (1.0,), (seen,))
+        return Style((style,), (1.0,), (mask,))
 
     def blend(self, styles: Sequence[Style], weights: Sequence[float]) -> Style:
         """Second moments between the styles': `sum_i w_i G_i`."""
@@ -133,6 +160,7 @@ class PixelOptimizer:
         style: Style,
         *,
         start: Tensor | None = None,
+        places: Places[Style] | None = None,
         before: Before | None = None,
     ) -> Iterator[Progress]:
         """Descend from the coarsest size to the photo's own; one `Progress` an iteration.
@@ -149,7 +177,8 @@ class PixelOptimizer:
             return
         if before is not None and start is None:
             start = torch.lerp(content.cpu().float(), before.picture, before.trust)
-        framed = _framed(content.detach().cpu().float(), recipe.frame)
+        framed = in_frame(content.detach().cpu().float(), recipe.frame)
+        regions = guided(style, places, content, recipe.frame)
         full = (framed.shape[-2], framed.shape[-1])
         # Strokes are measured by the picture, not by its frame.
         scale = max(content.shape[-2:]) / max(full) * self.settings.style_scale
@@ -161,8 +190,11 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
+            side = self._side((height, width))
             with torch.autocast(photo.device.type, enabled=False):
-                objective = self._objective(photo, style, scale, last=0 < level == len(levels) - 1)
+                objective = self._objective(
+                    photo, regions, scale, 0 < level == len(levels) - 1, side
+                )
             begun = resize(kept, (height, width)).clamp(0, 1)
             if before is not None:
                 objective = self._held(objective, begun.to(photo.device), before)
@@ -181,10 +213,15 @@ class PixelOptimizer:
                 recipe.learning_rate,
                 self.settings.early_stop,
                 recipe.grids,
+                side,
+                Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
             ):
                 picture, done = found.cpu(), done + 1
                 seen = None if detail is None else _unframed(detail, recipe.frame, full)
-                yield Progress(_unframed(picture, recipe.frame, full), done, of, losses, note, seen)
+                shown = Progress(
+                    _unframed(picture, recipe.frame, full), done, of, losses, note, seen
+                )
+                yield shown if places is None else covered(shown, content, places)
             kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
@@ -199,7 +236,7 @@ class PixelOptimizer:
         size = (framed.shape[-2], framed.shape[-1])
         if start is not None:
             frame = self.recipe.frame
-            return _framed(resize(start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
+            return in_frame(resize(start.cpu(), (size[0] - 2 * frame, size[1] - 2 * frame)), frame)
         if self.recipe.init == "noise":
             # Of the coarsest size: made small, noise of the full one would be a flat grey.
             noise = torch.rand(
@@ -208,23 +245,60 @@ class PixelOptimizer:
                 device="cpu",
                 dtype=torch.float32,
             )
-            return resize(noise, size)
+            return resize(0.5 + PALE * (noise - 0.5), size)
         return framed
 
+    def _side(self, size: tuple[int, int]) -> int:
+        """Of the parts that the gradient is taken by at that size, px; 0: at once."""
+        return room_for_descent(memory(self.settings.max_memory), size, self.encoder.dtype)
+
+    def forecast(self, size: tuple[int, int]) -> Forecast:
+        """What a photo of (H, W) will take, by the pace of a step on a small one, made now."""
+        probe = torch.full((1, 3, 192, 192), 0.5, device=self.encoder.device)
+        layers = (*self.recipe.style_layers, *self.recipe.content_layers)
+        for _ in range(2):  # the first one also prepares
+            begun = time.perf_counter()
+            with torch.enable_grad():
+                features = self.encoder.features(probe.requires_grad_(True), layers)
+                sum(x.float().square().mean() for x in features.values()).backward()  # type: ignore[union-attr]
+        pace = (time.perf_counter() - begun) / probe[0, 0].numel()
+        pixels, side = size[0] * size[1], self._side(size)
+        steps = sum(h * w * n for h, w, n in pyramid(*size, self.recipe.steps, self._sizes(None)))
+        needed = needed_for_descent(size, self.encoder.dtype, side)
+        # By parts there are two sweeps and a halo.
+        return Forecast(
+            pace * steps * (2 if side else 1), needed, max(1, pixels // (side or pixels) ** 2)
+        )
+
     @torch.no_grad()
-    def _objective(self, photo: Tensor, style: Style, scale: float, last: bool) -> Objective:
+    def _objective(
+        self,
+        photo: Tensor,
+        regions: Sequence[tuple[Style, Tensor | None]],
+        scale: float,
+        last: bool,
+        side: int,
+    ) -> Objective:
         """What one size of the pyramid aims at; `scale`: of the style to `photo`; `last`: after
-        coarser ones.
+        coarser ones; `side`: of parts.
         """
         recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
-        of_style, of_content = self._targets(style, long_side)
-        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM))
-        shares = recipe.style_shares
-        for layer, aim in self._aims(photo, of_style, self.loss).items():
-            share = shares[layer] * self.loss.balance
-            settled = last and layer in recipe.settled
-            terms.append(style_term(layer, aim, share * (SETTLED if settled else 1), self.loss))
+        found = [self._targets(style, long_side) for style, _ in regions]
+        areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
+        of_content = joined([each for _, each in found], areas)
+        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
+        shares = style_shares(self.asked, self.styles, photo)
+        for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
+            for layer, aim in self._aims(photo, of_style, self.loss, side).items():
+                share = shares[layer] * self.loss.balance
+                share *= SETTLED if last and layer in recipe.settled else 1
+                if mask is None:
+                    terms.append(style_term(layer, aim, share, self.loss))
+                elif float(at_layer(mask, photo, self.encoder, layer).max()) >= SEEN:
+                    # By its area, so that each position is pulled as hard as without regions.
+                    term = style_term(layer, aim, share * areas[place], self.loss, mask)
+                    terms.append(replace(term, name=f"{term.name}/{place + 1}"))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         terms += [term for make in self.terms for term in make(photo, self.encoder)]
@@ -235,26 +309,28 @@ class PixelOptimizer:
         """The same, and to agree with the picture before where that can be trusted."""
         size, frame = (begun.shape[-2], begun.shape[-1]), self.recipe.frame
         picture, trust = (
-            resize(_framed(x, frame), size).to(begun.device) for x in (before.picture, before.trust)
+            resize(in_frame(x, frame), size).to(begun.device)
+            for x in (before.picture, before.trust)
         )
         now = objective(self.encoder.features(begun, objective.layers), begun).total.item()
         return Objective([*objective.terms, temporal_term(picture, trust, TEMPORAL * now)])
 
-    def _content_terms(self, photo: Tensor, aims: Mapping[str, Tensor]) -> list[Term]:
+    def _content_terms(self, photo: Tensor, aims: Mapping[str, Tensor], side: int) -> list[Term]:
         """What holds the photo's forms, made to suit a pale or a strong style where terms are
         relative; `aims`: the Gram matrices of the content layers then.
         """
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
+        shares = content_shares(recipe, self.contents, photo)
         if self.settings.content_loss == "selfsim":
             return [
-                self_similarity_term(layer, own, recipe.content_share * SELF_SIMILARITY)
+                self_similarity_term(layer, own, shares[layer] * SELF_SIMILARITY)
                 for layer, own in self.encoder.features(photo, recipe.content_layers).items()
             ]
         terms = []
-        for layer, own in self.encoder.features(photo, recipe.content_layers).items():
-            target, share = own, recipe.content_share
+        for layer, own in assembled(self.encoder, photo, recipe.content_layers, side).items():
+            target, share = own, shares[layer]
             if aims:
                 contrast = _contrast(own, aims[layer])
                 target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
@@ -291,12 +367,13 @@ class PixelOptimizer:
                     )
         return found
 
-    def _aims(self, photo: Tensor, targets: Targets, loss: StyleLoss) -> dict[str, Any]:
+    def _aims(self, photo: Tensor, targets: Targets, loss: StyleLoss, side: int) -> dict[str, Any]:
         """The target of each layer: of the styles by their weights, and of the photo by what
         strength leaves to it.
         """
         strength = self.settings.strength
-        plain = self.encoder.features(photo, targets) if strength < 1 and targets else {}
+        # What Gram matrices are of is kept by layer; of a large picture that is much.
+        plain = assembled(self.encoder, photo, list(targets), side) if strength < 1 else {}
         aims = {}
         for layer, each in targets.items():
             aims[layer] = loss.mix([target for _, target in each], [share for share, _ in each])
@@ -307,10 +384,18 @@ class PixelOptimizer:
         return aims
 
 
-def _by_layer(encoder: Encoder, recipe: Preset) -> dict[str, float]:
-    """The style layers as the encoder spells them, each once, with what they count for."""
+def _by_layer(recipe: Preset, name: Callable[[str], str]) -> dict[str, Any]:
+    """The style layers by another `name`, each once, with all that they count for."""
     weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
-    return dict(zip(encoder.canonical(recipe.style_layers), weights, strict=True))
+    found = dict[str, float]()
+    for layer, weight in zip(recipe.style_layers, weights, strict=True):
+        found[name(layer)] = found.get(name(layer), 0.0) + weight
+    return {"style_layers": tuple(found), "layer_weights": tuple(found.values())}
+
+
+def _known(encoder: Encoder, name: str) -> str:
+    """A layer's own name, of this encoder or of VGG-19."""
+    return canonical(name, (*encoder.layers, *VGG19.widths))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:
@@ -334,11 +419,6 @@ def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
     height, width = picture.shape[-2:]
     factor = long_side / max(height, width)
     return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
-
-
-def _framed(image: Tensor, frame: int) -> Tensor:
-    """With `frame` px of its mirror image around it."""
-    return F.pad(image, (frame,) * 4, mode="reflect")
 
 
 def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ the whole at the memory of a part; statistics of parts add up, by how much of th
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import torch
@@ -16,11 +17,11 @@ from torch.nn.functional import interpolate
 from impasto.networks.encoder import SMALLEST, Architecture, Encoder
 from impasto.pictures.image import resize
 
-__all__ = ["WHOLE", "Part", "encodable", "moments", "parts"]
+__all__ = ["WHOLE", "Part", "encodable", "moments", "parts", "sight"]
 
-WHOLE = 1024 * 1024
+WHOLE = 768 * 768
 """Pixels up to which a picture is read at once."""
-_SIDE = 768  # of a part, in pixels, without its margins
+_SIDE = 512  # of a part, in pixels, without its margins
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +58,13 @@ def parts(
     """
     layers = encoder.canonical(layers)
     height, width = picture.shape[-2:]
-    sight = _sight(encoder.architecture, layers)
-    stride = max(step for step, _ in sight.values())
-    masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in sight.items()})
+    known = sight(encoder.architecture, layers)
+    stride = max(step for step, _ in known.values())
+    masks = {} if seen is None else _masks(seen, {name: step for name, (step, _) in known.items()})
     if height * width <= WHOLE:
         yield _part(encoder, picture, {layer: (slice(None),) * 2 for layer in layers}, masks)
         return
-    margin = stride * ceil(max(reach for _, reach in sight.values()) / stride)
+    margin = stride * ceil(max(reach for _, reach in known.values()) / stride)
     for rows in _bounds(height, stride):
         for columns in _bounds(width, stride):
             if seen is not None and not seen[..., slice(*rows), slice(*columns)].any():
@@ -74,16 +75,16 @@ def parts(
             )
             inside = {
                 layer: (
-                    _within(rows, top, height, sight[layer][0]),
-                    _within(columns, left, width, sight[layer][0]),
+                    _within(rows, top, height, known[layer][0]),
+                    _within(columns, left, width, known[layer][0]),
                 )
                 for layer in layers
             }
             own = {
                 layer: mask[
                     ...,
-                    _within(rows, 0, height, sight[layer][0]),
-                    _within(columns, 0, width, sight[layer][0]),
+                    _within(rows, 0, height, known[layer][0]),
+                    _within(columns, 0, width, known[layer][0]),
                 ]
                 for layer, mask in masks.items()
             }
@@ -97,25 +98,29 @@ def moments(
 
     Arguments as of `parts`.
     """
-    found: dict[str, list[tuple[float, Tensor, Tensor]]] = {}
+    layers = encoder.canonical(layers)
+    steps = {layer: step for layer, (step, _) in sight(encoder.architecture, layers).items()}
+    masks = {} if seen is None else _masks(seen, steps)
+    widths = {**encoder.architecture.widths, **dict(encoder.architecture.heads)}
+    # Made first: small things made between large ones would keep the allocator from joining what
+    # is freed.
+    means, seconds = (
+        {layer: torch.zeros(1, widths[layer], device=encoder.device) for layer in layers}
+        for _ in range(2)
+    )
     for part in parts(encoder, picture, seen, layers):
         for layer, x in part.features.items():
             mask = part.masks.get(layer)
             if mask is None:
-                share = float(x.shape[-2] * x.shape[-1])
-                mean = x.mean(dim=(2, 3), dtype=torch.float32)
-                second = x.float().square().mean(dim=(2, 3))
+                whole = (picture.shape[-2] // steps[layer]) * (picture.shape[-1] // steps[layer])
+                share = x.shape[-2] * x.shape[-1] / whole
+                means[layer] += share * x.mean(dim=(2, 3), dtype=torch.float32)
+                seconds[layer] += share * x.float().square().mean(dim=(2, 3))
             else:
-                weights = mask / mask.sum().clamp_min(1e-12)
-                share = float(mask.sum())
-                mean = (x.float() * weights).sum(dim=(2, 3))
-                second = (x.float().square() * weights).sum(dim=(2, 3))
-            found.setdefault(layer, []).append((share, mean, second))
-    means, seconds = {}, {}
-    for layer, each in found.items():
-        total = sum(share for share, _, _ in each)
-        means[layer] = torch.stack([share / total * mean for share, mean, _ in each]).sum(0)
-        seconds[layer] = torch.stack([share / total * x for share, _, x in each]).sum(0)
+                weights = mask / masks[layer].sum().clamp_min(1e-12)
+                means[layer] += (x.float() * weights).sum(dim=(2, 3))
+                seconds[layer] += (x.float().square() * weights).sum(dim=(2, 3))
+        del part, x
     return means, seconds
 
 
@@ -132,7 +137,7 @@ def _part(
     )
 
 
-def _sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[int, int]]:
+def sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Layer -> pixels between its positions, and how many pixels away one of them may still see."""
     known, sources = {"": (1, 0)}, architecture.sources
     for layer in architecture.layers:
@@ -156,7 +161,7 @@ def _bounds(size: int, stride: int) -> list[tuple[int, int]]:
     """Where the parts of one side begin and end, in pixels: whole strides, but at the end."""
     count = ceil(size / _SIDE)
     places = [round(index * size / count / stride) * stride for index in range(count)] + [size]
-    return list(zip(places, places[1:], strict=False))
+    return list(pairwise(places))
 
 
 def _within(bounds: tuple[int, int], begin: int, size: int, step: int) -> slice:

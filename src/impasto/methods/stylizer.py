@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.events import Event
 from impasto.pictures.image import resample, resize
+from impasto.pictures.tiles import floats_of
 
-__all__ = ["Progress", "Stylizer", "normalise_weights"]
+__all__ = ["Forecast", "Places", "Progress", "Stylizer", "normalise_weights"]
 
 S = TypeVar("S")
 
@@ -20,10 +21,12 @@ class Progress(Event):
     """Where a rendering stands.
 
     `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine
-    methods begin smaller than the end. `detail`, `(B, 3, H, W)`: what the picture has at full size
+    methods begin smaller than the end. Where the photo was given in 8 bits it is uint8, and one
+    tensor that is painted on. `detail`, `(B, 3, H, W)`: what the picture has at full size
     beyond `image` enlarged, where the contours or strokes of a start are kept; None for nothing.
     `step` counts from 1 to `of`; 0 is a picture that an optimiser begins at. `losses`: named
-    values, weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`: something the user should know, such as a recovery.
+    values, weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`:
+    something the user should know, such as a recovery.
     """
 
     image: Tensor
@@ -35,12 +38,35 @@ class Progress(Event):
 
     def whole(self, height: int, width: int) -> Tensor:
         """The picture so far at that size, `(B, 3, height, width)` in [0, 1], with its detail."""
-        picture = resize(self.image, (height, width))
+        picture = resize(floats_of(self.image), (height, width))
         return (
             picture
             if self.detail is None
             else (picture + resample(self.detail, (height, width))).clamp(0, 1)
         )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a picture will take, about: `seconds` on this machine, `memory` in bytes, `tiles`."""
+
+    seconds: float
+    memory: float
+    tiles: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Places(Generic[S]):
+    """What differs from place to place: soft masks in [0, 1], of any size in the photo's aspect.
+
+    `masks`, `(1, R, H, W)`: where each of `styles` is painted, None for one everywhere; where they
+    sum to less than 1, the photo shows. `rest`, `(1, 1, H, W)`: what is left to the photo, 1 less
+    the strength there.
+    """
+
+    styles: Sequence[S]
+    masks: Tensor | None = None
+    rest: Tensor | None = None
 
 
 class Stylizer(Protocol[S]):
@@ -65,7 +91,8 @@ class Stylizer(Protocol[S]):
         """The photo, `(1, 3, H, W)` in [0, 1], in that style, at the photo's size.
 
         `start`: a picture to start from, for those that start somewhere; `OptionError` from the
-        others.
+        others. Where a method honours `regions` or `strength_mask` there is one more, `places`: see
+        `Places`.
         """
         ...
 

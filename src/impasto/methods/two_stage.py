@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from impasto.errors import OptionError
-from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput
+from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput, forecasting
+from impasto.methods.matching import reader
+from impasto.methods.needs import of_descent
 from impasto.methods.optimize import PixelOptimizer
-from impasto.methods.stylizer import Progress
+from impasto.methods.stylizer import Forecast, Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture, resize
 from impasto.settings import GROUPS, OPTIONS, Settings
@@ -18,6 +20,8 @@ __all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
 DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {
     "strength",
     "start",
+    "regions",
+    "strength_mask",
     "before",
 }
 """What the optimiser honours: all that is not said of the picture itself."""
@@ -45,6 +49,22 @@ class TwoStage:
     def recipe(self) -> Mapping[str, object]:
         """Of both, the second's where they differ, and `made`: what else there is to tell."""
         return {**self.first.recipe, **self.second.recipe, **self.made}
+
+    def forecast(self, size: tuple[int, int]) -> Forecast | None:
+        """Of both, where both can tell."""
+        both = [tell(size) for each in (self.first, self.second) if (tell := forecasting(each))]
+        known = [each for each in both if each is not None]
+        if len(known) < 2:
+            return None
+        seconds, memory = sum(each.seconds for each in known), max(each.memory for each in known)
+        return Forecast(seconds, memory, max(each.tiles for each in known))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of both."""
+        return tuple(
+            note for each in (self.first, self.second) for note in getattr(each, "notes", ())
+        )
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """See `Renderer`."""
@@ -88,6 +108,11 @@ class Refined(Method):
                     "use `method=arbitrary` with the picture"
                 )
 
+    def memory(self, settings: Settings, height: int, width: int) -> float:
+        """Of whichever takes more."""
+        first = self.method.memory(settings, height, width)
+        return max(first, of_descent(settings, height, width))
+
     def prepare(
         self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
     ) -> Renderer:
@@ -100,8 +125,7 @@ def stages(
     method: Method, styles: Sequence[StyleInput], settings: Settings, networks: Networks
 ) -> tuple[Renderer, Renderer]:
     """One pass by `method`, and the optimiser: both read each style from one opened picture."""
-    encoder = networks.encoder(settings.encoder, settings.pooling, settings.device)
-    optimizer = PixelOptimizer(encoder, settings)
+    optimizer = PixelOptimizer(reader(settings, networks), settings)
     # For large strokes the optimiser has larger paintings; a network reads them at the size it
     # paints at.
     scale = max(1.0, settings.style_scale)
@@ -124,7 +148,11 @@ def descent(
     """The optimiser with these pictures, blended by the styles' weights."""
     prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
     style = optimizer.blend(prepared, [style.weight for style in styles])
-    return Prepared(optimizer, style, computed(optimizer.encoder.device, optimizer.encoder.dtype))
+    encoder = optimizer.encoder
+    recipe = computed(encoder.device, encoder.dtype) | {"pooled": encoder.pooling}
+    replaced = {each.asked: each.layer for each in optimizer.stands if each.layer != each.asked}
+    recipe |= {"stand_ins": replaced} if replaced else {}
+    return Prepared(optimizer, style, recipe, prepared, optimizer.notes)
 
 
 def computed(device: torch.device, dtype: torch.dtype) -> dict[str, object]:

@@ -1,6 +1,4 @@
-"""A network that paints in one pass, with the styles it knows: one safetensors file, embedded or
-the user's own.
-"""
+"""A network that paints in one pass, and the styles it knows: one safetensors file."""
 
 import hashlib
 import json
@@ -35,8 +33,7 @@ _Net = TypeVar("_Net", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Painter:
-    """A `TransformNet` and where its style vectors come from: a `bank` of named ones, a `predictor`
-    for any picture.
+    """A `TransformNet`, a `bank` of named style vectors, and a `predictor` of others from pictures.
 
     `identity`, `(V,)`, is the vector that gives a photo itself back, for a network without a
     predictor to ask. `encoder` names the one whose features the predictor reads. `recipe` says how
@@ -57,9 +54,7 @@ class Painter:
         return self.transform_net.entry.weight.device
 
     def knowing(self, bank: StyleBank) -> "Painter":
-        """The same network, which also knows the styles of `bank`; `ImpastoError` if they are
-        another network's.
-        """
+        """The same network with the styles of `bank` too; `ImpastoError` if they are another's."""
         return replace(self, bank=self.bank.joined(bank))
 
     def knowing_own(self) -> tuple["Painter", tuple[str, ...]]:
@@ -76,9 +71,7 @@ class Painter:
 
 
 def fingerprint(transform_net: TransformNet) -> str:
-    """Sixteen hexadecimal digits of its weights (as float16, as they are stored): what a style
-    vector belongs to.
-    """
+    """The network a style vector belongs to: 16 hexadecimal digits of its weights in float16."""
     # Without noise it is a network of version 0.1, and has the fingerprint that its styles were
     # learned for.
     config = {
@@ -97,11 +90,10 @@ def fingerprint(transform_net: TransformNet) -> str:
 def load_network(
     source: str | Path = PAINTER, *, device: str = "auto", dtype: torch.dtype | None = None
 ) -> Painter:
-    """The embedded painter, or one from a safetensors file, frozen, its transform net computing in
-    `dtype` on `device`.
+    """The embedded network, or one from a safetensors file, frozen, on `device`.
 
-    `dtype` defaults to the fastest the device computes natively; the predictor stays float32.
-    Raises `ImpastoError` for a file that cannot be read or is no painter.
+    Its transform net computes in `dtype`, by default the fastest that the device has natively; the
+    predictor stays float32. Raises `ImpastoError` for a file that cannot be read or is no painter.
     """
     survive_forks()
     where = pick_device(device)
@@ -196,9 +188,7 @@ def _loaded(net: _Net, prefix: str, tensors: Mapping[str, Tensor]) -> _Net:
 
 
 def save_painter(path: Path, painter: Painter) -> None:
-    """Write a painter as float16 safetensors, atomically; configurations, recipe and licence go
-    into the header.
-    """
+    """Write a painter as float16 safetensors, atomically; what is no tensor goes into the header."""
     parts: dict[str, nn.Module] = {"transformer": painter.transform_net}
     if painter.predictor is not None:
         parts["predictor"] = painter.predictor

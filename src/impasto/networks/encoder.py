@@ -216,8 +216,7 @@ class Encoder(nn.Module):
         )
 
     def load(self, weights: Mapping[str, Tensor]) -> "Encoder":
-        """Take `conv1_1.weight`, `conv1_1.bias`, …, and `down1.weight`, … of internal layers;
-        freeze, return itself.
+        """Take `conv1_1.weight`, `conv1_1.bias`, …, `down1.weight`, …; freeze; return itself.
 
         `ImpastoError` for a missing, an extra or a misshapen tensor.
         """
@@ -249,9 +248,7 @@ class Encoder(nn.Module):
         return self
 
     def canonical(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Layer names as this encoder spells them, in the given order; unknown ones raise
-        `ImpastoError`.
-        """
+        """Layer names as this encoder spells them, in order; `ImpastoError` for unknown ones."""
         return tuple(canonical(name, self.layers) for name in names)
 
     @property

@@ -6,7 +6,7 @@ them: the picture flickers. A running mean over the frames moves slowly.
 
 from torch import Tensor
 
-from impasto.networks.kernels import moments
+from impasto.networks.kernels import channel_moments
 
 __all__ = ["HeldMoments"]
 
@@ -38,7 +38,7 @@ class HeldMoments:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the variance to normalise `x`, `(1, C, H, W)`, by."""
-        mean, variance = moments(x)
+        mean, variance = channel_moments(x)
         if self._place == len(self.means):
             self.means.append(mean)
             self.variances.append(variance)

@@ -38,7 +38,7 @@ def fetch(repository: str, file: str, revision: str | None = None) -> Path:
             path = Path(hf_hub_download(repository, file, revision=revision))
     except Exception:  # of whatever HTTP library the hub's client uses
         raise WeightsError(
-            f"cannot fetch {file} of {repository}: no network, no such file, and no copy in the cache"
+            f"cannot fetch {file} of {repository}: no network, or no such file, and no copy in the cache"
         ) from None
     # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
     blob = path.resolve()

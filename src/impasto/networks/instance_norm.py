@@ -1,5 +1,4 @@
-"""Conditional instance normalisation: each channel of each picture is brought to a scale and a
-shift of the style's.
+"""Conditional instance normalisation: each channel gets the style's mean and deviation.
 
 Dumoulin et al. 2017 (arXiv:1610.07629), eq. 5: `z = gamma (x - mean) / sd + beta`, mean and
 standard deviation over the positions of one picture. All of a style that a network knows are its

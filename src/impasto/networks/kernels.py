@@ -16,7 +16,13 @@ from torch import Tensor
 
 from impasto.portable import is_portable
 
-__all__ = ["bfloat16_is_native", "conv_relu", "instance_norm", "moments", "padded_convolution"]
+__all__ = [
+    "bfloat16_is_native",
+    "channel_moments",
+    "conv_relu",
+    "instance_norm",
+    "padded_convolution",
+]
 
 _OPERATORS = MappingProxyType(
     {
@@ -27,7 +33,7 @@ _OPERATORS = MappingProxyType(
             "aten.native_batch_norm_backward",
             "aten.threshold_backward",
         ),
-        "moments": ("aten.batch_norm_update_stats",),
+        "channel_moments": ("aten.batch_norm_update_stats",),
         "fused_relu": ("mkldnn._convolution_pointwise",),
     }
 )
@@ -191,23 +197,8 @@ def instance_norm(
     return y.relu() if relu else y
 
 
-@torch.no_grad()
-def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean and the variance of each channel of `(B, C, H, W)` over all its positions, `(C,)`
-    float32 each; not differentiable.
-    """
-    if _is_fast("moments"):
-        # In channels-last memory a tenth of the time of `var_mean`, and less.
-        kept = torch.zeros(2, x.shape[1], device=x.device)
-        mean, variance = torch.ops.aten.batch_norm_update_stats(x, kept[0], kept[1], 0.0)
-        return mean.float(), variance.float()
-    variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
-    return mean, variance
-
-
 class _BatchOfNorms(torch.autograd.Function):
-    """Batch normalisation of one picture at a time: the same numbers, from kernels that know
-    channels-last memory.
+    """Batch normalisation, one picture at a time: its kernels know channels-last memory.
 
     PyTorch's instance norm on a processor copies channels-last pictures to planes and back, which
     takes five to ten times as long as this and more than the convolutions between two norms.
@@ -249,3 +240,18 @@ class _BatchOfNorms(torch.autograd.Function):
             return parts[0][0], parts[0][1][None], parts[0][2][None], None, None
         slope, of_scale, of_shift = zip(*parts, strict=True)
         return torch.cat(slope), torch.stack(of_scale), torch.stack(of_shift), None, None
+
+
+@torch.no_grad()
+def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance of each channel of `x`, `(B, C, H, W)`: `(C,)` float32 each.
+
+    Without a gradient.
+    """
+    if _is_fast("channel_moments"):
+        known = torch.zeros(x.shape[1], device=x.device)
+        # It knows channels-last memory.
+        mean, variance = torch.ops.aten.batch_norm_update_stats(x, known, known.clone(), 0.0)
+        return mean.float(), variance.float()
+    variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
+    return mean, variance

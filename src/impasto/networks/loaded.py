@@ -22,8 +22,8 @@ class Networks:
 
         networks = impasto.Networks()
         for photo in photos:
-            impasto.stylize(photo, "starry-night", method="fast",
-            networks=networks).save(f"{photo.stem}.png")
+            picture = impasto.stylize(photo, "starry-night", networks=networks)
+            picture.save(f"{photo.stem}.png")
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,4 @@
-"""What an application asks of its process for the sake of speed: memory that is kept, threads that
-wait politely.
-"""
+"""What an application asks of its process for speed: memory is kept, waiting threads sleep."""
 
 import ctypes
 import functools
@@ -15,8 +13,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Ask glibc's malloc, process-wide, to keep what is freed for the next step instead of
-    returning it.
+    """Ask glibc's malloc, process-wide, to keep freed memory instead of returning it.
 
     By default every block over 32 MB is mapped anew and zeroed page by page by the kernel; a
     feature map of 512 x 512 px and 64 channels is just over that, and a step makes a dozen: a
@@ -33,8 +30,7 @@ def keep_freed_memory() -> None:
 
 
 def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait for one another, unless the user has said how they
-    shall wait.
+    """Let OpenMP's threads sleep while they wait, unless the user has said otherwise.
 
     By default they spin: alone that is about 5 % faster, beside one other busy process two to four
     times slower, since a thread that spins takes the very processor that the one it waits for

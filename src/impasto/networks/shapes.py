@@ -12,12 +12,12 @@ padding needs two.
 
 @dataclass(frozen=True)
 class TransformNetConfig:
-    """Channels at a half, a quarter and an eighth of the picture's size, and how many residual
-    blocks where.
+    """The shape of a `TransformNet`.
 
-    `blocks`: at a quarter before the coarsest level, at the coarsest level, at a quarter after it.
-    `entry`, `leave`: side of the first and last kernel; the latter counts pixels of the full size.
-    `noise`: channels of the noise field; 0 is none.
+    `channels`: at a half, a quarter and an eighth of the picture's size. `blocks`: residual blocks
+    at a quarter before the coarsest level, at the coarsest level, at a quarter after it. `entry`,
+    `leave`: side of the first and last kernel; the latter counts pixels of the full size. `noise`:
+    channels of the noise field; 0 is none.
     """
 
     channels: tuple[int, int, int] = (64, 128, 128)

@@ -1,5 +1,4 @@
-"""A photo and a style vector go in, a painting comes out: the image transformation network, one
-pass.
+"""The image transformation network: photo and style vector in, painting out, in one pass.
 
 The shape is Johnson et al. 2016's (arXiv:1603.08155): down, residual blocks, up, with instance norm
 throughout, every one of them conditional on the style (Dumoulin et al. 2017). What was changed for
@@ -18,8 +17,9 @@ gives strokes something to begin at.
 """
 
 import math
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -29,15 +29,22 @@ from impasto.networks.instance_norm import conditional_instance_norm
 from impasto.networks.kernels import padded_convolution
 from impasto.networks.shapes import TransformNetConfig
 
-__all__ = ["TransformNet", "TransformNetConfig", "noise_field"]
+__all__ = ["Norm", "TransformNet", "TransformNetConfig", "noise_field", "scales_and_shifts"]
 
 _STRIDE = 8  # between pixels and positions of the coarsest level
 _PERIOD = 512  # positions of a level after which the noise repeats
 
 
+class Norm(Protocol):
+    """One norm of the network for one style: `(B, C, H, W)` to the same shape, its positive part if
+    `relu`.
+    """
+
+    def __call__(self, x: Tensor, *, relu: bool) -> Tensor: ...
+
+
 class TransformNet(nn.Module):
-    """`(B, 3, H, W)` RGB in [0, 1] and `(B, vector_size)` style vectors -> `(B, 3, H, W)` in [0,
-    1].
+    """Photos `(B, 3, H, W)` in [0, 1], RGB, and vectors `(B, vector_size)` -> pictures like photos.
 
     A style vector holds, for every norm in the order of computation, the scales less one and then
     the shifts; the zero vector is plain instance normalisation. Any size of 16 px or more a side;
@@ -83,9 +90,7 @@ class TransformNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What convolutions are computed in: autocast's type, else the weights'. Pictures and
-        vectors stay float32.
-        """
+        """Of convolutions: autocast's type, else the weights'. Pictures and vectors stay float32."""
         kind = self.entry.weight.device.type
         return (
             torch.get_autocast_dtype(kind)
@@ -93,19 +98,38 @@ class TransformNet(nn.Module):
             else self.entry.weight.dtype
         )
 
-    def forward(self, photo: Tensor, vector: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
-        """See the class. Vectors of one row serve every photo of the batch."""
+    @property
+    def reach(self) -> int:
+        """How far a pixel can be seen, px, in multiples of 8: what lies further makes no difference
+        to it but by the statistics of the norms.
+        """
+        before, middle, after = self.config.blocks
+        quarter, eighth = 4 * (1 + 2 * before + 2 * after), 8 * (2 * middle + 1)
+        half = 2 * (self.config.entry // 2 + 1 + (self.config.leave // 2 + 1) // 2)
+        # Each level's convolutions, and the one that enlarges a quarter to a half.
+        return -(-(half + quarter + 4 + eighth) // _STRIDE) * _STRIDE
+
+    def forward(
+        self,
+        photo: Tensor,
+        vector: Tensor,
+        offset: tuple[int, int] = (0, 0),
+        norms: Iterable[Norm] | None = None,
+    ) -> Tensor:
+        """See the class. Vectors of one row serve every photo of the batch.
+
+        `norms`: what normalises in place of `vector`, one for each of `self.norms`, such as
+        `impasto.networks.statistics` has them.
+        """
         height, width = photo.shape[-2:]
-        norm = _norms(vector.float().expand(len(photo), -1), self.norms)
+        norm = iter(norms or _norms(vector.float().expand(len(photo), -1), self.norms))
         x = F.pixel_unshuffle(_whole(photo.float(), _STRIDE) * 4 - 2, 2)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         # Types are chosen here; autocast would take borders and norms to float32 and back.
         with torch.autocast(photo.device.type, enabled=False):
             return self._paint(x, norm, offset)[..., :height, :width]
 
-    def _paint(
-        self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]], offset: tuple[int, int]
-    ) -> Tensor:
+    def _paint(self, x: Tensor, norm: Iterator[Norm], offset: tuple[int, int]) -> Tensor:
         x = _normed(self.entry(x), next(norm))
         fine = _normed(self.down(x), next(norm))
         for block in self.before:
@@ -121,9 +145,7 @@ class TransformNet(nn.Module):
         return _normed(x, next(norm), relu=False).sigmoid()
 
     def _noisy(self, x: Tensor, level: int, offset: tuple[int, int]) -> Tensor:
-        """`x`, at an eighth (`level` 0), a quarter (1) or a half (2) of the picture's size, and the
-        noise there.
-        """
+        """`x` plus noise; `level` 0, 1, 2: an eighth, a quarter, a half of the picture's size."""
         if not self.config.noise:
             return x
         field = noise_field(self.config.noise, level, offset, (x.shape[-2], x.shape[-1])).to(x)
@@ -131,8 +153,7 @@ class TransformNet(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution over a reflected border, without bias: the norm that follows would take it away
-    again.
+    """A convolution over a reflected border, without the bias that the next norm would remove.
 
     `weight` is a matrix `(out, side side in)`, the shape in which optimisers that know matrices
     (Muon) take it, and channels-last as a kernel.
@@ -154,9 +175,7 @@ class _Convolution(nn.Module):
 
 
 class _Enlarging(_Convolution):
-    """Nearest-neighbour enlargement to twice the size, a continued border and a convolution there,
-    folded.
-    """
+    """Nearest-neighbour enlargement to twice the size and a convolution there, folded into one."""
 
     def forward(self, x: Tensor) -> Tensor:
         fold = _fold(self.side).to(self.weight)
@@ -181,26 +200,30 @@ class _Residual(nn.Module):
         self.first = _Convolution(channels, channels, 3)
         self.second = _Convolution(channels, channels, 3)
 
-    def forward(self, x: Tensor, norm: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(self, x: Tensor, norm: Iterator[Norm]) -> Tensor:
         y = _normed(self.first(x), next(norm))
         return x + _normed(self.second(y), next(norm), relu=False)
 
 
-def _norms(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The scale and the shift of every norm, `(B, C)` each."""
+def scales_and_shifts(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The scale and the shift of every norm, `(B, C)` each, of vectors `(B, V)`."""
     for part in vector.split_with_sizes([2 * size for size in sizes], dim=1):
         scale, shift = part.chunk(2, dim=1)
         yield scale + 1, shift
 
 
-def _normed(x: Tensor, style: tuple[Tensor, Tensor], relu: bool = True) -> Tensor:
-    return conditional_instance_norm(x, *style, relu=relu)
+def _norms(vector: Tensor, sizes: tuple[int, ...]) -> Iterator[Norm]:
+    """Every picture by its own statistics."""
+    for scale, shift in scales_and_shifts(vector, sizes):
+        yield partial(conditional_instance_norm, scale=scale, shift=shift)
+
+
+def _normed(x: Tensor, norm: Norm, relu: bool = True) -> Tensor:
+    return norm(x, relu=relu)
 
 
 def _whole(image: Tensor, stride: int) -> Tensor:
-    """Continued to the right and below by its mirror image until both sides are multiples of
-    `stride`.
-    """
+    """Padded right and below, by reflection, until both sides are multiples of `stride`."""
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % stride, 0, -height % stride), mode="reflect")
 

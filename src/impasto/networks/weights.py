@@ -58,7 +58,8 @@ def load_encoder(
 
     `source`: `compact` (embedded, offline), `compact-2` (likewise; its second edition, in training:
     half the cost, not yet as near to VGG-19), `vgg19` (ImageNet weights, fetched once from the hub
-    and cached: CC BY 4.0, Simonyan and Zisserman) or a file. `dtype` defaults to the fastest the
+    and cached: CC BY 4.0, Simonyan and Zisserman), `vgg19@REVISION` (the same of one commit of the
+    hub's repository, whatever it is given later) or a file. `dtype` defaults to the fastest the
     device computes natively. Raises `ImpastoError` for anything that cannot be loaded, naming a way
     out.
     """
@@ -107,8 +108,9 @@ def best_dtype(device: torch.device) -> torch.dtype:
 def _locate(source: str) -> tuple[Path, str]:
     if source in (EMBEDDED, SECOND):
         return Path(str(resources.files("impasto") / "assets" / f"{source}.safetensors")), source
-    if source == "vgg19":
-        return _from_hub(), source
+    name, _, revision = source.partition("@")
+    if name == "vgg19":
+        return _from_hub(revision or None), source
     path = Path(source)
     if not os.path.isfile(path):  # also for what can be no path
         raise WeightsError(
@@ -117,16 +119,16 @@ def _locate(source: str) -> tuple[Path, str]:
     return path, path.name
 
 
-def _from_hub() -> Path:
+def _from_hub(revision: str | None) -> Path:
     try:
-        return fetch(HUB, "model.safetensors")
+        return fetch(HUB, "model.safetensors", revision)
     except WeightsError as error:
-        raise WeightsError(f"no vgg19: {error}; {WAY_OUT}") from None
+        at = f" at {revision}" if revision else ""
+        raise WeightsError(f"no vgg19{at}: {error}; {WAY_OUT}") from None
 
 
 def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
-    """`(architecture, {"conv1_1.weight": …, "conv1_1.bias": …, …})` in float32 from a safetensors
-    file.
+    """`(architecture, {"conv1_1.weight": …, …})` in float32 from a safetensors file.
 
     Raises `ImpastoError` where the file is not one, or holds no VGG.
     """
@@ -147,8 +149,7 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write `tensors`, from any device and of any layout, as safetensors: all of the file or
-    nothing of it.
+    """Write `tensors`, of any device and layout, as safetensors: the whole file or nothing.
 
     Raises `ImpastoError` where it cannot be written; what was there is then there still.
     """

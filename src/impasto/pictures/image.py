@@ -20,12 +20,15 @@ from impasto.pictures.files import (
     MAX_PIXELS,
     Array,
     decode,
+    decode_all,
     decoding,
     opened,
     read_recipe,
     recipe_options,
 )
+from impasto.pictures.painted import PaintedImage
 from impasto.pictures.planes import fit, planes, unit
+from impasto.pictures.tiles import bytes_of
 from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "Source",
     "check_output",
     "fit",
+    "open_bytes",
     "open_picture",
     "read_recipe",
     "resample",
@@ -61,30 +65,30 @@ _ROUNDING = (
 class Picture:
     """An opened picture.
 
-    image: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha. Where alpha is 0 it continues
-    what is seen: colours that nobody sees are not read.
-    alpha: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
-    notes: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
+    - `image`: float32 (1, 3, H, W) in [0, 1], not multiplied by alpha. Where alpha is 0 it continues
+      what is seen: colours that nobody sees are not read.
+    - `alpha`: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
+    - `notes`: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
+    - `exif`: what EXIF says of it, as a block (see `impasto.pictures.exif`); empty for nothing.
     """
 
     image: Tensor
     alpha: Tensor | None
     notes: tuple[str, ...]
+    exif: bytes = b""
 
 
 @torch.inference_mode(False)
 def open_picture(source: Source, *, size: int | None = None) -> Picture:
     """Any picture as RGB in [0, 1], with its alpha and what is worth knowing about it.
 
-    source: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of
-    uint8, uint16
-        or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in [0, 1]. One
-        channel is grey, the fourth is alpha. Files and PIL images are set upright by their EXIF
-        orientation and converted to sRGB by their ICC profile; of an animation the first frame is
-        taken.
-    size: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted by
-    alpha so
-        that what is transparent does not bleed); a smaller one is left as it is.
+    - `source`: the path of a file Pillow reads; a PIL image; an array (H, W), (H, W, 1 | 3 | 4) of
+      uint8, uint16 or float in [0, 1]; or a tensor ([1,] 1 | 3 | 4, H, W) of uint8 or float in
+      [0, 1]. One channel is grey, the fourth is alpha. Files and PIL images are set upright by
+      their EXIF orientation and converted to sRGB by their ICC profile; of an animation the first
+      frame is taken.
+    - `size`: the long side in pixels. A larger picture is reduced to it (Lanczos, colours weighted
+      by alpha so that what is transparent does not bleed); a smaller one is left as it is.
 
     Raises `ImpastoError` for what cannot be read, is truncated, is not finite or outside [0, 1], is
     transparent all over, is shorter than `MIN_SIDE` on a side (also after the reduction) or has
@@ -97,7 +101,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         raise OptionError(
             f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}"
         )
-    name, pixels, notes = _pixels(source)
+    name, pixels, notes, exif = _pixels(source)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -113,26 +117,53 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
             f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
         )
     image, alpha = _planes(name, pixels, target)
-    return Picture(image, alpha, notes)
+    return Picture(image, alpha, notes, exif)
 
 
-def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
-    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], and notes."""
+def open_bytes(source: Source, long_side: int) -> Picture:
+    """As `open_picture`, for what is too large for floating point: `image` and `alpha` are uint8.
+
+    The picture is brought to `long_side` px, enlarged if need be (bicubic; reduced: Lanczos).
+    """
+    name, pixels, notes, exif = _pixels(source)
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{name} has {width} x {height} pixels; it needs {MIN_SIDE} a side and at most {MAX_PIXELS} in all"
+        )
+    if pixels.dtype != np.uint8:
+        levels = [np.rint(unit(pixels[..., c]) * 255) for c in range(pixels.shape[2])]
+        pixels = np.dstack(levels).astype(np.uint8)
+    if pixels.shape[2] == 1:
+        pixels = pixels.repeat(3, axis=2)
+    factor = long_side / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if size != (width, height):
+        how = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
+        # Pillow weights colours by alpha; the whole fraction that is divided out first costs little.
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        pixels = np.asarray(image.resize(size, how, reducing_gap=3.0))
+    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+    opaque = planes.shape[1] == 3 or bool((planes[:, 3] == 255).all())
+    return Picture(planes[:, :3], None if opaque else planes[:, 3:], notes, exif)
+
+
+def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
+    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], notes, and
+    EXIF.
+    """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with opened(path) as image:
-            return str(path), *decode(image)
+            return str(path), *decode_all(image)
     if isinstance(source, Image.Image):
         with decoding("the picture"):
-            return "the picture", *decode(source)
+            return "the picture", *decode_all(source)
     if isinstance(source, Tensor):
-        return "the tensor", _checked(_channels_last(source), "the tensor"), ()
+        return "the tensor", _checked(_channels_last(source), "the tensor"), (), b""
     if isinstance(source, np.ndarray):
-        return (
-            "the array",
-            _checked(source[..., None] if source.ndim == 2 else source, "the array"),
-            (),
-        )
+        pixels = source[..., None] if source.ndim == 2 else source
+        return "the array", _checked(pixels, "the array"), (), b""
     raise InputError(f"{kind_of(source)} is not a picture; give a path, PIL image, array or tensor")
 
 
@@ -208,7 +239,7 @@ def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """(1, 3, H, W) in [0, 1], and alpha (1, 1, H, W) if any, as 8-bit RGB or RGBA: round(255 x),
-    clamped.
+    clamped; uint8 as it is.
 
     Raises `ImpastoError` for another shape, for integers and for values that are not finite.
     """
@@ -220,14 +251,15 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
         )
     parts = (image,) if alpha is None else (image, alpha)
     for part in parts:
+        if part.dtype == torch.uint8:
+            continue
         if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
             raise InputError(
                 "the picture is not made of finite floats; lower the learning rate or the weights"
             )
-    levels = [
-        (part.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu() for part in parts
-    ]
-    return Image.fromarray(torch.cat(levels, dim=1)[0].permute(1, 2, 0).contiguous().numpy())
+    levels = [part.detach() if part.dtype == torch.uint8 else bytes_of(part) for part in parts]
+    whole = levels[0] if len(levels) == 1 else torch.cat(levels, dim=1)
+    return Image.fromarray(whole[0].permute(1, 2, 0).cpu().contiguous().numpy())
 
 
 def save_notes(
@@ -249,14 +281,19 @@ def save_picture(
     alpha: Tensor | None = None,
     recipe: Mapping[str, object] | None = None,
     quality: int = 95,
+    dpi: int | None = None,
 ) -> Path:
     """Write a picture in the format of its suffix, whole or not at all, and return the path.
 
-    image: (1, 3, H, W) in [0, 1], with alpha (1, 1, H, W) if any; or a PIL image, which brings its
-    own alpha. recipe: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
-    quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
+    - `image`: (1, 3, H, W) in [0, 1], with `alpha` (1, 1, H, W) if any; or a PIL image, which brings
+      its own alpha. A `PaintedImage`, as `Job.finish` gives it, also brings its recipe and the EXIF
+      it keeps; with a recipe given beside it, it still says how far it came.
+    - `recipe`: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
+    - `quality`: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
+    - `dpi`: dots on an inch of paper, which PNG, JPEG and TIFF store.
 
-    Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is
+    Of any other picture nothing but the pixels (sRGB, which a viewer assumes) and the recipe is
+    written. JPEG is
     flattened on white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of
     colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
     encoded.
@@ -273,7 +310,16 @@ def save_picture(
     if form == "JPEG" and picture.mode == "RGBA":
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture).convert("RGB")
-    options = format_options(form, quality) | recipe_options(form, recipe)
+    exif = b""
+    if isinstance(image, PaintedImage):
+        exif, own = image.exif, image.recipe or {}
+        came: dict[str, object] = {
+            name: own[name] for name in ("steps_done", "unfinished") if name in own
+        }
+        recipe = image.recipe if recipe is None else {**recipe, **came}
+    options = format_options(form, quality) | recipe_options(form, recipe, exif)
+    if dpi is not None and form in ("JPEG", "PNG", "TIFF"):
+        options["dpi"] = (dpi, dpi)
     try:
         with atomic_write(path) as partial, open(partial, "xb") as file:
             picture.save(file, format=form, **options)

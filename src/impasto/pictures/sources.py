@@ -1,9 +1,17 @@
 """What is given as a picture, a file or the name of a sample, opened."""
 
+import os
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from impasto.errors import InputError
+from impasto.pictures.files import opened
 from impasto.pictures.image import Picture, Source, open_picture
 from impasto.pictures.samples import named
 
-__all__ = ["open_source"]
+__all__ = ["dimensions", "open_source", "resolved"]
 
 
 def open_source(source: Source, size: int) -> Picture:
@@ -12,5 +20,25 @@ def open_source(source: Source, size: int) -> Picture:
 
     `size`: the long side in pixels, to which larger pictures are reduced.
     """
-    sample = named(source) if isinstance(source, str) else None
-    return open_picture(source if sample is None else sample, size=size)
+    return open_picture(resolved(source), size=size)
+
+
+def resolved(source: Source) -> Source:
+    """The sample of that name, and anything else as it is; `InputError` for a name of none."""
+    found = named(source) if isinstance(source, str) else None
+    return source if found is None else found
+
+
+def dimensions(source: Source) -> tuple[int, int]:
+    """Two sides of a picture in px, of a file by its header: turned by its EXIF tag or not."""
+    source = resolved(source)
+    if isinstance(source, str | os.PathLike):
+        with opened(Path(source)) as image:
+            return image.height, image.width
+    if isinstance(source, Image.Image):
+        return source.height, source.width
+    shape = tuple(getattr(source, "shape", ()))
+    if len(shape) < 2:
+        raise InputError(f"a {type(source).__name__} is not a picture; give a path or an array")
+    # Tensors have their channels first, arrays last.
+    return shape[-2:] if isinstance(source, Tensor) else shape[:2]

@@ -1,3 +1,1 @@
-"""Training: pictures in memory, tasks that turn a batch into named losses, and the one loop that
-runs them.
-"""
+"""Training: pictures in memory, tasks that turn batches into losses, one loop that runs them."""

@@ -24,14 +24,13 @@ from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig, encode_style
 from impasto.networks.transform_net import TransformNet
 from impasto.training.configs import ArbitraryConfig
-from impasto.training.data import crop, flat, middles, randomness, recolored
+from impasto.training.data import crop, flat, hold_out, middles, randomness, recolored
 from impasto.training.painting import (
     SMALLEST_PHOTO,
     PaintingTask,
     Stream,
     begun,
     frozen,
-    hold_out,
     optimizers,
     seeded,
 )
@@ -46,8 +45,7 @@ _CHUNK = 4  # pictures judged at once
 
 
 class ArbitraryTask(PaintingTask):
-    """Train a network for any style on `photos` and `styles`, uint8 `(3, H, W)` each
-    (`read_pictures`).
+    """Train a network for any style on `photos` and `styles`, uint8 `(3, H, W)` each.
 
     `encoder` reads styles; `critics`, if given, judge pictures in its place. `start`: a painter to
     go on from. Of photos and styles, one in eight and at most `held_out` are kept for validation.
@@ -135,9 +133,7 @@ class ArbitraryTask(PaintingTask):
         return self.learn(photos, styles, step)
 
     def learn(self, photos: Tensor, styles: Tensor, step: int) -> dict[str, Tensor]:
-        """The losses of `photos` in `styles`, as many of each, `(B, 3, H, W)` in [0, 1]; sizes may
-        differ.
-        """
+        """The losses of `photos` in `styles`: `(B, 3, H, W)` in [0, 1], each kind of one size."""
         block, turn = divmod(step, self.config.rounds)
         content, style, description = self._targets(photos, styles, block)
         order = torch.arange(len(photos), device=photos.device).roll(turn)
@@ -167,9 +163,7 @@ class ArbitraryTask(PaintingTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Mean distances to style and content, of held-out photos in held-out styles, the first in
-        the first.
-        """
+        """Mean distances to style and content: each held-out photo in the held-out style beside it."""
         count = min(len(self._held_photos), len(self._held_styles))
         found = []
         for chunk in torch.split(torch.arange(count), _CHUNK):

@@ -114,8 +114,7 @@ class BankTask(PaintingTask):
 
     @property
     def _targets(self) -> Style:
-        """The styles' statistics, row by row, on the CPU, as of whole pictures with a long side of
-        `style_size`.
+        """The styles' statistics, row by row, on the CPU; of whole pictures, at `style_size`.
 
         They follow from the pictures alone, so a checkpoint has no need of them.
         """
@@ -144,8 +143,7 @@ class BankTask(PaintingTask):
         )
 
     def rows(self, step: int) -> Tensor:
-        """Which row of `vectors` each photo of `step` is painted with, `(batch,)` int64 in rising
-        order.
+        """The row of `vectors` for each photo of `step`: `(batch,)` int64, in rising order.
 
         Styles come in shuffled rounds, each once a round; now and then the row that gives photos
         back takes a turn.
@@ -182,9 +180,7 @@ class BankTask(PaintingTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Distances to style and content over held-out photos: the mean of all styles, and the
-        worst style's.
-        """
+        """Distances to style and content on held-out photos: the mean over styles, and the worst."""
         photos = self._held_photos[:_JUDGED].to(self.device)
         found = []
         for row in range(len(self.names)):

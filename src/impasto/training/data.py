@@ -1,5 +1,4 @@
-"""Folders of images as training data: read once, kept small in memory, cropped and distorted at
-random.
+"""Folders of images as training data: kept small in memory, cropped and distorted at random.
 
 Nothing here keeps a random state: every draw comes from a generator that the caller makes from a
 seed and a number (`randomness`), so the batch of any step can be made again without the steps
@@ -29,6 +28,7 @@ __all__ = [
     "crop",
     "flat",
     "folder_names",
+    "hold_out",
     "log_uniform",
     "middles",
     "normals",
@@ -201,9 +201,7 @@ def folder_names(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def randomness(seed: int, *stream: int) -> np.random.Generator:
-    """The generator of one purpose at one step: the same numbers give the same draws, others
-    unrelated ones.
-    """
+    """The random generator of one purpose at one step: its draws depend on these numbers alone."""
     return np.random.default_rng((seed, *stream))
 
 
@@ -218,8 +216,7 @@ def crop(
     size: int,
     smallest: int = _SMALLEST_CROP,
 ) -> Tensor:
-    """A random square of a random picture, float32 `(C, size, size)` in [0, 1], half of the time
-    mirrored.
+    """A random square of a random picture, float32 `(C, size, size)` in [0, 1]; half are mirrored.
 
     Its side in the picture (uint8 `(C, H, W)`) is log-uniform in `smallest` to 288 px, or what the
     picture has.
@@ -244,6 +241,22 @@ def middles(pictures: Sequence[Tensor], size: int) -> Tensor:
         top, left = (height - side) // 2, (width - side) // 2
         found.append(_resized(picture[:, top : top + side, left : left + side], (size, size)))
     return torch.cat(found)
+
+
+def hold_out(
+    pictures: Sequence[Tensor], random: np.random.Generator, most: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """`(kept for validation, to train on)`: one in eight, at least one and at most `most`, is kept.
+
+    Raises `ImpastoError` for fewer than two pictures.
+    """
+    if len(pictures) < 2:
+        raise ImpastoError(
+            "one picture to train on and one to validate with are needed; give more data"
+        )
+    order = random.permutation(len(pictures))
+    count = max(1, min(most, len(pictures) // 8))
+    return [pictures[i] for i in order[:count]], [pictures[i] for i in order[count:]]
 
 
 def scaled(picture: Tensor, long: int) -> Tensor:

@@ -17,7 +17,6 @@ Where the recipe comes from:
   biases by Adam.
 """
 
-import copy
 import dataclasses
 import json
 from collections import defaultdict
@@ -34,12 +33,13 @@ from impasto.errors import ImpastoError
 from impasto.networks.encoder import COMPACT, Architecture, Encoder, canonical
 from impasto.networks.weights import write_weights
 from impasto.training.configs import DistillConfig
-from impasto.training.data import augment, crop, folder_names, log_uniform, randomness
+from impasto.training.data import augment, crop, folder_names, hold_out, log_uniform, randomness
 from impasto.training.onesided import one_sided, one_sided_regression
 from impasto.training.run import Task
 from impasto.training.student import Student
+from impasto.training.teachers import assign, in_precision, like
 
-__all__ = ["Distillation", "like", "unexplained"]
+__all__ = ["Distillation", "unexplained"]
 
 Features: TypeAlias = Callable[[Tensor], Mapping[str, Tensor]]
 
@@ -103,8 +103,8 @@ class Distillation(Task):
             raise ImpastoError(
                 f"the student's {' and '.join(ends)} must be among the matched layers"
             )
-        own = [_in_precision(teacher, self.config.precision) for teacher in teachers]
-        self._teachers = _assign(own, self.balance, architecture)
+        own = [in_precision(teacher, self.config.precision) for teacher in teachers]
+        self._teachers = assign(own, self.balance, architecture)
         # Not the encoder: a module would be part of the checkpoint.
         self._begin = (start.name, start.weights()) if start is not None else None
         self._names: dict[str, Any] = {
@@ -125,15 +125,8 @@ class Distillation(Task):
         return randomness(self.config.seed, *stream)
 
     def _hold_out(self, pictures: Sequence[Tensor]) -> None:
-        if len(pictures) < 2:
-            raise ImpastoError(
-                "one picture to train on and one to validate with are needed; give more data"
-            )
         random = self._random(_HELD_OUT)
-        order = random.permutation(len(pictures))
-        count = max(1, min(self.config.held_out, len(pictures) // 8))
-        held = [pictures[i] for i in order[:count]]
-        self._pictures = [pictures[i] for i in order[count:]]
+        held, self._pictures = hold_out(pictures, random, self.config.held_out)
         clean = [crop([picture], random, self.config.crop) for picture in held]
         self._clean = torch.stack(clean)
         self._distorted = torch.stack([augment(image, random, held) for image in clean])
@@ -294,9 +287,7 @@ class Distillation(Task):
     # ------------------------------------------------------------------------------------ the outcome
 
     def validate(self) -> dict[str, float]:
-        """Unexplained variance of each matched layer on held-out pictures, `clean …` and `augmented
-        …`.
-        """
+        """Unexplained variance by layer on held-out pictures: `clean …` and `augmented …`."""
         return self._judge(
             lambda image: {layer: F.relu(z) for layer, z in self.student.preactivations(image)}
         )
@@ -310,8 +301,7 @@ class Distillation(Task):
         return found
 
     def export(self, path: Path, *, licence: str) -> dict[str, float]:
-        """Write the student as float16 safetensors, atomically; returns the validation of what was
-        written.
+        """Write the student as float16 safetensors, atomically; returns its validation as written.
 
         Tensors are named as `Encoder.load` takes them. Header: `architecture` and `recipe` as JSON,
         the latter with the validation, and `licence`. Raises `ImpastoError` if the file cannot be
@@ -334,78 +324,11 @@ class Distillation(Task):
         return validation
 
 
-def _in_precision(teacher: Encoder, precision: str) -> Encoder:
-    """A copy of its own, so that a run does not depend on how the teacher was loaded, nor move it
-    elsewhere.
-    """
-    own = copy.deepcopy(teacher)
-    for part in (own.convs, own.heads):  # and not the constants that centre the picture
-        part.to(torch.bfloat16 if precision == "bfloat16" else torch.float32)
-    return own
-
-
-def like(
-    architecture: Architecture, teachers: Sequence[Encoder], layers: Iterable[str]
-) -> Architecture:
-    """`architecture`, as wide at `layers` as the teachers that will teach them."""
-    widths: dict[str, int] = {}
-    for teacher, some in _lessons(teachers, layers):
-        widths |= _widths(teacher, some)
-    return dataclasses.replace(
-        architecture,
-        layers=tuple(
-            dataclasses.replace(each, width=widths.get(each.name, each.width))
-            for each in architecture.layers
-        ),
-    )
-
-
-def _lessons(
-    teachers: Sequence[Encoder], layers: Iterable[str]
-) -> list[tuple[Encoder, tuple[str, ...]]]:
-    """Who teaches what: each layer is with the first teacher that has it."""
-    lessons: list[list[str]] = [[] for _ in teachers]
-    for layer in layers:
-        able = [
-            lesson
-            for teacher, lesson in zip(teachers, lessons, strict=True)
-            if layer in teacher.layers
-        ]
-        if not able:
-            raise ImpastoError(f"no teacher has the layer {layer}; add one that does")
-        able[0].append(layer)
-    return [(teacher, tuple(some)) for teacher, some in zip(teachers, lessons, strict=True) if some]
-
-
-def _widths(teacher: Encoder, layers: Iterable[str]) -> dict[str, int]:
-    """Layer -> channels, as the teacher is read: through its heads where it has them."""
-    heads = dict(teacher.architecture.heads)
-    return {layer: heads.get(layer, teacher.architecture.widths[layer]) for layer in layers}
-
-
-def _assign(
-    teachers: Sequence[Encoder], layers: Iterable[str], architecture: Architecture
-) -> tuple[tuple[Encoder, tuple[str, ...]], ...]:
-    """`_lessons`, where every layer is as wide in its teacher as in the student."""
-    lessons = _lessons(teachers, layers)
-    for teacher, some in lessons:
-        for layer, theirs in _widths(teacher, some).items():
-            ours = architecture.widths[layer]
-            if theirs != ours:
-                raise ImpastoError(
-                    f"{layer} has {theirs} channels in {teacher.name} and {ours} in the student; "
-                    "use a teacher of the student's widths, or do not match this layer"
-                )
-    # A tuple, so that teachers are no part of the module: a checkpoint must not hold them.
-    return tuple(lessons)
-
-
 @torch.no_grad()
 def unexplained(
     student: Features, teacher: Features, batches: Iterable[Tensor], layers: Iterable[str]
 ) -> dict[str, float]:
-    """By layer, the share of the teacher's variance that the student leaves unexplained: 0 is
-    perfect.
+    """By layer, the share of the teacher's variance that the student does not explain.
 
     `sum (s - t)^2 / sum (t - mean t)^2` over all pictures and positions, the mean being each
     channel's; 1 is what these means alone would give. `batches` of pictures `(B, 3, H, W)` in [0,

@@ -1,5 +1,4 @@
-"""Regression onto features after a ReLU: a convex loss for a layer, and its solution where one
-layer is all.
+"""Regression onto features after a ReLU: a convex loss, and its solution for a single layer.
 
 Let `t >= 0` be a teacher's feature and `z` the student's value before its ReLU. The obvious loss,
 `(relu(z) - t)^2`, has no gradient where `z < 0`, so a unit silent by mistake stays silent. The
@@ -27,9 +26,7 @@ def one_sided(z: Tensor, target: Tensor) -> Tensor:
 
 
 class _OneSided(torch.autograd.Function):
-    """Written out because these are the largest tensors of a training: one is kept for the
-    gradient, not four.
-    """
+    """Written out to keep one tensor for the gradient, not four: they are a training's largest."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, target: Tensor) -> Tensor:

@@ -1,5 +1,4 @@
-"""What the trainings of one-pass networks share: where they begin, how they descend, and the file
-that comes of it.
+"""What trainings of one-pass networks share: the start, the optimisers, and the file written.
 
 A `NetworkTask` ends in a `Painter`. A `PaintingTask` is one that learns from photos and styles, by
 their statistics; what its style vectors are, and where they come from, is left to those who inherit
@@ -15,7 +14,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,9 +25,10 @@ from impasto.networks.shapes import TransformNetConfig
 from impasto.networks.style_predictor import encode_style
 from impasto.networks.transform_net import TransformNet
 from impasto.training.configs import NetworkConfig, PaintingConfig
-from impasto.training.data import folder_names, middles, randomness
+from impasto.training.data import folder_names, hold_out, middles, randomness
 from impasto.training.perceptual import Criterion, Style
 from impasto.training.run import Task
+from impasto.training.teachers import in_precision
 
 __all__ = [
     "SMALLEST_PHOTO",
@@ -39,8 +38,6 @@ __all__ = [
     "begun",
     "frozen",
     "guess",
-    "hold_out",
-    "in_precision",
     "optimizers",
     "seeded",
     "sheet",
@@ -86,7 +83,7 @@ class NetworkTask(Task):
         data: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.reader = Criterion(in_precision(encoder, config))
+        self.reader = Criterion(in_precision(encoder, config.precision))
         self.criterion = self.reader
         self.config = config.but(transform_net=transform_net.config)
         self.transform_net = transform_net
@@ -99,9 +96,7 @@ class NetworkTask(Task):
 
     @abstractmethod
     def samples(self, step: int) -> Tensor | None:
-        """A sheet `(3, H, W)` in [0, 1] on the CPU to see at `step` what has been learned, of
-        pictures held out.
-        """
+        """A sheet of held-out pictures as painted at `step`: `(3, H, W)` in [0, 1] on the CPU."""
 
     @property
     def device(self) -> torch.device:
@@ -123,8 +118,7 @@ class NetworkTask(Task):
         return self.reader.critics[0].name
 
     def export(self, path: Path, *, licence: str) -> dict[str, float]:
-        """Write the painter as float16 safetensors, atomically; returns the validation of what was
-        written.
+        """Write the painter as float16 safetensors, atomically; returns its validation as written.
 
         Its recipe is the task's, with the validation. Raises `ImpastoError` if the file cannot be
         written.
@@ -170,7 +164,7 @@ class PaintingTask(NetworkTask):
         data: Sequence[str] = (),
     ) -> None:
         super().__init__(encoder, transform_net, config, data=data)
-        own = [in_precision(critic, config) for critic in critics] or self.reader.critics
+        own = [in_precision(critic, config.precision) for critic in critics] or self.reader.critics
         self.criterion = Criterion(
             *own, deep=config.deep, coarse=config.coarse, shifted=config.shifted
         )
@@ -214,9 +208,7 @@ class PaintingTask(NetworkTask):
         }
 
     def noise_offset(self, step: int) -> tuple[int, int]:
-        """Where in its noise field the network paints at `step`: it must not learn one piece of it
-        by heart.
-        """
+        """A random place in the noise field for `step`: the network must not learn one by heart."""
         down, right = randomness(self.config.seed, Stream.NOISE, step).integers(4096, size=2)
         return int(down), int(right)
 
@@ -228,9 +220,7 @@ class PaintingTask(NetworkTask):
 
     @torch.no_grad()
     def samples(self, step: int) -> Tensor | None:
-        """Styles down the side, held-out photos along the top: the same at every step, so that
-        sheets compare.
-        """
+        """Styles down the side, held-out photos along the top, the same at every step."""
         del step
         styles, vectors = self.examples()
         photos = self._held_photos[:_COLUMNS].to(self.device)
@@ -248,26 +238,9 @@ def _with_former_names(_task: nn.Module, state: dict[str, Any], prefix: str, *_:
         state[f"{prefix}transform_net.{key.removeprefix(former)}"] = state.pop(key)
 
 
-def hold_out(
-    pictures: Sequence[Tensor], random: np.random.Generator, most: int
-) -> tuple[list[Tensor], list[Tensor]]:
-    """`(kept for validation, to train on)`: one in eight and at most `most` are kept.
-    `ImpastoError` below two.
-    """
-    if len(pictures) < 2:
-        raise ImpastoError(
-            "one picture to train on and one to validate with are needed; give more data"
-        )
-    order = random.permutation(len(pictures))
-    count = max(1, min(most, len(pictures) // 8))
-    return [pictures[i] for i in order[:count]], [pictures[i] for i in order[count:]]
-
-
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Networks made in here begin with weights of this seed; whoever draws afterwards notices
-    nothing.
-    """
+    """Networks made in here get weights of this seed; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -276,8 +249,7 @@ def seeded(seed: int) -> Iterator[None]:
 def optimizers(
     matrices: Sequence[nn.Parameter], others: Sequence[dict[str, Any]], rate: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan 2024, scaled as by Liu et al. 2025) for `matrices`, Adam for the groups of
-    `others`.
+    """Muon (Jordan 2024, scaled as by Liu et al. 2025) for `matrices`, Adam for `others`.
 
     Adam's rate is 0.2 of Muon's where a group has none of its own.
     """
@@ -315,21 +287,12 @@ def begun(start: Painter | None, encoder: Encoder, config: NetworkConfig) -> Tra
 
 @torch.no_grad()
 def guess(start: Painter, style: Style) -> Tensor:
-    """`(B, V)` on the CPU: what `start` would take for these styles; zeros (plain instance norm) if
-    it cannot tell.
-    """
+    """The vectors `start` predicts for these styles, `(B, V)` on the CPU; zeros if it cannot."""
     description = encode_style(style.means, style.seconds, tuple(style.means))
     if start.predictor is None:
         return torch.zeros(len(description), start.transform_net.vector_size)
     vectors: Tensor = start.predictor(description.to(start.predictor.center.device))
     return vectors.cpu()
-
-
-def in_precision(encoder: Encoder, config: NetworkConfig) -> Encoder:
-    """A copy for a run, which must not depend on how the encoder was loaded, nor move it elsewhere."""
-    return copy.deepcopy(encoder).to(
-        torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    )
 
 
 def frozen(net: Net) -> Net:

@@ -1,6 +1,4 @@
-"""Training on pairs: photos, and what each of them is to become (Johnson et al. 2016's network,
-pix2pix's data).
-"""
+"""Training on pairs, as pix2pix (Isola et al. 2017): photos, and what each is to become."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +11,7 @@ from impasto.networks.checkpoint import Painter, fingerprint
 from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import StyleBank, check_name
 from impasto.training.configs import PairsConfig
-from impasto.training.data import crop, middles, randomness
+from impasto.training.data import crop, hold_out, middles, randomness
 from impasto.training.painting import (
     SMALLEST_PHOTO,
     NetworkTask,
@@ -21,7 +19,6 @@ from impasto.training.painting import (
     begun,
     frozen,
     guess,
-    hold_out,
     optimizers,
     sheet,
 )
@@ -121,9 +118,7 @@ class PairsTask(NetworkTask):
         return {"pixels": pixels.mean(), "features": features.mean()}
 
     def _distances(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Of every pair, `(B,)` each: the mean absolute difference of its pixels, the relative one
-        of its features.
-        """
+        """Of every pair, `(B,)` each: mean absolute difference of pixels, relative one of features."""
         photos, painted = torch.split(batch, 3, dim=1)
         pictures = self.transform_net(photos, self.vector)
         with torch.no_grad():
@@ -147,9 +142,7 @@ class PairsTask(NetworkTask):
 
     @torch.no_grad()
     def samples(self, step: int) -> Tensor | None:
-        """From above: held-out photos, what was painted of them, what the network paints; the same
-        at every step.
-        """
+        """In rows: held-out photos, their partners, what the network paints; always the same."""
         del step
         photos, painted = torch.split(self._held[:_COLUMNS].to(self.device), 3, dim=1)
         return sheet([photos, painted, self.transform_net(photos, self.vector)])

@@ -1,5 +1,4 @@
-"""What a painted picture should keep and what it should take, as losses for a network that paints
-many of them.
+"""Content and style losses for a network that paints many pictures at once.
 
 The optimiser's terms (relative, balanced for each pair), once a picture of a batch, and not
 squared: a distance pulls as hard on the pair that is nearly right as on the one that is far off, so

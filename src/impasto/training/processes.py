@@ -1,5 +1,4 @@
-"""The processes that train together, on one machine or several: who they are, and Lightning Fabric
-among them.
+"""The processes that train together, on one machine or several, and Lightning Fabric.
 
 A launcher starts the same command once for each of them, and says so in the environment.
 """
@@ -32,9 +31,7 @@ class Processes:
 
 
 def processes() -> Processes:
-    """What a launcher says: torchrun, and by it `fabric run`, or SLURM's srun. Without one there is
-    one process.
-    """
+    """As a launcher says: torchrun (by it `fabric run`) or SLURM's srun; without one, one process."""
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         return Processes(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"]))
@@ -96,9 +93,7 @@ def make_fabric(device: str, precision: str) -> Any:
 
 
 def from_first(fabric: Any, work: Callable[[], T]) -> T:
-    """What `work` returns in the first process, the only one to call it; an `ImpastoError` there is
-    raised in all.
-    """
+    """What `work` returns in the first process, which alone calls it; its `ImpastoError` in all."""
     found: Any = None
     if fabric.is_global_zero:
         try:
@@ -113,8 +108,7 @@ def from_first(fabric: Any, work: Callable[[], T]) -> T:
 
 
 def part() -> None:
-    """The processes need one another no longer: close the connection now, not while the interpreter
-    comes down.
+    """Close the connection between processes now, not while the interpreter comes down.
 
     There its threads may still run when what they belong to is gone, and the process ends in an
     abort.

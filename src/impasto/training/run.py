@@ -1,5 +1,4 @@
-"""The one training loop: runs any `Task` on Lightning Fabric, saves, resumes, and yields what
-happens.
+"""The one training loop: runs any `Task` on Lightning Fabric, saves, resumes, yields progress.
 
 A run is a function of its recipe. Whatever is random in a task is drawn from the seed and the
 number of a batch, so a run that was interrupted and resumed ends in exactly the weights of one that
@@ -72,15 +71,11 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def batch(self, micro: int, /) -> Tensor:
-        """Micro-batch number `micro` on the CPU, from seed and number alone; called ahead from
-        other threads.
-        """
+        """Micro-batch number `micro`, on the CPU, from seed and number alone; thread-safe."""
 
     @abstractmethod
     def forward(self, batch: Tensor, micro: int, /) -> dict[str, Tensor]:
-        """The losses of `batch` by name, not weighted; on the task's device, in the run's
-        precision.
-        """
+        """The losses of `batch` by name, unweighted; on the task's device, in the run's precision."""
 
     @abstractmethod
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -200,9 +195,7 @@ class _Descent:
         self._skipped = 0
 
     def begin(self) -> tuple[tuple[str, ...], dict[str, float]]:
-        """Start the task; what it tells, and its first validation, which only the first process
-        has.
-        """
+        """Start the task; its notes, and its first validation (in the first process only)."""
         task = self.task
 
         def start() -> tuple[tuple[str, ...], str, dict[str, Any]]:
@@ -304,9 +297,7 @@ class _Descent:
         }
 
     def restore(self, state: dict[str, Any], path: Path) -> int:
-        """Bring everything to where `state`, read from `path`, left it; returns the number of steps
-        done.
-        """
+        """Restore `state`, read from `path`; returns the number of steps done."""
         changed = self._changed(state["recipe"])
         micros = state.get("micros", 1)
         if not changed and micros != self.micros:

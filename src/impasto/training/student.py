@@ -1,5 +1,4 @@
-"""An encoder in the form it is trained in: centred inputs, weights as matrices, hidden units that
-can be revived.
+"""An encoder in training: centred inputs, weights as matrices, dead units that are revived.
 
 The form folds exactly into an `Encoder`'s plain weights (`Student.folded`).
 """
@@ -215,9 +214,7 @@ class Student(nn.Module):
         bias[units] = -mean / std
 
     def _disconnect(self, units: Tensor, layer: str) -> None:
-        """Silence the input channels `units` of `layer`; its bias takes over what centring them had
-        added.
-        """
+        """Silence input channels `units` of `layer`; its bias takes over what centring them added."""
         kernel = self.weights[layer].view(len(self.biases[layer]), len(self.centres[layer]), -1)
         centre = self.centres[layer]
         self.biases[layer].sub_((kernel[:, units].sum(2) * centre[units]).sum(1))

@@ -1,6 +1,4 @@
-"""One more style for a network that is there: its vector alone is learned, and kept in the user's
-own bank.
-"""
+"""One more style for a network: its vector alone is learned, and kept in the user's own bank."""
 
 import shlex
 from collections.abc import Mapping, Sequence

@@ -16,7 +16,15 @@ from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
 from impasto.apps.cli import styles as cli_styles
 from impasto.apps.cli import train as cli_train
-from impasto.apps.cli.options import FILES, Debug, Quiet, SettingsCommand, TrainingCommand, asks
+from impasto.apps.cli.options import (
+    FILES,
+    Debug,
+    Quiet,
+    SettingsCommand,
+    TrainingCommand,
+    asks,
+    unknown_option,
+)
 from impasto.apps.report import one_line, own_process, reporting, say
 from impasto.errors import OptionError
 from impasto.networks.process import keep_freed_memory, wait_passively
@@ -96,6 +104,15 @@ def stylize(
             help="The same as STYLE; may be given several times.",
         ),
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MASK=STYLE",
+            show_default=False,
+            help="Paint one region in one style, and leave the rest; may be given several times. White is the "
+            "region; or luminance, darkness, subject, background. MASK=STYLE=MASK also masks the style.",
+        ),
+    ] = None,
     save_every: Annotated[
         int,
         typer.Option(
@@ -128,14 +145,16 @@ def stylize(
     impasto stylize photo.jpg painting.jpg --preset gatys2015 --trace losses.csv
     impasto stylize photo.jpg painting.jpg --method arbitrary --refine 35
     impasto stylize photo.jpg --style starry-night --method fast --strength 0.7
+    impasto stylize photo.jpg --region sky.png=waves --region ground.png=mosaic --method arbitrary
+    impasto stylize photo.jpg painting.jpg --method arbitrary --size 30x40cm@300dpi -o poster.png
     """
     with reporting(debug):
         if given.get("engine", "torch") != "torch":
             from impasto.apps.cli import lite
 
-            if save_every or trace or given.get("init"):
+            if save_every or trace or region or given.get("init"):
                 raise OptionError(
-                    "--save-every, --trace and --init have nothing to do with --engine onnx; leave them out"
+                    "--save-every, --trace, --region and --init have nothing to do with --engine onnx; leave them out"
                 )
             named = [*(styles or ()), *(style or ())]
             lite.render(content, named, Settings(**given), output, quiet=quiet)
@@ -143,7 +162,7 @@ def stylize(
         from impasto.apps.cli.names import free_name
         from impasto.apps.cli.rendering import Outputs, Request, render
 
-        request = Request.typed(content, [*(styles or ()), *(style or ())], given)
+        request = Request.typed(content, [*(styles or ()), *(style or ())], given, region or ())
         outputs = Outputs(output or free_name(content, request.styles), save_every, trace)
         render(request, outputs, quiet=quiet)
 
@@ -240,6 +259,6 @@ def main(args: Sequence[str] | None = None) -> None:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        say(f"error: {one_line(message())}")
+        say(f"error: {unknown_option(error, args) or one_line(message())}")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -15,8 +16,11 @@ from impasto.pictures.writing import FORMATS
 
 if TYPE_CHECKING:
     from impasto.analysis.sheets import Sheet
+    from impasto.apps.progress import Display
 
 __all__ = ["Scored", "inspect", "judge", "measure", "register", "score"]
+
+T = TypeVar("T")
 
 _TOP = 9
 
@@ -117,13 +121,14 @@ def score(
 
 
 class Scored(NamedTuple):
-    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, and what
-    to know of it.
+    """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, the
+    encoder that it was made under if that is known, and what to know of it.
     """
 
     path: Path
     values: dict[str, float]
     encoder: str
+    maker: str | None
     notes: tuple[str, ...]
 
 
@@ -141,8 +146,9 @@ def measure(
     """Score picture files and those in folders, best first (see `impasto.analysis.metrics.rank`).
 
     All are measured under one encoder, in float32: the one given, or `judge`'s choice. The photo is
-    resized to each picture, the painting reduced to its long side. `ImpastoError` for what cannot
-    be read or measured.
+    resized to each picture, the painting reduced to its long side. What cannot be read in a folder
+    is left out, and said so; `ImpastoError` where nothing is left, and for anything else that
+    cannot be read or measured.
     """
     import torch
 
@@ -154,14 +160,17 @@ def measure(
     from impasto.pictures.sources import open_source
 
     paths = _pictures(outputs, (photo, painting))
-    makers = [_maker(path) for path in paths]
-    name = encoder or judge(makers)
-    net = load_encoder(name, dtype=torch.float32)
     known: dict[tuple[int, int], Reference] = {}
     found = []
     with display(quiet or len(paths) == 1) as show:
-        for done, (path, maker) in enumerate(zip(paths, makers, strict=True), start=1):
-            opened = open_picture(path, size=size)
+        makers = _tolerant(_maker, paths, show)
+        name = encoder or judge(makers.values())
+        net = load_encoder(name, dtype=torch.float32)
+        for done, (path, maker) in enumerate(makers.items(), start=1):
+            read = _tolerant(partial(open_picture, size=size), {path: paths[path]}, show)
+            if path not in read:
+                continue
+            opened = read[path]
             height, width = opened.image.shape[-2:]
             content = open_source(photo, max(height, width))
             notes = [f"{path.name}: {note}" for note in opened.notes]
@@ -183,9 +192,26 @@ def measure(
                 notes.append(
                     f"{path.name} was made with the features of {maker} and is measured with them: flattering"
                 )
-            found.append(Scored(path, values, net.name, tuple(notes)))
-            show.update(done, len(paths), one_line(printable(path.name)), None)
+            found.append(Scored(path, values, net.name, maker, tuple(notes)))
+            show.update(done, len(makers), one_line(printable(path.name)), None)
+    if not found:
+        raise ImpastoError("none of the pictures could be read; name others")
     return [found[index] for index in rank([each.values for each in found], by)]
+
+
+def _tolerant(
+    read: Callable[[Path], T], paths: Mapping[Path, bool], show: "Display"
+) -> dict[Path, T]:
+    """What is read of each, without those of a folder (True) that cannot be read, which are noted."""
+    found = {}
+    for path, of_folder in paths.items():
+        try:
+            found[path] = read(path)
+        except ImpastoError as error:
+            if not of_folder:
+                raise
+            show.note(f"left out: {error}")
+    return found
 
 
 def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
@@ -197,17 +223,18 @@ def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
 
 
 def judge(makers: Iterable[str | None]) -> str:
-    """An encoder that made none of the pictures: the embedded one, else VGG-19 where its weights
-    are already here.
+    """An encoder that made none of the pictures: the embedded one; VGG-19 where its weights are
+    already here; the second embedded one.
 
-    Where there is none, it is the embedded one again. `makers` are the names in the pictures'
+    Where all of them did, it is the embedded one again. `makers` are the names in the pictures'
     recipes. An optimiser finds what pleases the very encoder it descends on; another one is harder
     to please.
     """
-    from impasto.networks.weights import EMBEDDED
+    from impasto.networks.weights import EMBEDDED, SECOND
 
+    here = (EMBEDDED, *(["vgg19"] if _has_vgg19() else []), SECOND)
     used = set(makers)
-    return "vgg19" if EMBEDDED in used and "vgg19" not in used and _has_vgg19() else EMBEDDED
+    return next((name for name in here if name not in used), EMBEDDED)
 
 
 def _has_vgg19() -> bool:
@@ -219,21 +246,27 @@ def _has_vgg19() -> bool:
 
 
 def _maker(path: Path) -> str | None:
-    """The encoder named in the recipe of a picture."""
+    """The encoder that a picture was made under, by its recipe: the one named there, or that of the
+    trainings where a network painted it in one pass.
+    """
+    from impasto.networks.weights import EMBEDDED
     from impasto.pictures.files import read_recipe
 
-    named = (read_recipe(path) or {}).get("encoder")
+    recipe = read_recipe(path) or {}
+    named = recipe.get("encoder")
     name = named.get("name") if isinstance(named, Mapping) else None
-    return name if isinstance(name, str) else None
+    return name if isinstance(name, str) else EMBEDDED if "network" in recipe else None
 
 
-def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
-    """Files as they are; of a folder its pictures, sorted by name, without those measured against."""
+def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> dict[Path, bool]:
+    """Files as they are; of a folder (True) its pictures, sorted by name, without those measured
+    against.
+    """
     own = [Path(name) for name in inputs if Path(name).exists()]
-    found: list[Path] = []
+    found: dict[Path, bool] = {}
     for path in outputs:
         if not path.is_dir():
-            found.append(path)
+            found[path] = False
             continue
         inside = sorted(
             each for each in path.iterdir() if each.suffix.lower() in FORMATS and each.is_file()
@@ -241,7 +274,7 @@ def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
         inside = [each for each in inside if not any(each.samefile(other) for other in own)]
         if not inside:
             raise ImpastoError(f"the folder {path} holds no pictures to measure; name another")
-        found += inside
+        found |= {each: True for each in inside if each not in found}
     return found
 
 
@@ -251,6 +284,11 @@ def _scores(scored: Sequence[Scored]) -> str:
     files = [printable(each.path.name) for each in scored]
     rows = [[_short(each.values[name]) for name in names] for each in scored]
     heads = [name.removeprefix("style/") for name in names]
+    if any(each.maker for each in scored):
+        heads, rows = (
+            [*heads, "made under"],
+            [[*row, printable(each.maker or "-")] for row, each in zip(rows, scored, strict=True)],
+        )
     if len(scored) == 1:
         table = _table([(files[0], ""), *zip(heads, rows[0], strict=True)], left=1)
     else:
@@ -259,7 +297,8 @@ def _scores(scored: Sequence[Scored]) -> str:
             for place, (name, row) in enumerate(zip(files, rows, strict=True), 1)
         ]
         table = _table([("   picture", *heads), *numbered], left=1)
-    return f"{table}\n\nunder {printable(scored[0].encoder)}; impasto score --explain says what is what"
+    judged = printable(scored[0].encoder)
+    return f"{table}\n\njudged by {judged}; impasto score --explain says what is what"
 
 
 def _short(value: float) -> str:
@@ -280,7 +319,13 @@ def _table(rows: Sequence[Sequence[str]], left: int) -> str:
 def _json(photo: str, painting: str, scored: Sequence[Scored]) -> str:
     """Keys in a fixed order, names without folders, numbers in full."""
     pictures: list[dict[str, Any]] = [
-        {"rank": place, "picture": each.path.name, "scores": each.values, "notes": list(each.notes)}
+        {
+            "rank": place,
+            "picture": each.path.name,
+            "made under": each.maker,
+            "scores": each.values,
+            "notes": list(each.notes),
+        }
         for place, each in enumerate(scored, start=1)
     ]
     names = {

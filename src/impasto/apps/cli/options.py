@@ -4,6 +4,7 @@ values.
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, get_args
 
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from impasto.errors import OptionError
+from impasto.habits import brought
 from impasto.losses.base import STYLE_LOSSES
 from impasto.methods.base import METHODS
 from impasto.settings import GROUPS, OPTIONS, Option
@@ -27,6 +29,7 @@ __all__ = [
     "asks",
     "configures",
     "in_flags",
+    "unknown_option",
     "words",
 ]
 
@@ -60,9 +63,7 @@ def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[
 def configures(
     model: type[RunConfig], *names: str, **usual: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The same with the fields of a training's configuration: these, or all that have a line of
-    help.
-    """
+    """The same with fields of a training's configuration: these, or all that have a description."""
     fields = model.model_fields
     names = names or tuple(name for name, field in fields.items() if field.description)
     defaults = {name: fields[name].default for name in names}
@@ -105,9 +106,13 @@ def _field(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _parameter(option: Option) -> inspect.Parameter:
     """A setting as a parameter of a command, None unless it is typed."""
-    kind = str if option.several or option.choices else option.kind
+    # A number may have another form, or a file may stand in its place.
+    formed = option.kind in (int, float) and "|" in option.shown
+    kind = str if option.several or option.choices or formed else option.kind
     said = typer.Option(
-        option.flag if kind is not bool else f"{option.flag}/--no-{option.name}",
+        option.flag
+        if kind is not bool
+        else f"{option.flag}/{option.flag.replace('--', '--no-', 1)}",
         metavar=option.shown or None,
         help=option.help,
         rich_help_panel=None if option.group == GROUPS[0] else option.group,
@@ -142,8 +147,7 @@ class SettingsCommand(TyperCommand):
 
 
 def in_flags(text: str) -> str:
-    """A message that names parameters, between backticks, with the options of a command line
-    instead.
+    """A message that names parameters between backticks, with options of the command line instead.
 
     `` `style_scale` `` becomes `--style-scale`, and `` `method=fast` `` becomes `--method fast`.
     """
@@ -152,11 +156,31 @@ def in_flags(text: str) -> str:
     )
 
 
+def unknown_option(error: Exception, args: Sequence[str] | None) -> str | None:
+    """What to say of an option that the command lacks, where it can be told what was meant."""
+    given, command = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if not given or command is None:
+        return None
+    words = [word.partition("=")[0] for word in (sys.argv[1:] if args is None else args)]
+    if not given.startswith("--"):  # -num_iterations is taken for -n and more
+        given = next((word for word in words if word.startswith(given) and len(word) > 3), given)
+    own = {parameter.name: parameter for parameter in command.command.params if parameter.name}
+    near = brought(given, [*own, *(["style"] if "styles" in own else [])])
+    parameter = own.get(near or "")
+    if parameter is None:
+        return None
+    if parameter.param_type_name == "argument":
+        usual = command.command.collect_usage_pieces(command)
+        return f"there is no option {given}: it is an argument, {' '.join(usual[1:])}"
+    return f"there is no option {given}; did you mean {max(parameter.opts, key=len)}?"
+
+
 _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
 
 
 def _flag(name: str) -> str:
-    return "--" + {"start": "init"}.get(name, name).replace("_", "-")
+    typed = {"start": "init", "regions": "region", "strength_mask": "strength"}
+    return "--" + typed.get(name, name).replace("_", "-")
 
 
 class TrainingCommand(SettingsCommand):

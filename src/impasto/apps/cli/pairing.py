@@ -24,7 +24,8 @@ class Pairs:
     """The images under the folder `photos`, to be painted in `style` (a file, or a sample style's
     name) in `output`.
 
-    `size`: the long side in px; `steps` of the optimiser for each, by default its own.
+    `size`: the long side in px; `steps` of the optimiser for each, by default its own;
+    `style_loss`: what the style is to it, and so to a network that learns from the pairs.
     """
 
     photos: Path
@@ -33,10 +34,18 @@ class Pairs:
     size: int
     steps: int | None = None
     device: str = "auto"
+    style_loss: str = "gram"
 
     def plan(self, photo: Path | Image.Image) -> Job:
         """What is to be done for one photo."""
-        return plan(photo, [self.style], size=self.size, device=self.device, steps=self.steps)
+        return plan(
+            photo,
+            [self.style],
+            size=self.size,
+            device=self.device,
+            steps=self.steps,
+            style_loss=self.style_loss,
+        )
 
     def photo(self, name: str) -> Path:
         """Where the photo of a pair goes."""
@@ -115,7 +124,7 @@ def _photos(pairs: Pairs, show: Display) -> dict[str, Path]:
 def _check_alike(path: Path, recipe: Mapping[str, Any]) -> None:
     """`ImpastoError` for a picture that was painted otherwise than `recipe` says."""
     theirs = read_recipe(path) or {}
-    for name in ("styles", "size", "steps"):
+    for name in ("styles", "size", "steps", "style_loss"):
         if name in theirs and theirs[name] != recipe[name]:
             raise ImpastoError(
                 f"{path} was painted with other {name} than now; choose another -o, or delete it"
@@ -143,7 +152,7 @@ class _Painting:
         finally:
             self._done += 1
         save_picture(photo, job.content.image, alpha=job.content.alpha)
-        save_picture(painted, job.finish(last), recipe=job.recipe | {"steps_done": last.step})
+        job.save(last, painted)
         return True
 
     def _paint(self, name: str) -> tuple[Job, Progress]:

@@ -35,11 +35,28 @@ def show(path: Path, *, as_json: bool) -> None:
     if again is None:
         print("this version knows no command that would make it again")
         return
+    for name, stand_in in _STAND_INS.items():
+        if _unnamed(recipe.get(name)):
+            print(f"{stand_in} is a file that the recipe does not name (--recipe full does)")
     print("the finished picture:" if recipe.get("unfinished") else "the same again:")
     print(printable(again))
 
 
+# What stands for a file of the user's own that is not named.
+_STAND_INS = {"content": "PHOTO", "start": "START"}
+
+
+def _digest(part: object) -> bool:
+    return isinstance(part, Mapping) and "sha256" in part
+
+
+def _unnamed(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("kind") == "file" and "name" not in part
+
+
 def _text(value: object) -> str:
+    if _unnamed(value):
+        return "a file"
     if isinstance(value, Mapping) and "in memory" in value:
         return f"a picture in memory ({value['in memory']})"
     if isinstance(value, Mapping) and "name" in value:
@@ -55,8 +72,14 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     none.
 
     There is none for pictures that were never in a file. Files are named as they were, without
-    their folders, and options unless leaving them out says the same.
+    their folders, or, where they are not, by what they are; and options unless leaving them out
+    says the same.
     """
+    named = any(_digest(recipe.get(name)) for name in _STAND_INS)
+    recipe = {
+        **recipe,
+        **{name: {"name": x} for name, x in _STAND_INS.items() if _unnamed(recipe.get(name))},
+    }
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
     digests = recipe.get("vectors")
@@ -76,11 +99,42 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
         return None
     if recipe.get("start") is not None and start is None:
         return None
-    inputs = [_positional(name) for name in (content, *names) if name]
-    parts = ["impasto", "stylize", *inputs, "-o", _positional(output)]
+    masks = _masks(recipe, [str(name) for name in names])
+    if masks is None or ("--strength" in masks and settings.strength != 1):
+        return None
+    # Each region says its style itself.
+    shown = () if "--region" in masks else names
+    inputs = [_positional(name) for name in (content, *shown) if name]
+    parts = ["impasto", "stylize", *inputs, "-o", _positional(output), *masks]
     for name in settings.changed:
         parts += _typed(name, getattr(settings, name))
+    parts += ["--recipe", "full"] if named else []
     return shlex.join([*parts, *(["--init", start] if start is not None else [])])
+
+
+def _masks(recipe: Mapping[str, Any], styles: list[str]) -> list[str] | None:
+    """Regions and strength from place to place, as they are typed; None where they cannot be."""
+    regions, seen, strength = (
+        recipe.get(name) for name in ("regions", "style_masks", "strength_mask")
+    )
+    found = []
+    if seen is not None and regions is None:
+        return None
+    if isinstance(regions, list):
+        looks = seen if isinstance(seen, list) else [None] * len(regions)
+        if not len(regions) == len(looks) == len(styles):
+            return None
+        for region, style, look in zip(regions, styles, looks, strict=True):
+            mask, part = _name(region), _name(look)
+            if mask is None or (look is not None and part is None):
+                return None
+            found += ["--region", "=".join([mask, style, *([part] if part else [])])]
+    if strength is not None:
+        mask = _name(strength)
+        if mask is None:
+            return None
+        found += ["--strength", mask]
+    return found
 
 
 def _settings(recipe: Mapping[str, Any]) -> Settings:
@@ -103,7 +157,7 @@ def _settings(recipe: Mapping[str, Any]) -> Settings:
 def _typed(name: str, value: object) -> list[str]:
     """An option as it is typed."""
     if isinstance(value, bool):
-        return [OPTIONS[name].flag if value else f"--no-{name}"]
+        return [OPTIONS[name].flag if value else OPTIONS[name].flag.replace("--", "--no-", 1)]
     text = ",".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
     return [OPTIONS[name].flag, text]
 

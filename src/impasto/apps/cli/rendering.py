@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,14 +16,56 @@ from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Clock, Display, display, summary
 from impasto.apps.report import emit, say
 from impasto.errors import InputError, OptionError
-from impasto.methods.base import METHODS, named_style
 from impasto.methods.stylizer import Progress
-from impasto.networks.header import learned_styles
 from impasto.pictures.image import check_output, save_notes, save_picture
 from impasto.pipeline import Job, plan
 from impasto.settings import OPTIONS, Settings
+from impasto.sizes import size as size_of
 
 __all__ = ["Outputs", "Request", "free_name", "render"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Masks, of files and names as they were typed; None for none."""
+
+    regions: Sequence[str] | None = None
+    style_masks: Sequence[str | None] | None = None
+    strength: str | None = None
+
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """All that may be files."""
+        return (*(self.regions or ()), *(self.style_masks or ()), self.strength)
+
+
+def _placed(
+    styles: Sequence[str], regions: Sequence[str], strength: str | None
+) -> tuple[Sequence[str], Places]:
+    """The styles, those of regions in their place, and the masks."""
+    if not regions:
+        return styles, Places(strength=strength)
+    left, found, masks, seen = list(styles), list[str](), list[str](), list[str | None]()
+    for region in regions:
+        mask, *more = region.split("=")
+        if not mask or len(more) > 2 or "" in more:
+            raise OptionError(
+                f"--region takes MASK=STYLE, as in sky.png=starry-night, not {region!r}"
+            )
+        if not more and not left:
+            raise OptionError(f"--region {region} has no style: write --region {region}=STYLE")
+        masks.append(mask)
+        found.append(more[0] if more else left.pop(0))
+        seen.append(more[1] if len(more) == 2 else None)
+    return [*found, *left], Places(masks, seen if any(seen) else None, strength)
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -34,15 +76,42 @@ class Request:
     styles: Sequence[str]
     settings: Settings
     start: str | None = None
+    size: str | None = None
+    places: Places = field(default_factory=Places)
 
     @classmethod
-    def typed(cls, content: str, styles: Sequence[str], given: Mapping[str, Any]) -> Self:
-        """From the options of a command line; `OptionError` for a value that cannot be."""
+    def typed(
+        cls,
+        content: str,
+        styles: Sequence[str],
+        given: Mapping[str, Any],
+        regions: Sequence[str] = (),
+    ) -> Self:
+        """From the options of a command line; `OptionError` for a value that cannot be.
+
+        `regions`: `MASK=STYLE`, or `MASK=STYLE=MASK` with what of the style is looked at, or `MASK`
+        alone for the next of `styles`.
+        """
+        given = dict(given)
         # A word starts as it says, anything else is a picture to start from.
         start = given.get("init")
         if start in (None, *OPTIONS["init"].choices):
-            return cls(content, styles, Settings(**given))
-        return cls(content, styles, Settings(**{**given, "init": None}), start)
+            start = None
+        else:
+            given["init"] = None
+        strength = given.get("strength")
+        if strength is not None and not _is_number(strength):
+            given["strength"] = None
+        else:
+            strength = None
+        size = given.get("size")
+        if size is not None and not _is_number(size):
+            size_of(size)
+            given["size"] = None
+        else:
+            size = None
+        styles, places = _placed(styles, regions, strength)
+        return cls(content, styles, Settings(**given), start, size, places)
 
     @property
     def inputs(self) -> list[Path]:
@@ -51,34 +120,48 @@ class Request:
             self.content,
             *self.styles,
             self.start,
+            *self.places.files,
             self.settings.encoder,
             self.settings.network,
         )
         return [Path(name) for name in named if name is not None and os.path.isfile(name)]
 
     def check(self) -> None:
-        """`InputError` for no style at all, and for a learned style where only pictures will do."""
+        """`InputError` for no style at all."""
         if not self.styles:
             raise InputError(
                 "name a style: STYLE after the photo, or --style STYLE (impasto styles lists some)"
             )
-        learned = {each.name for each in learned_styles()}
-        for style in self.styles:
-            if style in learned and not METHODS.get(self.settings.method).takes(
-                named_style(style), learned
-            ):
-                others = [
-                    name
-                    for name, each in METHODS.all().items()
-                    if each.takes(named_style(style), learned)
-                ]
-                raise InputError(
-                    f"{style} is a learned style and no picture: add --method {' or '.join(others)}"
-                )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A blend that is likely none: `photos/*.png painting.png`, where only the first is the
+        photo.
+        """
+        folders = [Path(style).parent for style in self.styles if os.path.isfile(style)]
+        beside = folders.count(Path(self.content).parent)
+        some = len(self.styles) > 1 and beside and (beside < len(self.styles) or beside > 2)
+        if not some or self.settings.blend is not None or not os.path.isfile(self.content):
+            return ()
+        return (
+            f"{beside} of {len(self.styles)} styles are from the folder of the photo {self.content}, and all "
+            "are blended into one; to paint every photo of a folder, use impasto batch",
+        )
 
     def plan(self) -> Job:
         """See `impasto.pipeline.plan`."""
-        return plan(self.content, self.styles, self.settings, start=self.start)
+        places = self.places
+        sized: dict[str, Any] = {} if self.size is None else {"size": self.size}
+        return plan(
+            self.content,
+            self.styles,
+            self.settings,
+            start=self.start,
+            regions=places.regions,
+            style_masks=places.style_masks,
+            strength_mask=places.strength,
+            **sized,
+        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +250,7 @@ def render(request: Request, outputs: Outputs, *, quiet: bool = False) -> None:
             with display(quiet) as show:
                 job = request.plan()
                 outputs.check_steps(job.renderer.steps)
-                for note in job.notes:
+                for note in (*request.notes, *job.notes):
                     show.note(note)
                 run.follow(job, show, trace)
             interrupt.hold()
@@ -221,11 +304,6 @@ class _Run:
         """
         assert self.job is not None
         assert self.last is not None
-        picture = self.job.finish(self.last)
-        recipe = (
-            self.job.recipe
-            | {"steps_done": self.last.step}
-            | ({"unfinished": True} if unfinished else {})
-        )
-        save_picture(path, picture, recipe=recipe)
+        picture = self.job.finish(self.last, unfinished=unfinished)
+        save_picture(path, picture, dpi=self.job.dpi)
         return save_notes(path, picture)

@@ -5,7 +5,7 @@ Anything heavy is imported by the command that needs it.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -13,6 +13,7 @@ import typer
 
 from impasto.analysis.usual import (
     GRID_SIZE,
+    PRIOR,
     RECONSTRUCTION_SIZE,
     SMOOTHING,
     SMOOTHING_STEPS,
@@ -64,6 +65,10 @@ EncoderName = Annotated[
 Pooling = Annotated[
     str, typer.Option(metavar="max|average", help="How the encoder halves its maps.")
 ]
+GridPooling = Annotated[
+    str | None,
+    typer.Option("--pooling", metavar="max|average", help="As the preset has it if not given."),
+]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[int | None, typer.Option(help="Of the noise: one seed, one sheet.")]
 
@@ -104,6 +109,13 @@ def reconstruct(
     size: Size = None,
     steps: Steps = None,
     tv_weight: Variation = None,
+    prior: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the natural-image prior, against static; 0: none. "
+            f"If not given, {PRIOR:g} with --content and 0 with --style."
+        ),
+    ] = None,
     encoder: EncoderName = "compact",
     pooling: Pooling = "max",
     device: Device = "auto",
@@ -127,7 +139,7 @@ def reconstruct(
         if content == style:
             raise ImpastoError("say what to reconstruct: either --content or --style")
         make = content_reconstructions if content else style_reconstructions
-        descent = Descent(**_given(steps=steps, seed=seed, tv_weight=tv_weight))
+        descent = Descent(**_given(steps=steps, seed=seed, tv_weight=tv_weight, prior=prior))
         options = _given(
             size=size, layers=words(layers, "--layers") if layers is not None else None
         )
@@ -164,13 +176,19 @@ def grid(
         str | None, typer.Option(metavar="NAME", help="The convention to begin from.")
     ] = None,
     init: Annotated[
-        str, typer.Option(metavar="content|noise", help="What to start from.")
-    ] = "content",
+        str | None,
+        typer.Option(
+            metavar="content|noise", help="What to start from; as stylize does if not given."
+        ),
+    ] = None,
+    second: Annotated[
+        str | None, typer.Option(metavar="STYLE", help="Another painting, for --over blend.")
+    ] = None,
     output: Output = None,
     size: Size = None,
     steps: Steps = None,
     encoder: EncoderName = "compact",
-    pooling: Pooling = "max",
+    pooling: GridPooling = None,
     device: Device = "auto",
     seed: Seed = None,
     quiet: Quiet = False,
@@ -183,11 +201,14 @@ def grid(
     command goes on.
 
     impasto grid photo.jpg painting.jpg
-    impasto grid photo.jpg painting.jpg --preset gatys2015 --init noise --encoder vgg19 -o fig3.pdf
-    impasto grid photo.jpg painting.jpg --over strength
+    impasto grid photo.jpg painting.jpg --preset gatys2015 -o figure3.pdf
+    impasto grid photo.jpg painting.jpg --over preset --size 256
+    impasto grid photo.jpg painting.jpg --over blend --second waves
     impasto grid photo.jpg painting.jpg --over style-scale --values 0.5,1,2
     """
-    given = _given(preset=preset, init=init, steps=steps, seed=seed)
+    given = _given(
+        preset=preset, init=init, steps=steps, seed=seed, pooling=pooling, device=_other(device)
+    )
     with reporting(debug):
         from impasto.analysis.grid import ratio_grid, read_values, sweep
         from impasto.settings import Settings
@@ -195,7 +216,7 @@ def grid(
         used = words(layers, "--layers") if layers is not None else None
         target, network = (
             _target(output, "grid", content, style),
-            _encoder(encoder, pooling, device),
+            _encoder(encoder, "max", device),
         )
         common: dict[str, Any] = {"encoder": network} | _given(size=size)
         if over is None:
@@ -212,7 +233,8 @@ def grid(
         else:
             settings = Settings(**given, **_given(style_layers=used))
             dialled = read_values(over, values) if values is not None else ()
-            work = sweep(content, style, over, dialled, settings=settings, **common)
+            between = _given(second=second)
+            work = sweep(content, style, over, dialled, settings=settings, **common, **between)
         make_sheet(work, target, quiet=quiet)
 
 
@@ -248,7 +270,7 @@ def deltas(
 
         if options and not smooth:
             raise ImpastoError(
-                f"--{next(iter(options)).replace('_', '-')} has a say with --smooth only; add it"
+                f"--{next(iter(options)).replace('_', '-')} has an effect with --smooth only; add it"
             )
         target = _target(output, "deltas", photo, out)
         with display(quiet) as show:
@@ -270,6 +292,11 @@ def deltas(
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _other(device: str) -> str | None:
+    """The device, unless that goes without saying."""
+    return None if device == "auto" else device
 
 
 def _encoder(name: str, pooling: str, device: str) -> "Encoder":
@@ -311,7 +338,6 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
     from impasto.apps.progress import display
 
     folder, cells = _cells(target), list["Cell"]()
-    recipe: Mapping[str, object] = work.settings
     try:
         with display(quiet) as show:
             for cell in _followed(work, folder, show):
@@ -323,12 +349,12 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
             work.forget(folder)
             say("interrupted before the first picture was finished; nothing was written")
             raise typer.Exit(INTERRUPTED) from None
-        emit(save_sheet(target, work.sheet(cells), recipe={**recipe, "unfinished": True}))
+        emit(save_sheet(target, work.sheet(cells)))
         say(
             f"interrupted; {len(cells)} of {len(work.tasks)} pictures are in {target}, and the same command goes on"
         )
         raise typer.Exit(INTERRUPTED) from None
-    save_sheet(target, work.sheet(cells), recipe=recipe)
+    save_sheet(target, work.sheet(cells))
     work.forget(folder)
     emit(target)
 

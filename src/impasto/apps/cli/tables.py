@@ -1,7 +1,9 @@
 """What there is to choose from: styles, presets, layers."""
 
 import sys
+from importlib import metadata
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
@@ -12,9 +14,9 @@ from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.losses.presets import PRESETS, Preset
 from impasto.networks.header import foreign_styles, learned_styles
-from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
+from impasto.pictures.samples import STYLES, sample_names, sample_style
 
-__all__ = ["layers", "presets", "save_styles", "styles"]
+__all__ = ["how", "layers", "presets", "save_styles", "styles"]
 
 # Where stdout is no terminal, wide enough to wrap nothing.
 _WIDE = 400
@@ -82,50 +84,78 @@ def save_styles(folder: Path, size: int, photo: str) -> None:
             f"cannot make the folder {folder} ({error.strerror}); choose another"
         ) from error
     paths = [check_output(folder / f"{name}.png") for name in STYLES]
+    drawn = {"impasto": metadata.version("impasto"), "size": size}
     for name, path in zip(STYLES, paths, strict=True):
-        emit(save_picture(path, resize(open_picture(sample_style(name)).image, (size, size))))
+        plate = resize(open_picture(sample_style(name)).image, (size, size))
+        emit(save_picture(path, plate, recipe=drawn | {"plate": name}))
     _paint_learned(folder, size, photo)
 
 
-def _paint_learned(folder: Path, size: int, name: str) -> None:
-    from impasto.methods.feedforward import FeedForward
+def _paint_learned(folder: Path, size: int, photo: str) -> None:
     from impasto.networks.checkpoint import load_network
+    from impasto.networks.loaded import Networks
     from impasto.networks.style_bank import check_name
-    from impasto.pictures.image import open_picture, resize, save_picture
+    from impasto.pipeline import plan
 
     painter, foreign = load_network().knowing_own()
     if foreign:
         say(f"note: the styles in {own_bank()} were learned for another network and are left out")
-    stylizer = FeedForward(painter)
-    photo = open_picture(sample(name)).image
-    scale = size / max(photo.shape[-2:])
-    photo = resize(photo, (round(photo.shape[-2] * scale), round(photo.shape[-1] * scale)))
+    networks = Networks()
     for style in painter.bank.names:
-        (step,) = stylizer.render(photo, stylizer.named(style))
-        emit(save_picture(folder / f"{check_name(style)}-painted.png", step.image))
+        job = plan(photo, [style], method="fast", size=size, networks=networks)
+        (step,) = job.steps()
+        emit(job.save(step, folder / f"{check_name(style)}-painted.png"))
 
 
 def presets() -> None:
-    """Print the presets: layers with their weights and scales, the start, the optimiser, the
-    source.
+    """Print the presets, each in a few lines that fit 80 columns: its source, layers of VGG-19 with
+    their weights and scales, the start, the optimiser.
     """
-    table = _table("preset", "content, of VGG-19", "style, of VGG-19", "how", "source")
-    for name, preset in PRESETS.items():
-        table.add_row(name, *_preset(preset))
-    table.leading = 1
-    _print(table)
+    print("\n\n".join(_preset(name, preset) for name, preset in PRESETS.items()))
 
 
-def _preset(preset: Preset) -> tuple[str, str, str, str]:
-    sizes = ", coarse to fine" if preset.pyramid else ""
-    variation = f", variation {preset.tv_weight:g} ({preset.tv_scale})" if preset.tv_weight else ""
-    afresh = f"; {preset.steps_afresh} from any other start" if preset.steps_afresh else ""
-    return (
-        f"{preset.content_weight:g} x {' '.join(preset.content_layers)} ({preset.content_scale})",
-        f"{preset.style_weight:g} x {' '.join(preset.style_layers)} ({preset.style_scale})",
-        f"from {_STARTS[preset.init]}, {preset.steps} steps of {preset.optimizer}{sizes}{variation}{afresh}",
-        preset.source,
+def _preset(name: str, preset: Preset) -> str:
+    said = {
+        "source": preset.source,
+        "content": f"{preset.content_weight:g} x {_layers(preset.content_layers)} ({preset.content_scale})",
+        "style": f"{preset.style_weight:g} x {_layers(preset.style_layers)} ({preset.style_scale})",
+        "how": how(preset),
+    }
+    lines = [name]
+    for head, text in said.items():
+        lines += wrap(
+            text,
+            78,
+            initial_indent=f"  {head:<9}",
+            subsequent_indent=" " * 11,
+            break_long_words=False,
+        )
+    return "\n".join(lines)
+
+
+def _layers(layers: tuple[str, ...]) -> str:
+    return " ".join(layers)
+
+
+def how(preset: Preset) -> str:
+    """Its start, its optimiser with what that is told, its pooling and its total variation."""
+    said = [f"from {_STARTS[preset.init]}", f"{preset.steps} steps of {preset.optimizer}"]
+    if preset.optimizer != "lbfgs":
+        said[-1] += f" at {preset.learning_rate:.3g}"
+    if preset.decay not in (None, 1.0) and preset.optimizer != "lbfgs":
+        said.append(f"times {preset.decay:g} every 100")
+    if preset.optimizer == "adam" and preset.betas != (0.9, 0.999):
+        said.append(f"betas {preset.betas[0]:g} {preset.betas[1]:g}")
+    if preset.epsilon > 1e-6:
+        said.append(f"epsilon {preset.epsilon:g}")
+    said += ["coarse to fine"] * preset.pyramid + ["average pooling"] * (
+        preset.pooling == "average"
     )
+    said += ["unclipped"] * (not preset.clipped)
+    if preset.tv_weight:
+        said.append(f"variation {preset.tv_weight:.3g} ({preset.tv_scale})")
+    again = f"; {preset.steps_afresh} from any other start" if preset.steps_afresh else ""
+    return ", ".join(said) + again
 
 
 def layers(encoder: str) -> None:

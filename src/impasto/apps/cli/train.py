@@ -51,7 +51,8 @@ Weights = Annotated[
 Licence = Annotated[
     str,
     typer.Option(
-        help="What the file says of its licence; the pictures' has a say.", rich_help_panel=FILES
+        help="What the file says of its licence; that of the pictures counts, too.",
+        rich_help_panel=FILES,
     ),
 ]
 Content = Annotated[
@@ -175,8 +176,7 @@ def train_arbitrary(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network that paints in the style of any picture, also of one it has never seen, in
-    one pass.
+    """Train a network that paints in the style of any picture, in one pass.
 
     Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
     weights. Where only weights are left, the next leg goes --from them.
@@ -258,15 +258,14 @@ def learn(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Teach a painting to a network, as a style of your own: only its vector is learned, all else
-    stays as it is.
+    """Teach a network a style of your own: only the style's vector is learned.
 
     It is kept in ~/.impasto, or in the folder that IMPASTO_HOME names.
     Ctrl-C finishes the step and keeps what was learned so far.
 
     impasto learn painting.jpg --name harbour
     impasto stylize photo.jpg --style harbour --method fast
-    impasto learn painting.jpg --name harbour --content photos --content-weight 0.8 --replace
+    impasto learn painting.jpg --name harbour --content photos --content-weight 0.2 --replace
     """
     with reporting(debug):
         from impasto.apps.cli import learning
@@ -276,7 +275,7 @@ def learn(
         learning.learn(lesson, {"steps": LEARN_STEPS, **given}, device=device, quiet=quiet)
 
 
-@asks("size", "steps", "device", size=PAIR_SIZE)
+@asks("size", "style_loss", "steps", "device", size=PAIR_SIZE)
 def pairs(
     *,
     photos: Annotated[Path, typer.Argument(metavar="FOLDER", help="The photos.")],
@@ -298,6 +297,7 @@ def pairs(
     What cannot be read is left out, and said so. Ctrl-C stops; the same command goes on.
 
     impasto pairs photos painting.jpg -o pairs
+    impasto pairs photos painting.jpg -o calm --style-loss nnst
     impasto train pairs --pairs pairs --name harbour -o mine.safetensors
     """
     with reporting(debug):

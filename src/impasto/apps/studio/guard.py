@@ -18,6 +18,7 @@ from impasto.apps.studio.asgi import (
     refuse,
     say_error,
 )
+from impasto.apps.studio.budget import Budget, FullError
 from impasto.apps.studio.intake import GoneError, Intake, SlowError
 from impasto.apps.studio.limits import TooLargeError
 from impasto.errors import ImpastoError
@@ -55,12 +56,12 @@ class Guard:
     """An ASGI application around the page's: lets through what the page needs.
 
     Files are read from under `root` only, the folder that visits have theirs in. A body is handed
-    on once it has come whole: what a sender breaks off is never begun. Errors become
-    `{"error": "one line"}`.
+    on once it has come whole, and counts in `budget` until then: what a sender breaks off is never
+    begun. Errors become `{"error": "one line"}`.
     """
 
-    def __init__(self, app: Application, root: Path) -> None:
-        self._app, self._root = app, root
+    def __init__(self, app: Application, root: Path, budget: Budget) -> None:
+        self._app, self._root, self._budget = app, root, budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -90,7 +91,8 @@ class Guard:
 
     async def _sent(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await Intake(scope, receive, _JSON_BYTES).whole()
+            lease = self._budget.lease()
+            body = await Intake(scope, receive, _JSON_BYTES, lease).whole()
         except GoneError:
             entry(scope).refused = "hung up while sending"
             return
@@ -99,6 +101,9 @@ class Guard:
             return
         except SlowError as error:
             await refuse(scope, send, 408, str(error), _CLOSE)
+            return
+        except FullError as error:
+            await refuse(scope, send, 507, str(error), _CLOSE)
             return
         try:
             known = isinstance(json.loads(body), dict)

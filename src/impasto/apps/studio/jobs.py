@@ -131,8 +131,10 @@ class Jobs:
             self._jobs.pop(id, None)
         self._end(job)
 
-    def _sweep(self) -> None:
-        """Let go of what has been kept long enough, counted from when it was placed."""
+    def _sweep(self) -> bool:
+        """Let go of what has been kept long enough, counted from when it was placed; whether any
+        was.
+        """
         keep = self._engine.limits.keep + self._engine.limits.seconds
         now = time.monotonic()
         with self._lock:
@@ -141,8 +143,11 @@ class Jobs:
                 del self._jobs[job.id]
         for job in old:
             self._end(job)
+        return bool(old)
 
     def _relieve(self) -> bool:
+        if self._sweep():
+            return True
         with self._lock:
             job = next((job for job in self._jobs.values() if job.over and job.fetched), None)
             if job is not None:

@@ -85,7 +85,7 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
-    return Guard(mounted, root)
+    return Guard(mounted, root, engine.budget)
 
 
 class _Blocks(gr.Blocks):
@@ -409,7 +409,7 @@ class _Page:
                 pass
             return gr.FileData(path=str(visit.made)).model_dump()
         except ImpastoError as error:
-            raise gr.Error(escape(look.sentence(error)), print_exception=False) from error
+            raise gr.Error(look.sentence(error), print_exception=False) from error
 
     # ---------------------------------------------------------------------------------- painting
 

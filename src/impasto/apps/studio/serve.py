@@ -1,12 +1,13 @@
 """The studio served: page and API as one application, signals, and nothing left behind."""
 
+import asyncio
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,7 @@ __all__ = ["application", "serve", "sweep"]
 
 _PATIENCE = 1.5  # seconds that the picture in work has to reach its next step when the server ends
 _PREFIX, _LOCK = "impasto-studio-", "lock"
+_MINUTE = 60
 _NEW = 600  # seconds after which a folder that nobody has locked is nobody's
 # Read by Gradio and its libraries when they are imported: nothing is looked up, counted or told
 # elsewhere.
@@ -57,22 +59,38 @@ def application(engine: Engine, root: Path, entrance: Access | None = None) -> A
             "memory_peak_bytes": ("The most they have had", lambda: budget.peak),
         }
     )
-    here = api(engine, Uploads(root, budget), metrics)
+    uploads = Uploads(root, budget)
     page = mount(bare(), engine, root=root, root_path=entrance.root_path)
-    return Journal(Gate(_Either(here, page), entrance), metrics)
+    either = _Either(api(engine, uploads, metrics), page, uploads.sweep)
+    return Journal(Gate(either, entrance), metrics)
 
 
 class _Either:
-    """The API or the page, by the path; what the page's server does at start and end is done."""
+    """The API or the page, by the path; what the page's server does at start and end is done.
 
-    def __init__(self, here: Application, page: Application) -> None:
-        self._here, self._page = here, page
+    `chore` is called every minute in between.
+    """
+
+    def __init__(self, here: Application, page: Application, chore: Callable[[], object]) -> None:
+        self._here, self._page, self._chore = here, page, chore
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
+        if scope["type"] == "lifespan":
+            tidying = asyncio.create_task(self._tidy())
+            try:
+                await self._page(scope, receive, send)
+            finally:
+                tidying.cancel()
+            return
         path = scope.get("path", "")
         ours = path.startswith("/api/") or path in ("/metrics", "/gradio_api/upload")
         await (self._here if ours else self._page)(scope, receive, send)
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_MINUTE)
+            await asyncio.to_thread(self._chore)
 
 
 def serve(

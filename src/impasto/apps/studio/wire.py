@@ -101,7 +101,8 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._opened, self._closing = opened, closing
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        # What is no HTTP is told here, once.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Bind, then say so."""

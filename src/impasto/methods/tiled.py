@@ -1,0 +1,162 @@
+"""One pass of a network over a picture of any size, tile by tile, in one style or in several at once.
+
+The statistics of every norm are measured first, of the whole picture where it fits into memory and
+of a sample of it otherwise, and then replayed (`impasto.networks.statistics`): with the same
+statistics the tiles are the whole picture to rounding, and there is nothing for a seam to come
+from.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impasto.networks.statistics import Statistics, measure, mixed, replayed
+from impasto.networks.transform_net import TransformNet
+from impasto.pictures.tiles import Resized, View
+from impasto.windows import Tile, Window, tiles
+
+__all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
+
+# Of the embedded network, measured: what it takes at once for a pixel, bytes at 16 bits (twice as
+# much at 32), and what a process has besides.
+_A_PIXEL, _PROCESS = 450, 0.6e9
+_HELD = 60  # bytes a pixel for whole pictures that are held in floating point
+_SAMPLES, _SAMPLE = 12, 512  # windows, and their largest sides in px, that stand for a large one
+_LARGEST, _SMALLEST = 2048, 256  # sides of tiles
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much memory there is, in bytes, for a network that computes in `dtype`."""
+
+    memory: float
+    dtype: torch.dtype
+
+    @property
+    def pixels(self) -> float:
+        """How many it may paint at once, and hold."""
+        return max(0.0, self.memory - _PROCESS) / (self._a_pixel + _HELD)
+
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether a picture of (H, W) may be painted whole."""
+        return size[0] * size[1] <= self.pixels
+
+    def side(self, halo: int) -> int:
+        """Of a tile that may be painted with its halo, px; never so small that it is all halo."""
+        # Half: the rest is for whole pictures in 8 bits, and for saving them.
+        found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel) ** 0.5 - 2 * halo
+        return round(min(_LARGEST, max(_SMALLEST, found)))
+
+    @property
+    def sample(self) -> int:
+        """The side of the windows that stand for a large picture, px."""
+        found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel / _SAMPLES) ** 0.5
+        return round(min(_SAMPLE, max(_SMALLEST / 2, found)))
+
+    def needed(self, size: tuple[int, int], halo: int) -> float:
+        """Bytes for one pass over a picture of (H, W), about."""
+        pixels = size[0] * size[1]
+        if self.fits(size):
+            return _PROCESS + pixels * (self._a_pixel + _HELD)
+        at_once = max((self.side(halo) + 2 * halo) ** 2, _SAMPLES * self.sample**2)
+        # The photo, the picture, and Pillow's copies of it with four bytes a pixel.
+        return _PROCESS + max(at_once * self._a_pixel + 6 * pixels, 14 * pixels)
+
+    @property
+    def _a_pixel(self) -> float:
+        return _A_PIXEL * torch.finfo(self.dtype).bits / 16
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """How much of each style there is at each position: soft `masks`, `(1, R, H, W)`, of any size.
+
+    They are divided by their sum, and equal where none is: every position has some style.
+    """
+
+    masks: Tensor
+
+    def crop(self, size: tuple[int, int], window: Window) -> Tensor:
+        """Of that window of a picture of `size`, summing to 1; a style that has nothing has exactly
+        nothing.
+        """
+        masks = mask_crop(self.masks, size, window)
+        total = masks.sum(1, keepdim=True)
+        nobody = (total < 1e-3).to(masks)
+        return (masks + nobody) / (total + nobody * masks.shape[1])
+
+
+def mask_crop(mask: Tensor, size: tuple[int, int], window: Window) -> Tensor:
+    """That window of a soft mask, `(1, R, h, w)` of any size, on a picture of `size`."""
+    return Resized(mask, size).crop(window).clamp(0, 1)
+
+
+class TiledPass:
+    """`net` over pictures of `size` = (H, W), in the styles of `vectors`, `(R, V)`.
+
+    `views[r]`: the picture that the statistics of style `r` are measured of. They are those of a
+    picture painted in that style alone, so that a region far from its border is what it would be
+    without the others. `whole[r]` is that picture, where it was painted whole.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, net: TransformNet, views: Sequence[View], vectors: Tensor, room: Room
+    ) -> None:
+        self.net, self.vectors, self.size = net, vectors, views[0].size
+        self.fits, self.side = room.fits(self.size), room.side(net.reach)
+        self.sample = room.sample
+        self.known, self.whole = list[Statistics](), list[Tensor]()
+        for view, vector in zip(views, vectors, strict=True):
+            known, painted = measure(net, self._sample(view), vector[None])
+            self.known.append(known)
+            if self.fits:
+                self.whole.append(painted)
+
+    def only(self, style: int) -> "TiledPass":
+        """The same in one of the styles."""
+        one = copy(self)
+        one.vectors, one.known = self.vectors[style : style + 1], [self.known[style]]
+        return one
+
+    def tiles(self) -> Iterator[Tile]:
+        """One where the picture fits."""
+        side = max(self.size) if self.fits else self.side
+        return tiles(self.size, side, self.net.reach, 8)
+
+    @torch.no_grad()
+    def paint(self, view: View, tile: Tile, shares: Shares | None = None) -> Tensor:
+        """The inner part of a tile of `view`, `(1, 3, h, w)`, in the first style or by `shares`."""
+        outer = tile.outer
+        if shares is None:
+            norms = replayed(self.net, self.known[0], self.vectors[:1])
+        else:
+            part = shares.crop(self.size, outer).to(self.vectors)
+            norms = mixed(self.net, self.known, self.vectors, part)
+        photo = view.crop(outer).clamp(0, 1).to(self.vectors.device)
+        place = (outer.top // 8, outer.left // 8)
+        painted: Tensor = self.net(photo, self.vectors[:1], place, norms)
+        return tile.inner.within(outer).of(painted)
+
+    def _sample(self, view: View) -> Tensor:
+        """The picture, or windows of it as a batch: one somewhere in each cell of a grid."""
+        height, width = self.size
+        if self.fits:
+            photo = view.crop(Window(0, height, 0, width))
+            return photo.clamp(0, 1).to(self.vectors.device)
+        across = max(1, min(_SAMPLES, round((_SAMPLES * width / height) ** 0.5)))
+        down = max(1, _SAMPLES // across)
+        chance = random.Random(0)
+        h, w = min(self.sample, height // down), min(self.sample, width // across)
+        windows = []
+        for row in range(down):
+            for column in range(across):
+                top = chance.randint(height * row // down, height * (row + 1) // down - h)
+                left = chance.randint(width * column // across, width * (column + 1) // across - w)
+                windows.append(Window(top, top + h, left, left + w))
+        photos = torch.cat([view.crop(window) for window in windows])
+        return photos.clamp(0, 1).to(self.vectors.device)

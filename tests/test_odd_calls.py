@@ -1,0 +1,308 @@
+"""Odd calls: values of the wrong type, names that are none, streams that are closed; each works or
+is one line.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from impasto.apps.cli import main as cli
+from impasto.apps.cli.rendering import Request
+from impasto.apps.progress import Pace
+from impasto.errors import ImpastoError, InputError, OptionError
+from impasto.habits import brought
+from impasto.methods.base import METHODS
+from impasto.networks.loaded import Networks
+from impasto.networks.weights import load_encoder
+from impasto.pictures.image import open_picture, save_picture
+from impasto.pipeline import plan, stylize
+from impasto.settings import OPTIONS, Settings
+
+PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (40, 48, 3), np.uint8))
+ONE_PASS: dict[str, Any] = {"method": "arbitrary", "size": 48, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a photo and a painting; nobody's learned styles."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
+    for name in ("photo.png", "painting.png"):
+        PICTURE.save(name)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return Networks()
+
+
+def said(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[Any, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(args)
+    return ended.value.code, capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"blend": np.array([0.5])},
+        {"blend": {1.0}},
+        {"size": "48"},
+        {"size": 48.0},
+        {"size": np.int64(48)},
+        {"device": torch.device("cpu")},
+        {"network": None},
+    ],
+    ids=str,
+)
+def test_what_can_be_read_as_a_setting_works(networks: Networks, given: dict[str, Any]) -> None:
+    assert stylize(PICTURE, PICTURE, networks=networks, **ONE_PASS | given).size == (48, 40)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"encoder": torch.nn.Identity()}, "`networks=Networks()`"),
+        ({"network": torch.nn.Identity()}, "not an Identity"),
+        ({"init": PICTURE}, "`start`"),
+        ({"init": np.zeros((99, 99, 3))}, "`start`"),
+        ({"method": METHODS.get("fast")}, "`method`"),
+        ({"method": b"fast"}, "not bytes"),
+        ({"blend": {"a": 1}}, "not a dict"),
+        ({"style_layers": {"relu1_1": 2.0}}, "not a dict"),
+        ({"steps": float("nan")}, "`steps`"),
+        ({"size": (48, 48)}, "`size`"),
+        ({"settings": {"size": 48}}, "Settings(…)"),
+        ({"settings": 48}, "Settings(…)"),
+        ({"networks": torch.nn.Identity()}, "impasto.Networks()"),
+        ({"style": {"a": PICTURE}}, "not a picture"),
+        ({"style": None}, "not a picture"),
+        ({"style": []}, "at least one style"),
+    ],
+)
+def test_what_cannot_is_refused_in_one_line_that_is_short(given: dict[str, Any], hint: str) -> None:
+    asked = {"style": PICTURE, "settings": None} | given
+    with pytest.raises(ImpastoError) as error:
+        stylize(PICTURE, asked.pop("style"), asked.pop("settings"), **asked)
+    assert hint in str(error.value)
+    assert len(str(error.value)) < 300
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("styles", [PICTURE, np.asarray(PICTURE), (PICTURE,), iter([PICTURE])])
+def test_one_style_or_several_of_any_kind(networks: Networks, styles: Any) -> None:
+    assert len(plan(PICTURE, styles, networks=networks, **ONE_PASS).recipe["styles"]) == 1
+
+
+@pytest.mark.parametrize("loaded", [None, 3, torch.nn.Identity()], ids=str)
+def test_an_encoder_is_loaded_by_its_name(loaded: Any) -> None:
+    with pytest.raises(ImpastoError, match="a name or a file"):
+        load_encoder(loaded)
+
+
+@pytest.mark.parametrize("picture", [3, np.zeros((32, 32, 3), np.uint8), None], ids=type)
+def test_only_pictures_are_saved(picture: Any) -> None:
+    with pytest.raises(InputError, match="not saved as a picture"):
+        save_picture("out.png", picture)
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.parametrize("size", [True, 48.0, "48", 3])
+def test_a_size_that_is_none_is_refused(size: Any) -> None:
+    with pytest.raises(OptionError, match="long side"):
+        open_picture(PICTURE, size=size)
+
+
+# -------------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\x1b[2Jb.png", "a\0b.png", "x" * 300 + ".png"])
+@pytest.mark.parametrize("option", ["content", "encoder", "network"])
+def test_no_name_breaks_a_line_or_writes_to_a_terminal(option: str, name: str) -> None:
+    given = {"method": "arbitrary"} if option == "network" else {"init": "content", "steps": 1}
+    content = name if option == "content" else PICTURE
+    with pytest.raises(ImpastoError) as error:
+        stylize(
+            content, PICTURE, size=48, **given | ({option: name} if option != "content" else {})
+        )
+    assert str(error.value).isprintable()
+
+
+def test_spaces_in_a_name_are_said_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "my  photo.png" in said(capsys, "stylize", "my  photo.png", "painting.png")[1]
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "http://example.org/a"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_said_as_it_was_given_and_not_looked_up(address: str, kind: Any) -> None:
+    with pytest.raises(InputError) as error:
+        open_picture(kind(address))
+    assert str(error.value).startswith(f"{address} is an address")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("--iterations", "--steps"),
+        ("--num-iters", "--steps"),
+        ("--num_iters=3", "--steps"),
+        ("-num_iterations", "--steps"),
+        ("--output-size", "--size"),
+        ("--image-size=512", "--size"),
+        ("--style_weight", "--style-weight"),
+        ("--content-image", "CONTENT"),
+        ("--style-image", "--style"),
+        ("--original-colors", "--keep-color"),
+        ("--lr", "--learning-rate"),
+        ("--stlye-scale", "--style-scale"),
+    ],
+)
+def test_a_name_people_bring_is_answered_with_ours(
+    capsys: pytest.CaptureFixture[str], theirs: str, ours: str
+) -> None:
+    code, err = said(capsys, "stylize", "photo.png", "painting.png", theirs, "3")
+    assert code == 2
+    assert err.startswith(f"error: there is no option {theirs.partition('=')[0]}")
+    assert ours in err
+    assert err.count("\n") == 1
+
+
+def test_what_nobody_can_mean_gets_no_hint() -> None:
+    assert brought("frobnicate", OPTIONS) is None
+    for name in OPTIONS:
+        assert brought(name.replace("_", "-"), OPTIONS) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("iterations", "'steps'"), ("alpha", "'strength'"), ("content_image", "first")],
+)
+def test_keywords_people_bring_are_answered_too(name: str, hint: str) -> None:
+    with pytest.raises(TypeError, match=hint):
+        Settings(**{name: 3})
+
+
+# ----------------------------------------------------------------------------------- one namespace
+
+
+def test_a_learned_name_chooses_its_method(networks: Networks) -> None:
+    given: dict[str, Any] = {"size": 48, "device": "cpu", "networks": networks}
+    job = plan(PICTURE, ["starry-night"], **given)
+    assert job.settings.method == job.recipe["method"] == "fast"
+    named = plan(PICTURE, ["starry-night"], method="fast", **given)
+    assert job.recipe == named.recipe
+    mixed = plan(PICTURE, ["starry-night", PICTURE], **given)
+    assert mixed.settings.method == "arbitrary"
+    assert plan(PICTURE, ["mosaic"], steps=1, init="content", **given).settings.method == "optimize"
+
+
+def test_a_method_asked_for_is_not_exchanged() -> None:
+    with pytest.raises(InputError, match=r"^starry-night is a learned style.*`method=fast`"):
+        plan(PICTURE, ["starry-night"], method="optimize", size=48)
+    with pytest.raises(OptionError, match="`steps` has no effect with `method=fast`"):
+        plan(PICTURE, ["starry-night"], steps=3, size=48)
+    with pytest.raises(InputError, match=r"did you mean .starry-night"):
+        plan(PICTURE, ["starry-nite"], size=48)
+
+
+def test_statistics_of_a_style_without_its_painting_are_refused_for_that() -> None:
+    with pytest.raises(OptionError, match=r"a learned style is read already; use `keep_color=lum"):
+        plan(PICTURE, ["starry-night"], keep_color="statistics", size=48)
+    with pytest.raises(OptionError, match="is a picture"):
+        plan(PICTURE, [PICTURE], method="fast", keep_color="statistics", size=48)
+
+
+def test_photos_blended_in_as_styles_are_told() -> None:
+    os.mkdir("photos")
+    for name in "abc":
+        PICTURE.save(f"photos/{name}.png")
+    photos = [f"photos/{name}.png" for name in "abc"]
+
+    def notes(*typed: str, **given: Any) -> str:
+        return " ".join(Request.typed(typed[0], typed[1:], given).notes)
+
+    assert "2 of 3 styles" in notes(*photos, "painting.png")
+    assert "impasto batch" in notes(*photos, "painting.png")
+    assert not notes(*photos, "painting.png", blend="1,1,1")
+    assert not notes("photos/a.png", "painting.png")
+    assert not notes("photo.png", "painting.png", "photo.png")
+
+
+# -------------------------------------------------------------------------------- streams and files
+
+
+def test_broken_exif_is_a_note_and_no_warning() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = exif.tobytes()
+    for cut in (whole[:18], whole[:22], whole):
+        PICTURE.save("turned.jpg", exif=cut)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            picture = open_picture("turned.jpg")
+        if cut == whole:
+            assert (picture.image.shape[2], picture.notes) == (48, ())
+        else:
+            assert picture.image.shape[2] == 40
+            assert picture.notes == ("its EXIF data is damaged: taken to be upright",)
+
+
+def process(line: str) -> subprocess.CompletedProcess[str]:
+    """A line of a shell; `impasto` stands for the command."""
+    command = f"{sys.executable} -c 'from impasto.apps.cli.main import main; main()'"
+    line = line.replace("impasto", command)
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+
+
+ROUGH = "impasto stylize photo.png starry-night --size 48 -o out.png"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of Unix")
+@pytest.mark.parametrize(
+    ("line", "out"),
+    [
+        (f"{ROUGH} 2>&-", "out.png\n"),
+        (f"{ROUGH} >&- 2>&- <&-", ""),
+        (f"{ROUGH} 2>&1 >/dev/null | true; sleep 3", ""),
+    ],
+)
+def test_a_stream_that_is_closed_costs_no_picture(line: str, out: str) -> None:
+    done = process(line)
+    assert (done.returncode, done.stdout, done.stderr) == (0, out, "")
+    with Image.open("out.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_nohup_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that was ignored when the process started stays so."""
+    from impasto.signals import stopping
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in stopping()
+        assert signal.SIGTERM in stopping()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+# ------------------------------------------------------------------------------------------- time left
+
+
+def test_time_left_leaves_the_first_step_out() -> None:
+    now = iter([100.0, 101.0, 102.0, 103.0])
+    pace = Pace(lambda: next(now))
+    assert pace.left(1, 50) is None
+    assert [pace.left(done, 50) for done in (2, 3, 4)] == [48.0, 47.0, 46.0]
