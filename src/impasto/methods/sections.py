@@ -32,7 +32,7 @@ def room_for_descent(memory: float, size: tuple[int, int], dtype: torch.dtype) -
     if pixels * step <= left:
         return 0
     side: float = (max(0.0, left) / step) ** 0.5 - 128
-    return round(min(_LARGEST, max(_SMALLEST, side)))
+    return int(min(_LARGEST, max(_SMALLEST, side)))
 
 
 def needed_for_descent(size: tuple[int, int], dtype: torch.dtype, side: int) -> float:
