@@ -148,7 +148,7 @@ def test_a_full_disk_stops_the_batch_and_what_is_done_stays(run, monkeypatch):
     paint(Path("photos/z.png"), 4)
     assert run("batch", "photos", "mosaic", "-o", "out", *TYPED)[0] == 2
     before = stamps("out")
-    monkeypatch.setattr(engine, "save_picture", full)
+    monkeypatch.setattr("impasto.pipeline.save_picture", full)
     code, out, err = run("batch", "photos", "mosaic", "-o", "out", *TYPED, "--strength", "0.5")
     assert (code, out, stamps("out")) == (2, [], before)
     assert err.count("left out") == 2, "one picture, and the table's head"
@@ -235,6 +235,7 @@ def test_killed_and_run_again_makes_all_and_none_twice(run):
 
 
 def test_ray_loses_nothing_and_paints_nothing_twice_when_a_worker_is_killed():
+    """Of one worker more than there are processors, so that each has to find a place."""
     pytest.importorskip("ray", reason="needs the extra ray: pip install 'impasto[ray]'")
     for number in range(24):
         paint(Path(f"photos/{number:02}.png"), number)
@@ -245,7 +246,7 @@ def test_ray_loses_nothing_and_paints_nothing_twice_when_a_worker_is_killed():
         engine.Task(str(Path(task.photo).absolute()), task.styles, task.output)
         for task in work.tasks()
     ]
-    for outcome in outcomes_by_ray(QUICK, iter(tasks), "local", 2):
+    for outcome in outcomes_by_ray(QUICK, iter(tasks), "local", (os.cpu_count() or 1) + 1):
         states.append((outcome.task.output, outcome.state))
         if len(states) == 5 and not killed:
             killed = True

@@ -170,6 +170,8 @@ def test_the_command_of_info_makes_the_same_bytes_again(run, options):
         "2,1",
         "-o",
         "out.png",
+        "--recipe",
+        "full",
         *QUICK,
         *options,
     )

@@ -215,7 +215,7 @@ def test_a_method_asked_for_is_not_exchanged() -> None:
         plan(PICTURE, ["starry-night"], method="optimize", size=48)
     with pytest.raises(OptionError, match="`steps` has no effect with `method=fast`"):
         plan(PICTURE, ["starry-night"], steps=3, size=48)
-    with pytest.raises(InputError, match="did you mean .starry-night"):
+    with pytest.raises(InputError, match=r"did you mean .starry-night"):
         plan(PICTURE, ["starry-nite"], size=48)
 
 

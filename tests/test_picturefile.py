@@ -282,7 +282,7 @@ def test_grey_bilevel_and_palette_with_and_without_transparency(tmp_path: Path) 
     Image.fromarray(np.dstack([grey, veil]), mode="LA").save(tmp_path / "la.png")
     la = open_picture(tmp_path / "la.png")
     assert la.alpha is not None
-    assert np.array_equal(as_array(la.image)[..., 2] * 255, grey)
+    assert np.array_equal(as_array(la.image)[..., 2][veil > 0] * 255, grey[veil > 0])
     assert np.array_equal(la.alpha[0, 0].numpy() * 255, veil)
 
     Image.fromarray(grey > 127).save(tmp_path / "bits.png")
@@ -296,7 +296,8 @@ def test_grey_bilevel_and_palette_with_and_without_transparency(tmp_path: Path) 
         warnings.simplefilter("error")
         p = open_picture(tmp_path / "p.png")
     assert p.alpha is not None
-    assert np.array_equal(as_array(p.image), np.eye(3, dtype=np.float32)[index])
+    seen = index != 1
+    assert np.array_equal(as_array(p.image)[seen], np.eye(3, dtype=np.float32)[index][seen])
     assert np.array_equal(p.alpha[0, 0].numpy() * 255, np.array([255, 0, 51])[index])
 
     Image.fromarray(NOISE).save(
@@ -311,7 +312,8 @@ def test_alpha_is_kept_apart_and_opaque_alpha_is_none() -> None:
     rgba = np.dstack([NOISE, NOISE[..., 0]])
     picture = open_picture(Image.fromarray(rgba))
     assert picture.alpha is not None
-    assert np.array_equal(as_array(picture.image) * 255, NOISE)
+    seen = rgba[..., 3] > 0
+    assert np.array_equal(as_array(picture.image)[seen] * 255, NOISE[seen])
     assert np.array_equal(picture.alpha[0, 0].numpy() * 255, NOISE[..., 0])
     for mode in ("LA", "RGBA"):
         image = Image.fromarray(rgba).convert(mode)

@@ -395,7 +395,12 @@ def compact_2() -> Encoder:
 
 
 # What is enough to see, of the sources' 200 to 4000.
-ENOUGH = dict.fromkeys(PRESETS, 30) | {"gatys2015": 90, "johnson2016": 60, "keras-example": 90}
+ENOUGH = dict.fromkeys(PRESETS, 30) | {
+    "gatys2015": 90,
+    "tensorflow-tutorial": 60,
+    "johnson2016": 60,
+    "keras-example": 90,
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -24,6 +24,8 @@ OTHER: dict[str, Any] = {
     "size": 96,
     "strength": 0.5,
     "refine": 3,
+    "recipe": "full",
+    "keep_exif": "all",
     "network": "mine.safetensors",
     "engine": "onnx",
     "style_weight": 2.0,

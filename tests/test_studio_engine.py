@@ -67,7 +67,8 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 
 
 def test_a_learned_style_is_painted_as_the_package_does(engine: Engine, learned: str) -> None:
-    end = last(engine.place(small(learned, strength=0.6, keep_color="luminance")))
+    asked = small(learned, strength=0.6, keep_color="luminance", recipe="full")
+    end = last(engine.place(asked))
     alone = stylize(
         CAT.image,
         learned,

@@ -82,7 +82,7 @@ def test_a_picture_comes_back_with_its_recipe(
     answer = client.post(
         STYLIZE,
         files=[photo(name="../a/cät.png")],
-        data=SMALL | {"style": learned, "strength": "0.5"},
+        data=SMALL | {"style": learned, "strength": "0.5", "recipe": "full"},
     )
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     path = tmp_path / "out.png"

@@ -117,6 +117,10 @@ def examples(page: Path) -> Iterator[tuple[str, str]]:
     for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
         if language in ("python", "py"):
             yield "python", text
+        elif re.search(
+            r"^[A-Z]+=(\S+|\$\(.*\))$", text, re.MULTILINE
+        ):  # lines that share variables
+            yield "sh", "set -e\n" + "\n".join(COMMENT.sub("", each) for each in text.splitlines())
         elif language in ("", "sh", "console"):
             for line in text.replace("\\\n", " ").splitlines():
                 if re.match(

@@ -4,7 +4,7 @@ every app.
     job = plan("photo.jpg", ["painting.jpg"], Settings(size=1024))
     for step in job.steps():
         ...                       # progress, previews, cancelling
-    picture = job.finish(step)    # a PIL image; job.recipe says how it was made
+    job.save(step, "out.png")     # with its recipe; job.finish(step) is the same as a PIL image
 """
 
 import os
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Unpack, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from impasto.errors import InputError, OptionError, kind_of
 from impasto.habits import brought
+from impasto.memory import check as check_memory
 from impasto.methods.base import (
     METHODS,
     Frame,
@@ -39,10 +41,13 @@ from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import SMALLEST
 from impasto.networks.header import learned_styles
 from impasto.networks.loaded import Networks
+from impasto.networks.weights import pick_device
 from impasto.pictures.color import luminance_transfer, match_statistics
+from impasto.pictures.exif import sifted
 from impasto.pictures.identity import identity
-from impasto.pictures.image import Picture, Source, open_bytes, resize, to_pil
+from impasto.pictures.image import Picture, Source, open_bytes, resize, save_picture, to_pil
 from impasto.pictures.masks import open_mask
+from impasto.pictures.painted import PaintedImage
 from impasto.pictures.samples import STYLES
 from impasto.pictures.sources import dimensions, open_source, resolved
 from impasto.pictures.tiles import Shown, bytes_of, floats_of
@@ -64,7 +69,7 @@ _COLORLESS = (
 @dataclass(frozen=True, eq=False)
 class Job:
     """A picture about to be made. `notes` are things to tell the user; `recipe` is enough to make
-    it again.
+    it again, with `recipe=short` but for the photo's name.
 
     `grey`: no style has any colour, and so the picture has none. Features know colour only roughly,
     and would tint it. `dpi`: for the file, where a size on paper was asked for.
@@ -99,16 +104,24 @@ class Job:
 
     def recipe_of(self, content: Source) -> dict[str, object]:
         """The recipe of `of(content)`, without opening it."""
-        return {**self.recipe, "content": identity(content)}
+        return {**self.recipe, "content": _own(content, self.settings)}
 
-    def finish(self, step: Progress) -> Image.Image:
+    def finish(self, step: Progress, *, unfinished: bool | None = None) -> PaintedImage:
         """The picture of any step at full size, the photo's colours and transparency put back where
-        asked for.
+        asked for. It knows its recipe, which says how far it came, and `save`s it.
+
+        `unfinished`: whether there was more to come; where it is not said, the step tells (but
+        with `early_stop`, when no step knows).
         """
         if self.content.image.dtype == torch.uint8:
-            return to_pil(self._by_bands(step.image), self.content.alpha)
-        image = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
-        return to_pil(self._recolored(image, self.content.image), self.content.alpha)
+            image = self._by_bands(step.image)
+        else:
+            whole = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
+            image = self._recolored(whole, self.content.image)
+        exif = sifted(self.content.exif, self.settings.keep_exif)
+        return PaintedImage.of(
+            to_pil(image, self.content.alpha), self._told(step, unfinished), exif
+        )
 
     def _recolored(self, image: Tensor, photo: Tensor) -> Tensor:
         """With the colours that were asked for, of a picture or a part of it."""
@@ -127,6 +140,27 @@ class Job:
             part, photo = (floats_of(band.inner.of(x)) for x in (image, self.content.image))
             band.inner.of(found).copy_(bytes_of(self._recolored(part, photo)))
         return found
+
+    def save(
+        self,
+        step: Progress,
+        path: str | os.PathLike[str],
+        *,
+        unfinished: bool | None = None,
+        quality: int = 95,
+    ) -> Path:
+        """Write the picture of any step, with its recipe, whole or not at all: `save_picture`."""
+        picture = self.finish(step, unfinished=unfinished)
+        return save_picture(path, picture, quality=quality, dpi=self.dpi)
+
+    def _told(self, step: Progress, unfinished: bool | None) -> dict[str, object] | None:
+        """The recipe of a step, or None where there is to be none."""
+        if self.settings.recipe == "none":
+            return None
+        if unfinished is None:
+            unfinished = step.step < step.of and not self.settings.early_stop
+        more = {"unfinished": True} if unfinished else {}
+        return {**self.recipe, "steps_done": step.step, **more}
 
 
 @torch.inference_mode(False)
@@ -186,17 +220,18 @@ def plan(
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
     ground = read_ground(given.small, regions, strength_mask, len(styles))
+    _check_memory(method, asked, photo)
     renderer = method.prepare(inputs, asked, networks or Networks())
     given.notes += getattr(renderer, "notes", ())
     recipe = {
         "impasto": metadata.version("impasto"),
         "torch": torch.__version__,
-        "content": identity(content),
+        "content": _own(content, settings),
         "styles": [identity(style) for style in styles],
         **_said(settings, method),
         "blend": [style.weight / sum(each.weight for each in inputs) for style in inputs],
         **(
-            {"start": identity(start) if start is not None else None}
+            {"start": _own(start, settings) if start is not None else None}
             if "start" in method.honours
             else {}
         ),
@@ -224,11 +259,11 @@ def stylize(
     strength_mask: Source | None = None,
     networks: Networks | None = None,
     **options: Unpack[Options],
-) -> Image.Image:
+) -> PaintedImage:
     """A photo in the style of a painting, or of several; arguments as `plan` takes them.
 
-    Returns a PIL image, RGB or, where the photo has transparency, RGBA. Raises `ImpastoError` for
-    input that cannot be used.
+    Returns a PIL image, RGB or, where the photo has transparency, RGBA, whose `save` writes how it
+    was made into the file. Raises `ImpastoError` for input that cannot be used.
     """
     places: dict[str, Any] = {"regions": regions, "style_masks": style_masks}
     places["strength_mask"] = strength_mask
@@ -280,6 +315,20 @@ def _several(styles: Source | Iterable[Source]) -> Sequence[Source]:
     if isinstance(styles, _SINGLE) or not isinstance(styles, Iterable):
         return [cast("Source", styles)]
     return list(styles)
+
+
+def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:
+    """`OptionError` where the picture takes more memory than there is, on a CPU."""
+    if pick_device(settings.device).type != "cpu":
+        return
+    height, width = photo.image.shape[-2:]
+    longest = max(height, width)
+
+    def needed(size: int) -> float:
+        tall, wide = (max(1, round(side * size / longest)) for side in (height, width))
+        return method.memory(settings, tall, wide)
+
+    check_memory(needed, longest)
 
 
 def method_of(settings: Settings) -> Method:
@@ -442,12 +491,18 @@ def _said(settings: Settings, method: Method) -> dict[str, object]:
         name: value for name, value in settings.dump().items() if name in heard
     }
     return said | {
-        name: _fileidentity(getattr(settings, name))
+        name: _file_identity(getattr(settings, name))
         for name in ("encoder", "network")
         if name in heard
     }
 
 
-def _fileidentity(source: str) -> dict[str, object]:
+def _file_identity(source: str) -> dict[str, object]:
     """Of an encoder or a network: its name, or its file's."""
     return identity(source) if os.path.isfile(source) else {"name": source}
+
+
+def _own(source: Source, settings: Settings) -> dict[str, object]:
+    """What to call a picture of the user's own: its file by name only where that is asked for."""
+    named = isinstance(source, str | os.PathLike) and os.path.isfile(source)
+    return {"kind": "file"} if named and settings.recipe != "full" else identity(source)

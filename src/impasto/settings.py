@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError
-from impasto.losses.presets import PRESETS, Init, OptimizerName, Pooling, Preset, preset
+from impasto.losses.presets import PRESETS, RATES, Init, OptimizerName, Pooling, Preset, preset
 from impasto.sizes import SIZES, Memory
 from impasto.texts import first_line, joined, layer_weight, listed, meant, whole
 
@@ -35,6 +35,8 @@ __all__ = [
 ContentLoss = Literal["features", "selfsim"]
 Engine = Literal["torch", "onnx"]
 KeepColor = Literal["none", "luminance", "statistics"]
+KeepExif = Literal["credit", "all", "none"]
+RecipeKind = Literal["short", "full", "none"]
 
 GROUPS = ("Picture", "Balance", "Layers and encoder", "Descent")
 """The headings under which options are listed."""
@@ -100,6 +102,12 @@ class Settings(BaseModel):
             visitor=True,
         ),
     ] = 0
+    recipe: Annotated[
+        RecipeKind, _option("What its file says of its making; full names the photo.", visitor=True)
+    ] = "short"
+    keep_exif: Annotated[
+        KeepExif, _option("What it keeps of the photo's EXIF; all: the place, too.", visitor=True)
+    ] = "credit"
     network: Annotated[
         str,
         _option("The network that paints: of impasto train, or the embedded one.", shown="FILE"),
@@ -350,8 +358,7 @@ class Settings(BaseModel):
             names, weights = zip(*map(layer_weight, self.style_layers), strict=True)
             given |= {"style_layers": names, "layer_weights": weights}
         if self.optimizer not in (None, base.optimizer):
-            # A preset's rate is meant for its optimiser; L-BFGS scales its steps itself.
-            given = {"learning_rate": _RATES[str(self.optimizer)], "decay": None} | given
+            given = {"learning_rate": RATES[str(self.optimizer)], "decay": None} | given
         if self.style_layers:
             given["layer_weights"] = ()
         return base.changed(
@@ -360,9 +367,6 @@ class Settings(BaseModel):
             **given,
         )
 
-
-# Of an optimiser that no preset speaks of.
-_RATES = {"adam": 0.02, "lbfgs": 1.0, "sgd": 1e-3}
 
 _OF_PRESET = (
     "content_layers",
@@ -469,6 +473,8 @@ class Options(TypedDict, total=False):
     size: int
     strength: float
     refine: int
+    recipe: RecipeKind
+    keep_exif: KeepExif
     network: Any
     engine: Engine
     style_weight: float

@@ -329,9 +329,8 @@ def color_distance(
     The directions come in orthonormal triples, at random from `seed`; the squared distances along
     three are added and the sums averaged over the triples. So a palette shifted by d measures |d|
     (in Delta E*ab, CIE 1976), and any other change at most the full Wasserstein distance. The sizes
-    of the pictures do not count. `seen`: their alphas, by which pixels count. Rabin et al. 2011;
-    with rotations instead of single directions as
-    in Pitie et al. 2007.
+    of the pictures do not count. `seen`: their alphas, by which pixels count. Rabin et al. 2011; with
+    rotations instead of single directions as in Pitie et al. 2007.
     """
     generator = torch.Generator().manual_seed(seed)
     frames = torch.linalg.qr(torch.randn(_FRAMES, 3, 3, generator=generator, dtype=torch.float64)).Q

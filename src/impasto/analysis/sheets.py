@@ -99,13 +99,14 @@ class Cell:
 @dataclass(frozen=True, eq=False)
 class Sheet:
     """Cells under their labels, one for each row and column; labels may be empty. A place may be
-    free.
+    free. `recipe`: how it was made, JSON-able, for its file.
     """
 
     title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
+    recipe: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         places = [(cell.row, cell.column) for cell in self.cells]
@@ -262,12 +263,12 @@ def save_sheet(
     path: str | os.PathLike[str], sheet: Sheet, *, recipe: Mapping[str, object] | None = None
 ) -> Path:
     """Write the sheet with its recipe, whole or not at all: PNG exactly; PDF for print, as a JPEG
-    at 95.
+    at 95. `recipe`: another than the sheet's own.
 
     `ImpastoError` where it cannot be written.
     """
     path = check_sheet(path)
-    paper = draw_sheet(sheet)
+    paper, recipe = draw_sheet(sheet), sheet.recipe if recipe is None else recipe
     if path.suffix.lower() == ".png":
         return save_picture(path, paper, recipe=recipe)
     said: dict[str, Any] = {} if recipe is None else {"subject": recipe_text(recipe)}
@@ -370,8 +371,13 @@ class Work:
             yield CellProgress(cell.picture, done, of, name=task.name, cell=cell, kept=kept)
 
     def sheet(self, cells: Iterable[Cell]) -> Sheet:
-        """The sheet with these of its cells, and those that were given."""
-        return Sheet(self.title, self.rows, self.columns, (*self.given, *cells))
+        """The sheet with these of its cells, and those that were given; its recipe says so where
+        some are missing.
+        """
+        made = tuple(cells)
+        unfinished = {"unfinished": True} if len(made) < len(self.tasks) else {}
+        recipe = {**self.settings, **unfinished}
+        return Sheet(self.title, self.rows, self.columns, (*self.given, *made), recipe)
 
     def finish(self) -> Sheet:
         """All of it at once."""
@@ -410,10 +416,13 @@ def _kept(folder: Path, task: Task) -> Cell | None:
     path = folder / task.file
     if not path.is_file():
         return None
-    numbers = (read_recipe(path) or {}).get("numbers")
-    if not isinstance(numbers, dict):
+    try:
+        numbers = (read_recipe(path) or {}).get("numbers")
+        if not isinstance(numbers, dict):
+            return None
+        return Cell(task.row, task.column, open_picture(path).image, task.name, numbers)
+    except InputError:  # damaged since: it is made again
         return None
-    return Cell(task.row, task.column, open_picture(path).image, task.name, numbers)
 
 
 def open_cell(source: Source, size: int) -> Picture:

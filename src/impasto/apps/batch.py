@@ -30,7 +30,7 @@ from impasto.apps.report import verdict
 from impasto.errors import InputError, OptionError
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
-from impasto.pictures.image import check_output, read_recipe, save_picture
+from impasto.pictures.image import check_output, read_recipe
 from impasto.pictures.writing import FORMATS, sweep
 from impasto.pipeline import Job, plan
 from impasto.settings import Settings
@@ -216,6 +216,10 @@ class Worker:
     """Paints tasks one after another; networks are loaded and styles read once."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.recipe == "none":
+            raise OptionError(
+                "`recipe=none` leaves nothing by which a folder is gone on with; take `recipe=short`"
+            )
         self.settings, self.networks = settings, Networks()
         self._jobs: dict[tuple[str, ...], Job] = {}
 
@@ -252,7 +256,9 @@ class Worker:
                 raise InputError(f"{output} is there and was not made by impasto; move it away")
             if output.samefile(task.photo):
                 raise InputError(f"{output} is the photo itself; choose another folder")
-            if _alike(found, ready.recipe_of(task.photo)):
+            # A photo that the recipe does not name has another one in its place if that is newer.
+            stale = output.stat().st_mtime < os.path.getmtime(task.photo)
+            if _alike(found, ready.recipe_of(task.photo)) and not stale:
                 return "there"
         if self.settings.keep_color == "statistics":
             # Every photo has its own palette for the style.
@@ -263,7 +269,7 @@ class Worker:
             if told is not None:
                 told(step)
         output.parent.mkdir(parents=True, exist_ok=True)
-        save_picture(output, job.finish(step), recipe=job.recipe | {"steps_done": step.step})
+        job.save(step, output)
         return "painted"
 
 

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 from impasto.apps.batch import Outcome, Task, Worker
@@ -45,12 +46,19 @@ def outcomes_by_ray(
     ray = _ray()
     _connect(ray, address)
     try:
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = workers or gpus or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        needs = {"num_gpus": gpus / max(gpus, count), "num_cpus": 0 if gpus else 1}
-        yield from _Pool(ray, settings, count, needs).outcomes(tasks)
+        there = ray.cluster_resources()
+        gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 1))
+        count = workers or gpus or cpus
+        yield from _Pool(ray, settings, count, _needs(count, gpus, cpus)).outcomes(tasks)
     finally:
         ray.shutdown()
+
+
+def _needs(count: int, gpus: int, cpus: int) -> dict[str, Any]:
+    """What Ray is to keep for each of so many workers: never so much that one finds no place."""
+    if gpus:
+        return {"num_gpus": 1 / ceil(count / gpus), "num_cpus": 0}
+    return {"num_cpus": 1 if count <= cpus else 0, "scheduling_strategy": "SPREAD"}
 
 
 def _ray() -> Any:

@@ -19,6 +19,7 @@ from impasto.layers import STYLE_LAYERS
 __all__ = [
     "CAFFE",
     "PRESETS",
+    "RATES",
     "Init",
     "OptimizerName",
     "Pooling",
@@ -37,6 +38,9 @@ one pass.
 OptimizerName = Literal["adam", "lbfgs", "sgd"]
 Pooling = Literal["max", "average"]
 VariationScale = Literal["sum", "mean", "powers"]
+
+RATES = {"adam": 0.02, "lbfgs": 1.0, "sgd": 1e-3}
+"""Of an optimiser that is not the preset's, whose rate is meant for its own."""
 
 # Caffe's and Keras' VGG-19 take pixels of 0...255 less the mean; weights trained on images divided
 # by their standard deviation see 255 x 0.226 (the mean of ImageNet's three) less. Layers are

@@ -47,8 +47,10 @@ __all__ = [
 S = TypeVar("S")
 
 # What the pipeline does for every method: it reads the photo at its size, gives the styles their
-# weights, keeps the photo's colours, and says where to compute.
-_ALWAYS = frozenset({"method", "size", "blend", "keep_color", "colors_only", "device"})
+# weights, keeps the photo's colours, says where to compute, and what to say of the picture.
+_ALWAYS = frozenset(
+    {"method", "size", "blend", "keep_color", "colors_only", "device", "recipe", "keep_exif"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +164,9 @@ class Method(ABC):
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
     `start` or `before` if those of a frame do; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color`, `colors_only` and `device` for every method.
-    `instant`: whether it paints in one pass, at once. `large`: whether its renderers take frames of
-    uint8, which they paint by tiles.
+    itself honours `size`, `blend`, `keep_color`, `colors_only`, `device`, `recipe` and `keep_exif`
+    for every method. `instant`: whether it paints in one pass, at once. `large`: whether its
+    renderers take frames of uint8, which they paint by tiles.
     """
 
     name: str
@@ -177,6 +179,12 @@ class Method(ABC):
         """`OptionError` for settings and styles that do not go together here; nothing has been
         opened yet.
         """
+
+    def memory(self, settings: Settings, height: int, width: int) -> float:  # noqa: ARG002
+        """Bytes that a picture of that size takes of this machine's memory, about; 0 where nobody
+        knows. What does not fit is refused before long work.
+        """
+        return 0.0
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:  # noqa: ARG002
         """Whether it paints in that style; `learned`: the names of the styles that the network has

@@ -8,6 +8,7 @@ from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
 from impasto.methods.feedforward import FeedForward
 from impasto.methods.matching import reader
+from impasto.methods.needs import of_descent, of_pass
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.strokes import PREVIEW
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
@@ -43,6 +44,12 @@ class _Optimize(Method):
                 "`seed` has no effect here: there is no noise to draw without `init=noise`"
             )
 
+    def memory(self, settings: Settings, height: int, width: int) -> float:
+        """See `Method`."""
+        descent = of_descent(settings, height, width)
+        begun = settings.resolved().init == "pass"
+        return max(descent, of_pass(settings, height, width)) if begun else descent
+
     def prepare(
         self, styles: Sequence[StyleInput], settings: Settings, networks: Networks
     ) -> Renderer:
@@ -59,7 +66,17 @@ class _Optimize(Method):
         return descent(optimizer, pictures, styles)
 
 
-class _Arbitrary(Method):
+class _Pass(Method):
+    """What a network paints in one pass."""
+
+    instant = True
+
+    def memory(self, settings: Settings, height: int, width: int) -> float:
+        """See `Method`."""
+        return of_pass(settings, height, width)
+
+
+class _Arbitrary(_Pass):
     """Ghiasi et al. 2017: any picture is a style; so is the name of one that the network has
     learned.
     """
@@ -67,8 +84,6 @@ class _Arbitrary(Method):
     name = "arbitrary"
     help = "one pass of a network, in any style"
     honours = _PASS
-    instant = True
-    large = True
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """A style known by its name only has no colours to change."""
@@ -96,14 +111,12 @@ class _Arbitrary(Method):
         return _pass(painter, styles, pictures, settings, networks)
 
 
-class _Fast(Method):
+class _Fast(_Pass):
     """Johnson et al. 2016, Dumoulin et al. 2017: styles that a network has learned, by their names."""
 
     name = "fast"
     help = "one pass of a network, in a style it has learned, by its name"
     honours = _PASS
-    instant = True
-    large = True
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
         """It takes names and no pictures."""

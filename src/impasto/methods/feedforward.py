@@ -65,11 +65,11 @@ class FeedForward:
         self.room = Room(memory, painter.transform_net.dtype)
 
     @torch.no_grad()
-    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Tensor:
+    def prepare(self, style: Tensor, mask: Tensor | None = None) -> Tensor:
         """The predicted vector of a style picture, `(1, 3, H, W)` in [0, 1]; best near the size it
         will paint at.
 
-        `seen`: its alpha, `(1, 1, H, W)`: what is transparent says nothing of the style. Ghiasi et
+        `mask`, `(1, 1, h, w)`: the part of it that is looked at, as its alpha says. Ghiasi et
         al. 2017. `OptionError` where the painter has no predictor.
         """
         if self.painter.predictor is None or self.encoder is None:
@@ -77,7 +77,7 @@ class FeedForward:
                 "this network cannot read a painting, it only knows styles by name; use `method=fast`"
             )
         # As the optimiser does with a strip.
-        picture, seen = encodable(style, seen)
+        picture, seen = encodable(style, mask)
         means, seconds = moments(self.encoder, picture, seen, STYLE_LAYERS)
         vector: Tensor = self.painter.predictor(
             encode_style(means, seconds, STYLE_LAYERS).to(self.painter.device)

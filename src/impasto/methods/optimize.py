@@ -136,11 +136,12 @@ class PixelOptimizer:
         """As many as were asked for; one where there is nothing to aim at."""
         return self.recipe.steps if self.settings.strength > 0 else 1
 
-    def prepare(self, style: Tensor, seen: Tensor | None = None) -> Style:
-        """`(1, 3, H, W)` in [0, 1], and its alpha. The statistics wait for `render`, which knows
-        the sizes.
+    def prepare(self, style: Tensor, mask: Tensor | None = None) -> Style:
+        """`(1, 3, H, W)` in [0, 1]. The statistics wait for `render`, which knows the sizes.
+
+        `mask`, `(1, 1, h, w)`: the part of it that is looked at, as its alpha says.
         """
-        return Style((style,), (1.0,), (seen,))
+        return Style((style,), (1.0,), (mask,))
 
     def blend(self, styles: Sequence[Style], weights: Sequence[float]) -> Style:
         """Second moments between the styles': `sum_i w_i G_i`."""

@@ -19,9 +19,9 @@ from impasto.pictures.image import resize
 
 __all__ = ["WHOLE", "Part", "encodable", "moments", "parts", "sight"]
 
-WHOLE = 1024 * 1024
+WHOLE = 768 * 768
 """Pixels up to which a picture is read at once."""
-_SIDE = 768  # of a part, in pixels, without its margins
+_SIDE = 512  # of a part, in pixels, without its margins
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,25 +98,29 @@ def moments(
 
     Arguments as of `parts`.
     """
-    found: dict[str, list[tuple[float, Tensor, Tensor]]] = {}
+    layers = encoder.canonical(layers)
+    steps = {layer: step for layer, (step, _) in sight(encoder.architecture, layers).items()}
+    masks = {} if seen is None else _masks(seen, steps)
+    widths = {**encoder.architecture.widths, **dict(encoder.architecture.heads)}
+    # Made first: small things made between large ones would keep the allocator from joining what
+    # is freed.
+    means, seconds = (
+        {layer: torch.zeros(1, widths[layer], device=encoder.device) for layer in layers}
+        for _ in range(2)
+    )
     for part in parts(encoder, picture, seen, layers):
         for layer, x in part.features.items():
             mask = part.masks.get(layer)
             if mask is None:
-                share = float(x.shape[-2] * x.shape[-1])
-                mean = x.mean(dim=(2, 3), dtype=torch.float32)
-                second = x.float().square().mean(dim=(2, 3))
+                whole = (picture.shape[-2] // steps[layer]) * (picture.shape[-1] // steps[layer])
+                share = x.shape[-2] * x.shape[-1] / whole
+                means[layer] += share * x.mean(dim=(2, 3), dtype=torch.float32)
+                seconds[layer] += share * x.float().square().mean(dim=(2, 3))
             else:
-                weights = mask / mask.sum().clamp_min(1e-12)
-                share = float(mask.sum())
-                mean = (x.float() * weights).sum(dim=(2, 3))
-                second = (x.float().square() * weights).sum(dim=(2, 3))
-            found.setdefault(layer, []).append((share, mean, second))
-    means, seconds = {}, {}
-    for layer, each in found.items():
-        total = sum(share for share, _, _ in each)
-        means[layer] = torch.stack([share / total * mean for share, mean, _ in each]).sum(0)
-        seconds[layer] = torch.stack([share / total * x for share, _, x in each]).sum(0)
+                weights = mask / masks[layer].sum().clamp_min(1e-12)
+                means[layer] += (x.float() * weights).sum(dim=(2, 3))
+                seconds[layer] += (x.float().square() * weights).sum(dim=(2, 3))
+        del part, x
     return means, seconds
 
 

@@ -8,6 +8,7 @@ import torch
 from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput, forecasting
 from impasto.methods.matching import reader
+from impasto.methods.needs import of_descent
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Forecast, Progress
 from impasto.networks.loaded import Networks
@@ -106,6 +107,11 @@ class Refined(Method):
                     f"`refine` needs the painting itself, and a learned style like {style.source!r} is only a vector; "
                     "use `method=arbitrary` with the picture"
                 )
+
+    def memory(self, settings: Settings, height: int, width: int) -> float:
+        """Of whichever takes more."""
+        first = self.method.memory(settings, height, width)
+        return max(first, of_descent(settings, height, width))
 
     def prepare(
         self, styles: Sequence[StyleInput], settings: Settings, networks: Networks

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImpastoError, InputError, OptionError
+from impasto.pictures.exif import read_exif, sifted, tags
+from impasto.pictures.salvage import loaded
 
 __all__ = [
     "MAX_PIXELS",
     "Array",
     "decode",
+    "decode_all",
     "decoding",
     "opened",
     "read_recipe",
@@ -37,8 +40,12 @@ MAX_PIXELS = 200_000_000
 decoding.
 """
 
-_MAX_RECIPE = 60_000  # characters; an EXIF block in a JPEG ends at 65 533 bytes
-_IMAGE_DESCRIPTION = 0x010E
+_MAX_RECIPE = 60_000  # characters
+_MAX_EXIF = 65_533  # bytes of an EXIF block in a JPEG
+_IMAGE_HISTORY = (
+    0x9213  # of TIFF/EP: what has been done to the picture; the description is the photo's
+)
+_IMAGE_DESCRIPTION = 0x010E  # where recipes stood before
 _KEY = "impasto"
 _ORIENTATION = 0x0112
 _PHOTOMETRIC = 262
@@ -164,7 +171,8 @@ def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     first of a freshly opened file.
     """
     notes = _frame_note(image) + _depth_note(image)
-    image.load()
+    image, more = loaded(image)
+    notes += more
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         array, more = _deep_grey(image)
     else:
@@ -173,6 +181,14 @@ def decode(image: Image.Image) -> tuple[Array, tuple[str, ...]]:
     orientation, damage = _orientation(image)
     turn = _UPRIGHT.get(orientation)
     return (turn(array) if turn else array), notes + more + damage
+
+
+def decode_all(image: Image.Image) -> tuple[Array, tuple[str, ...], bytes]:
+    """As `decode`, and what EXIF says of it, as a block."""
+    # A TIFF is read no more once it is decoded; a PNG is decoded by asking what it says.
+    before = read_exif(image) if image.format == "TIFF" else b""
+    pixels, notes = decode(image)
+    return pixels, notes, before or read_exif(image)
 
 
 def _orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
@@ -301,26 +317,36 @@ def _through_profile(
 
 def recipe_text(recipe: Mapping[str, object]) -> str:
     """A JSON-able `recipe` as a text for a place that is shared with others, such as EXIF
-    ImageDescription.
+    ImageHistory.
 
     `OptionError` for what cannot be written as JSON, or is too long.
     """
     return _json({_KEY: dict(recipe)})
 
 
-def recipe_options(form: str, recipe: Mapping[str, object] | None) -> dict[str, Any]:
+def recipe_options(
+    form: str, recipe: Mapping[str, object] | None, exif: bytes = b""
+) -> dict[str, Any]:
     """Pillow's `save` options that embed a JSON-able `recipe`: PNG iTXt, otherwise EXIF
-    ImageDescription.
+    ImageHistory; and the EXIF block of a photo (`read_exif`).
     """
-    if recipe is None:
-        return {}
+    options: dict[str, Any] = {}
     if form == "PNG":
-        info = PngImagePlugin.PngInfo()
-        info.add_itxt(_KEY, _json(dict(recipe)))
-        return {"pnginfo": info}
-    exif = Image.Exif()
-    exif[_IMAGE_DESCRIPTION] = recipe_text(recipe)
-    return {"exif": exif}
+        if recipe is not None:
+            info = PngImagePlugin.PngInfo()
+            info.add_itxt(_KEY, _json(dict(recipe)))
+            options["pnginfo"] = info
+        return options | ({"exif": exif} if exif else {})
+    # A JPEG has room for so much; what is the photo's goes before what is not written at all.
+    for kept in (exif, sifted(exif, "credit"), b""):
+        block = tags(kept, form)
+        if recipe is not None:
+            block[_IMAGE_HISTORY] = recipe_text(recipe)
+        if form != "JPEG" or len(block.tobytes()) <= _MAX_EXIF:
+            break
+    if len(block):
+        options["exif"] = block if form == "TIFF" else block.tobytes()
+    return options
 
 
 def _json(value: Mapping[str, object]) -> str:
@@ -350,15 +376,15 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
         return _parsed(_pdf_subject(path), ours=False)
     with opened(path) as image:
         try:
+            if image.format == "PNG":
+                return _parsed(image.info.get(_KEY), ours=True)
             with _unwarned():
-                found = (
-                    image.info.get(_KEY)
-                    if image.format == "PNG"
-                    else image.getexif().get(_IMAGE_DESCRIPTION)
-                )
+                exif = image.getexif()
+                places = [exif.get(tag) for tag in (_IMAGE_HISTORY, _IMAGE_DESCRIPTION)]
         except Exception:  # metadata written by others may be broken in any way
             return None
-        return _parsed(found, ours=image.format == "PNG")
+        recipes = (_parsed(found, ours=False) for found in places)
+        return next((recipe for recipe in recipes if recipe is not None), None)
 
 
 def _pdf_subject(path: Path) -> str | None:

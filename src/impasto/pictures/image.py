@@ -20,11 +20,13 @@ from impasto.pictures.files import (
     MAX_PIXELS,
     Array,
     decode,
+    decode_all,
     decoding,
     opened,
     read_recipe,
     recipe_options,
 )
+from impasto.pictures.painted import PaintedImage
 from impasto.pictures.planes import fit, planes, unit
 from impasto.pictures.tiles import bytes_of
 from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
@@ -67,11 +69,13 @@ class Picture:
       what is seen: colours that nobody sees are not read.
     - `alpha`: float32 (1, 1, H, W) in [0, 1], or None where every pixel is opaque.
     - `notes`: what was decided on the way and is worth telling, e.g. "first frame of 12 used".
+    - `exif`: what EXIF says of it, as a block (see `impasto.pictures.exif`); empty for nothing.
     """
 
     image: Tensor
     alpha: Tensor | None
     notes: tuple[str, ...]
+    exif: bytes = b""
 
 
 @torch.inference_mode(False)
@@ -97,7 +101,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
         raise OptionError(
             f"size {size!r} is not a long side in pixels; give a whole number from {MIN_SIDE}"
         )
-    name, pixels, notes = _pixels(source)
+    name, pixels, notes, exif = _pixels(source)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -113,7 +117,7 @@ def open_picture(source: Source, *, size: int | None = None) -> Picture:
             f"{name} would be {target[1]} x {target[0]} pixels at size {size}; ask for a larger size"
         )
     image, alpha = _planes(name, pixels, target)
-    return Picture(image, alpha, notes)
+    return Picture(image, alpha, notes, exif)
 
 
 def open_bytes(source: Source, long_side: int) -> Picture:
@@ -121,7 +125,7 @@ def open_bytes(source: Source, long_side: int) -> Picture:
 
     The picture is brought to `long_side` px, enlarged if need be (bicubic; reduced: Lanczos).
     """
-    name, pixels, notes = _pixels(source)
+    name, pixels, notes, exif = _pixels(source)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE or height * width > MAX_PIXELS:
         raise InputError(
@@ -141,26 +145,25 @@ def open_bytes(source: Source, long_side: int) -> Picture:
         pixels = np.asarray(image.resize(size, how, reducing_gap=3.0))
     planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
     opaque = planes.shape[1] == 3 or bool((planes[:, 3] == 255).all())
-    return Picture(planes[:, :3], None if opaque else planes[:, 3:], notes)
+    return Picture(planes[:, :3], None if opaque else planes[:, 3:], notes, exif)
 
 
-def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...]]:
-    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], and notes."""
+def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
+    """A name for messages, (H, W, 1 | 3 | 4) pixels of uint8, uint16 or float in [0, 1], notes, and
+    EXIF.
+    """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with opened(path) as image:
-            return str(path), *decode(image)
+            return str(path), *decode_all(image)
     if isinstance(source, Image.Image):
         with decoding("the picture"):
-            return "the picture", *decode(source)
+            return "the picture", *decode_all(source)
     if isinstance(source, Tensor):
-        return "the tensor", _checked(_channels_last(source), "the tensor"), ()
+        return "the tensor", _checked(_channels_last(source), "the tensor"), (), b""
     if isinstance(source, np.ndarray):
-        return (
-            "the array",
-            _checked(source[..., None] if source.ndim == 2 else source, "the array"),
-            (),
-        )
+        pixels = source[..., None] if source.ndim == 2 else source
+        return "the array", _checked(pixels, "the array"), (), b""
     raise InputError(f"{kind_of(source)} is not a picture; give a path, PIL image, array or tensor")
 
 
@@ -283,12 +286,14 @@ def save_picture(
     """Write a picture in the format of its suffix, whole or not at all, and return the path.
 
     - `image`: (1, 3, H, W) in [0, 1], with `alpha` (1, 1, H, W) if any; or a PIL image, which brings
-      its own alpha.
+      its own alpha. A `PaintedImage`, as `Job.finish` gives it, also brings its recipe and the EXIF
+      it keeps; with a recipe given beside it, it still says how far it came.
     - `recipe`: how the picture was made, a JSON-able mapping; `read_recipe` gives it back.
     - `quality`: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless.
     - `dpi`: dots on an inch of paper, which PNG, JPEG and TIFF store.
 
-    Nothing but the pixels (sRGB, which a viewer assumes) and the recipe is written. JPEG is
+    Of any other picture nothing but the pixels (sRGB, which a viewer assumes) and the recipe is
+    written. JPEG is
     flattened on white, which `save_notes` tells, and JPEG and AVIF keep the full resolution of
     colour (4:4:4). Raises `ImpastoError` for what `check_output` refuses and what cannot be
     encoded.
@@ -305,7 +310,14 @@ def save_picture(
     if form == "JPEG" and picture.mode == "RGBA":
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture).convert("RGB")
-    options = format_options(form, quality) | recipe_options(form, recipe)
+    exif = b""
+    if isinstance(image, PaintedImage):
+        exif, own = image.exif, image.recipe or {}
+        came: dict[str, object] = {
+            name: own[name] for name in ("steps_done", "unfinished") if name in own
+        }
+        recipe = image.recipe if recipe is None else {**recipe, **came}
+    options = format_options(form, quality) | recipe_options(form, recipe, exif)
     if dpi is not None and form in ("JPEG", "PNG", "TIFF"):
         options["dpi"] = (dpi, dpi)
     try:

@@ -20,7 +20,8 @@ def continued(plane: Plane, weight: Plane) -> Plane:
     seen = weight > 0
     if seen.all():
         return plane
-    found: Plane = np.where(seen, plane, _pushed(np.where(seen, plane, 0), weight))
+    bare = np.where(seen, plane, np.float32(0)).astype(np.float32)
+    found: Plane = np.where(seen, plane, _pushed(bare, weight))
     return found
 
 
@@ -31,7 +32,8 @@ def _pushed(plane: Plane, weight: Plane) -> Plane:
         return plane
     room = ((0, height % 2), (0, width % 2))
     mass, total = (_summed(np.pad(each, room)) for each in (weight * plane, weight))
-    coarse = _pushed(mass / np.maximum(total, np.float32(1e-12)), np.minimum(total, 1))
+    mean = (mass / np.maximum(total, np.float32(1e-12))).astype(np.float32)
+    coarse = _pushed(mean, np.minimum(total, np.float32(1)))
     larger = (2 * coarse.shape[1], 2 * coarse.shape[0])
     around = np.asarray(Image.fromarray(coarse).resize(larger, Image.Resampling.BILINEAR))
     found: Plane = around[:height, :width] + np.minimum(weight, 1) * (

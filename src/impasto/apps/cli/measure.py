@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -15,8 +16,11 @@ from impasto.pictures.writing import FORMATS
 
 if TYPE_CHECKING:
     from impasto.analysis.sheets import Sheet
+    from impasto.apps.progress import Display
 
 __all__ = ["Scored", "inspect", "judge", "measure", "register", "score"]
+
+T = TypeVar("T")
 
 _TOP = 9
 
@@ -142,8 +146,9 @@ def measure(
     """Score picture files and those in folders, best first (see `impasto.analysis.metrics.rank`).
 
     All are measured under one encoder, in float32: the one given, or `judge`'s choice. The photo is
-    resized to each picture, the painting reduced to its long side. `ImpastoError` for what cannot
-    be read or measured.
+    resized to each picture, the painting reduced to its long side. What cannot be read in a folder
+    is left out, and said so; `ImpastoError` where nothing is left, and for anything else that
+    cannot be read or measured.
     """
     import torch
 
@@ -155,14 +160,17 @@ def measure(
     from impasto.pictures.sources import open_source
 
     paths = _pictures(outputs, (photo, painting))
-    makers = [_maker(path) for path in paths]
-    name = encoder or judge(makers)
-    net = load_encoder(name, dtype=torch.float32)
     known: dict[tuple[int, int], Reference] = {}
     found = []
     with display(quiet or len(paths) == 1) as show:
-        for done, (path, maker) in enumerate(zip(paths, makers, strict=True), start=1):
-            opened = open_picture(path, size=size)
+        makers = _tolerant(_maker, paths, show)
+        name = encoder or judge(makers.values())
+        net = load_encoder(name, dtype=torch.float32)
+        for done, (path, maker) in enumerate(makers.items(), start=1):
+            read = _tolerant(partial(open_picture, size=size), {path: paths[path]}, show)
+            if path not in read:
+                continue
+            opened = read[path]
             height, width = opened.image.shape[-2:]
             content = open_source(photo, max(height, width))
             notes = [f"{path.name}: {note}" for note in opened.notes]
@@ -185,8 +193,25 @@ def measure(
                     f"{path.name} was made with the features of {maker} and is measured with them: flattering"
                 )
             found.append(Scored(path, values, net.name, maker, tuple(notes)))
-            show.update(done, len(paths), one_line(printable(path.name)), None)
+            show.update(done, len(makers), one_line(printable(path.name)), None)
+    if not found:
+        raise ImpastoError("none of the pictures could be read; name others")
     return [found[index] for index in rank([each.values for each in found], by)]
+
+
+def _tolerant(
+    read: Callable[[Path], T], paths: Mapping[Path, bool], show: "Display"
+) -> dict[Path, T]:
+    """What is read of each, without those of a folder (True) that cannot be read, which are noted."""
+    found = {}
+    for path, of_folder in paths.items():
+        try:
+            found[path] = read(path)
+        except ImpastoError as error:
+            if not of_folder:
+                raise
+            show.note(f"left out: {error}")
+    return found
 
 
 def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
@@ -233,13 +258,15 @@ def _maker(path: Path) -> str | None:
     return name if isinstance(name, str) else EMBEDDED if "network" in recipe else None
 
 
-def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
-    """Files as they are; of a folder its pictures, sorted by name, without those measured against."""
+def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> dict[Path, bool]:
+    """Files as they are; of a folder (True) its pictures, sorted by name, without those measured
+    against.
+    """
     own = [Path(name) for name in inputs if Path(name).exists()]
-    found: list[Path] = []
+    found: dict[Path, bool] = {}
     for path in outputs:
         if not path.is_dir():
-            found.append(path)
+            found[path] = False
             continue
         inside = sorted(
             each for each in path.iterdir() if each.suffix.lower() in FORMATS and each.is_file()
@@ -247,7 +274,7 @@ def _pictures(outputs: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
         inside = [each for each in inside if not any(each.samefile(other) for other in own)]
         if not inside:
             raise ImpastoError(f"the folder {path} holds no pictures to measure; name another")
-        found += inside
+        found |= {each: True for each in inside if each not in found}
     return found
 
 

@@ -152,7 +152,7 @@ class _Painting:
         finally:
             self._done += 1
         save_picture(photo, job.content.image, alpha=job.content.alpha)
-        save_picture(painted, job.finish(last), recipe=job.recipe | {"steps_done": last.step})
+        job.save(last, painted)
         return True
 
     def _paint(self, name: str) -> tuple[Job, Progress]:

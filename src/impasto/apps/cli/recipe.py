@@ -35,11 +35,28 @@ def show(path: Path, *, as_json: bool) -> None:
     if again is None:
         print("this version knows no command that would make it again")
         return
+    for name, stand_in in _STAND_INS.items():
+        if _unnamed(recipe.get(name)):
+            print(f"{stand_in} is a file that the recipe does not name (--recipe full does)")
     print("the finished picture:" if recipe.get("unfinished") else "the same again:")
     print(printable(again))
 
 
+# What stands for a file of the user's own that is not named.
+_STAND_INS = {"content": "PHOTO", "start": "START"}
+
+
+def _digest(part: object) -> bool:
+    return isinstance(part, Mapping) and "sha256" in part
+
+
+def _unnamed(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("kind") == "file" and "name" not in part
+
+
 def _text(value: object) -> str:
+    if _unnamed(value):
+        return "a file"
     if isinstance(value, Mapping) and "in memory" in value:
         return f"a picture in memory ({value['in memory']})"
     if isinstance(value, Mapping) and "name" in value:
@@ -55,8 +72,14 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     none.
 
     There is none for pictures that were never in a file. Files are named as they were, without
-    their folders, and options unless leaving them out says the same.
+    their folders, or, where they are not, by what they are; and options unless leaving them out
+    says the same.
     """
+    named = any(_digest(recipe.get(name)) for name in _STAND_INS)
+    recipe = {
+        **recipe,
+        **{name: {"name": x} for name, x in _STAND_INS.items() if _unnamed(recipe.get(name))},
+    }
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
     digests = recipe.get("vectors")
@@ -85,6 +108,7 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     parts = ["impasto", "stylize", *inputs, "-o", _positional(output), *masks]
     for name in settings.changed:
         parts += _typed(name, getattr(settings, name))
+    parts += ["--recipe", "full"] if named else []
     return shlex.join([*parts, *(["--init", start] if start is not None else [])])
 
 

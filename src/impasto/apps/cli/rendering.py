@@ -304,11 +304,6 @@ class _Run:
         """
         assert self.job is not None
         assert self.last is not None
-        picture = self.job.finish(self.last)
-        recipe = (
-            self.job.recipe
-            | {"steps_done": self.last.step}
-            | ({"unfinished": True} if unfinished else {})
-        )
-        save_picture(path, picture, recipe=recipe, dpi=self.job.dpi)
+        picture = self.job.finish(self.last, unfinished=unfinished)
+        save_picture(path, picture, dpi=self.job.dpi)
         return save_notes(path, picture)

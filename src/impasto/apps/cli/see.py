@@ -5,7 +5,7 @@ Anything heavy is imported by the command that needs it.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -338,7 +338,6 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
     from impasto.apps.progress import display
 
     folder, cells = _cells(target), list["Cell"]()
-    recipe: Mapping[str, object] = work.settings
     try:
         with display(quiet) as show:
             for cell in _followed(work, folder, show):
@@ -350,12 +349,12 @@ def make_sheet(work: "Work", target: Path, *, quiet: bool) -> None:
             work.forget(folder)
             say("interrupted before the first picture was finished; nothing was written")
             raise typer.Exit(INTERRUPTED) from None
-        emit(save_sheet(target, work.sheet(cells), recipe={**recipe, "unfinished": True}))
+        emit(save_sheet(target, work.sheet(cells)))
         say(
             f"interrupted; {len(cells)} of {len(work.tasks)} pictures are in {target}, and the same command goes on"
         )
         raise typer.Exit(INTERRUPTED) from None
-    save_sheet(target, work.sheet(cells), recipe=recipe)
+    save_sheet(target, work.sheet(cells))
     work.forget(folder)
     emit(target)
 

@@ -1,6 +1,7 @@
 """What there is to choose from: styles, presets, layers."""
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from textwrap import wrap
 
@@ -13,7 +14,7 @@ from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.losses.presets import PRESETS, Preset
 from impasto.networks.header import foreign_styles, learned_styles
-from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
+from impasto.pictures.samples import STYLES, sample_names, sample_style
 
 __all__ = ["how", "layers", "presets", "save_styles", "styles"]
 
@@ -83,27 +84,27 @@ def save_styles(folder: Path, size: int, photo: str) -> None:
             f"cannot make the folder {folder} ({error.strerror}); choose another"
         ) from error
     paths = [check_output(folder / f"{name}.png") for name in STYLES]
+    drawn = {"impasto": metadata.version("impasto"), "size": size}
     for name, path in zip(STYLES, paths, strict=True):
-        emit(save_picture(path, resize(open_picture(sample_style(name)).image, (size, size))))
+        plate = resize(open_picture(sample_style(name)).image, (size, size))
+        emit(save_picture(path, plate, recipe=drawn | {"plate": name}))
     _paint_learned(folder, size, photo)
 
 
-def _paint_learned(folder: Path, size: int, name: str) -> None:
-    from impasto.methods.feedforward import FeedForward
+def _paint_learned(folder: Path, size: int, photo: str) -> None:
     from impasto.networks.checkpoint import load_network
+    from impasto.networks.loaded import Networks
     from impasto.networks.style_bank import check_name
-    from impasto.pictures.image import open_picture, resize, save_picture
+    from impasto.pipeline import plan
 
     painter, foreign = load_network().knowing_own()
     if foreign:
         say(f"note: the styles in {own_bank()} were learned for another network and are left out")
-    stylizer = FeedForward(painter)
-    photo = open_picture(sample(name)).image
-    scale = size / max(photo.shape[-2:])
-    photo = resize(photo, (round(photo.shape[-2] * scale), round(photo.shape[-1] * scale)))
+    networks = Networks()
     for style in painter.bank.names:
-        (step,) = stylizer.render(photo, stylizer.named(style))
-        emit(save_picture(folder / f"{check_name(style)}-painted.png", step.image))
+        job = plan(photo, [style], method="fast", size=size, networks=networks)
+        (step,) = job.steps()
+        emit(job.save(step, folder / f"{check_name(style)}-painted.png"))
 
 
 def presets() -> None:

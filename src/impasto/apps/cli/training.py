@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -312,4 +313,5 @@ def _figures(validation: Mapping[str, float]) -> str:
 def _save_sheet(task: _Trained, step: int, path: Path) -> None:
     sheet = task.samples(step) if isinstance(task, NetworkTask) else None
     if sheet is not None:
-        save_picture(path, sheet[None])
+        recipe = {"impasto": metadata.version("impasto"), "sheet": "samples", "step": step}
+        save_picture(path, sheet[None], recipe=recipe | task.recipe)

@@ -225,14 +225,10 @@ class Engine:
             *job.notes,
             f"{why} at step {step.step} of {step.of}" if why else step.note,
         ]
-        recipe = (
-            job.recipe
-            | _inputs(work.order)
-            | {"steps_done": step.step}
-            | ({"unfinished": True} if why else {})
-        )
+        picture = job.finish(step, unfinished=bool(why))
+        recipe = None if picture.recipe is None else picture.recipe | _inputs(work.order)
         return Glimpse(
-            job.finish(step),
+            picture,
             step.step,
             step.of,
             dict(step.losses),
@@ -324,8 +320,9 @@ def _notes(order: Order) -> list[str]:
 
 def _inputs(order: Order) -> dict[str, Any]:
     """What a recipe says of the pictures it was made from: never where they are."""
+    named = order.settings.recipe == "full" or not order.photo.sha256
     return {
-        "content": _identity(order.photo),
+        "content": _identity(order.photo) if named else {"kind": "file"},
         "styles": [_identity(style) for style in order.styles],
     }
 

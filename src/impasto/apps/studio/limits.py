@@ -12,7 +12,7 @@ from PIL import Image
 
 from impasto.apps.studio.budget import Budget, Lease
 from impasto.errors import ImpastoError
-from impasto.pictures.files import Array, decode, decoding
+from impasto.pictures.files import Array, decode_all, decoding
 
 __all__ = ["Limits", "TooLargeError", "Upload", "open_upload"]
 
@@ -75,8 +75,9 @@ class Upload:
     """A picture that someone sent, opened.
 
     `image`: RGB or RGBA, 8 bits, upright, sRGB, no longer than `Limits.size` where `open_upload`
-    made it. `name`: what its owner calls it, without folders. `sha256`: of the file, empty where
-    there was none. `notes`: what was decided on the way, such as "first frame of 12 used".
+    made it, what its EXIF says in its `info`. `name`: what its owner calls it, without folders.
+    `sha256`: of the file, empty where there was none. `notes`: what was decided on the way, such as
+    "first frame of 12 used".
     `lease`: what its pixels have of the studio's memory, as long as there is the upload.
     `Upload(sample("cat"), "cat")` is a sample photo.
     """
@@ -112,9 +113,10 @@ def open_upload(
             )
         lease = None if budget is None else budget.lease(_reduced(image.size, limits.size))
         with _DECODING:
-            pixels, notes = decode(image)
+            pixels, notes, exif = decode_all(image)
             opened = Image.fromarray(_eight_bits(pixels))
             opened.thumbnail((limits.size, limits.size), Image.Resampling.LANCZOS)
+            opened.info |= {"exif": exif} if exif else {}
     return Upload(opened, _plain(given), digest, notes, lease)
 
 

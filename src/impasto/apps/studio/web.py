@@ -355,11 +355,15 @@ def _format(asked: str, accepted: str) -> str:
 
 def _picture(glimpse: Glimpse, form: str) -> Response:
     assert glimpse.image is not None
-    assert glimpse.recipe is not None
     image, kind, file = glimpse.image, form.upper(), BytesIO()
     if form == "jpeg" and image.mode != "RGB":
         image = image.convert("RGB")
-    image.save(file, kind, **recipe_options(kind, glimpse.recipe), **_QUALITY.get(form, {}))
+    image.save(
+        file,
+        kind,
+        **recipe_options(kind, glimpse.recipe, image.info.get("exif", b"")),
+        **_QUALITY.get(form, {}),
+    )
     # A header holds Latin-1 only.
     note = one_line(glimpse.note).encode("ascii", "backslashreplace").decode()
     return Response(
