@@ -398,6 +398,7 @@ def compact_2() -> Encoder:
 ENOUGH = dict.fromkeys(PRESETS, 30) | {
     "gatys2015": 90,
     "tensorflow-tutorial": 60,
+    "pytorch-tutorial": 60,
     "johnson2016": 60,
     "keras-example": 90,
 }
