@@ -316,7 +316,7 @@ def test_a_size_goes_on_where_the_coarser_one_ended(
     monkeypatch.setattr(optimize, "descend", shift)
     content = torch.full((1, 3, 200, 200), 0.5)
     steps = list(
-        PixelOptimizer(compact, Settings(steps=2)).render(content, Style((plate,), (1.0,)))
+        PixelOptimizer(compact, Settings(steps=2)).render(content, Style((plate,), (1.0,), (None,)))
     )
     assert starts == pytest.approx([0.5, 0.5 + by], abs=1e-3)
     assert float(steps[0].whole(200, 200).mean()) == pytest.approx(0.5 + by, abs=1e-3)
