@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import OptionError, WeightsError
-from impasto.lite import session
+from impasto.lite import embedded, session
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import StylePredictor, encode_style
@@ -34,6 +34,7 @@ from impasto.pictures.writing import atomic_write
 from impasto.portable import portable
 
 __all__ = [
+    "embedded_models",
     "halved",
     "painter_model",
     "reader_model",
@@ -134,6 +135,21 @@ def without_weights(model: Model) -> tuple[Model, dict[str, list[int]]]:
             tensor.data_location = onnx.TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value="weights")
     return found, shapes
+
+
+def embedded_models(painter: Painter) -> dict[str, Model]:
+    """`painter` and `reader` of the embedded network, from the graphs that ship: in a second, where
+    tracing takes twenty.
+    """
+    onnx, models = _onnx(), {}
+    for name, (graph, weights) in embedded().items():
+        model = onnx.load_from_string(graph)
+        for tensor in model.graph.initializer:
+            if tensor.name in weights:
+                values = weights[tensor.name].reshape(tuple(tensor.dims))
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        models[name] = _described(model, painter, {})
+    return models
 
 
 def save_model(model: Model, path: Path) -> Path:
