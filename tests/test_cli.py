@@ -280,8 +280,11 @@ def bad_inputs() -> dict[str, tuple[tuple[str, ...], str]]:
         "unknown layer": ((*both, "--style-layers", "relu9_9"), "relu9_9"),
         "empty layer": ((*both, "--content-layers", "relu4_1,"), "--content-layers"),
         "unknown preset": ((*both, "--preset", "nix"), "gatys2015"),
-        "preset without its layer": ((*both, "--preset", "deeplearning.ai"), "--encoder vgg19"),
-        "unknown optimizer": ((*both, "--optimizer", "sgd"), "adam"),
+        "preset without its layer": (
+            (*both, "--preset", "deeplearning.ai", "--strict"),
+            "--encoder vgg19",
+        ),
+        "unknown optimizer": ((*both, "--optimizer", "momentum"), "adam"),
         "unknown pooling": ((*both, "--pooling", "min"), "average"),
         "unknown colours": ((*both, "--keep-color", "red"), "luminance"),
         "missing start": ((*both, "--init", "nix.png"), "nix.png"),

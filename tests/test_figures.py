@@ -91,7 +91,7 @@ def test_a_reconstruction_of_a_deep_layer_is_no_static(compact: Encoder) -> None
     photo = open_source("cat", 96).image
     natural = {prior: float(natural_prior(cell.picture)) for prior, cell in found.items()}
     assert natural[None] < 0.5 * natural[0.0]
-    assert natural[None] < 4 * float(natural_prior(photo))
+    assert natural[None] < 6 * float(natural_prior(photo))
     assert found[None].numbers["loss"] < found[0.0].numbers["loss"] + 0.1
     assert found[None].numbers["pixel error"] < found[0.0].numbers["pixel error"]
 

@@ -135,6 +135,7 @@ def test_every_option_of_the_optimiser_is_either_honoured_or_refused() -> None:
     assert DESCENT.keys() == optimizer - network - {
         "encoder",
         "pooling",
+        "before",
         "start",
         "blend",
         "keep_color",

@@ -92,7 +92,6 @@ def test_what_can_be_read_as_a_setting_works(networks: Networks, given: dict[str
         ({"style": None}, "not a picture"),
         ({"style": []}, "at least one style"),
     ],
-    ids=str,
 )
 def test_what_cannot_is_refused_in_one_line_that_is_short(given: dict[str, Any], hint: str) -> None:
     asked = {"style": PICTURE, "settings": None} | given

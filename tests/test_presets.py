@@ -325,7 +325,7 @@ def test_a_layer_the_encoder_lacks_has_a_stand_in_and_is_refused_on_strict() -> 
     shallow = Encoder(SHALLOW, name="shallow")
     optimizer = PixelOptimizer(shallow, Settings(preset="deeplearning.ai"))
     assert optimizer.recipe.content_layers == ("relu5_1",)
-    (note,) = optimizer.notes
+    (note,) = optimizer.matched.notes
     assert "no relu5_2" in note
     assert "relu5_1 stands for it" in note
     for strict in (
@@ -348,7 +348,7 @@ def test_layers_with_one_stand_in_add_up(compact_2: Encoder) -> None:
     optimizer = PixelOptimizer(compact_2, Settings(preset="pytorch-tutorial"))
     assert optimizer.recipe.style_layers == ("relu1_1", "relu2_1", "relu3_1")
     assert optimizer.recipe.layer_weights == (2, 2, 1)
-    assert [stand.layer for stand in optimizer.styles] == [
+    assert [stand.layer for stand in optimizer.matched.styles] == [
         *("relu1_1", "relu1_1", "relu2_1", "relu2_1", "relu3_1")
     ]
 
@@ -398,6 +398,7 @@ def compact_2() -> Encoder:
 ENOUGH = dict.fromkeys(PRESETS, 30) | {
     "gatys2015": 90,
     "tensorflow-tutorial": 60,
+    "pytorch-tutorial": 60,
     "johnson2016": 60,
     "keras-example": 90,
 }

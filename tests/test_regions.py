@@ -128,7 +128,7 @@ def refusals(tmp_path: Path) -> list[tuple[dict[str, Any], str]]:
         ({"regions": [faint]}, "too faint or too thin to be seen"),
         ({"strength_mask": black}, "is empty"),
         ({"regions": [half(), half()]}, "2 `regions` for 1 styles; give a style for each region"),
-        ({"regions": [half()], "blend": (1.0,)}, "`blend` has no say"),
+        ({"regions": [half()], "blend": (1.0,)}, "`blend` makes no difference"),
         ({"regions": [tmp_path / "none.png"]}, "does not exist"),
         ({"style_masks": [None, None]}, "2 `style_masks` for 1 styles"),
     ]
@@ -183,7 +183,6 @@ def test_the_command_line_takes_masks(tmp_path: Path) -> None:
         )
         assert done.exit_code == 2
         assert message in done.output
-    done = run(
-        app, ["stylize", "cat", "starry-night", "--region", str(mask), "--size", "2y", *common[2:4]]
-    )
-    assert done.exit_code != 0
+    done = run(app, ["stylize", "cat", "starry-night", "-o", str(out), "--size", "2y"])
+    assert done.exit_code == 2
+    assert "--size takes pixels" in done.output

@@ -409,8 +409,8 @@ def test_strength_goes_from_the_photo_to_the_style(
         photo, painting, "strength", (0.0, 0.5, 1.0), encoder=compact, size=64, settings=config
     )
     none, half, full, *_ = sorted(work.finish().cells, key=lambda cell: cell.column)
-    assert torch.equal(none.picture, photo)
-    assert none.numbers["content"] == 0
+    torch.testing.assert_close(none.picture, photo, atol=0.6 / 255, rtol=0)  # in 8 bits, as saved
+    assert none.numbers["content"] < 1e-3
     assert none.numbers["style"] > half.numbers["style"] > full.numbers["style"]
 
 

@@ -36,6 +36,7 @@ OTHER: dict[str, Any] = {
     "keep_color": "luminance",
     "colors_only": True,
     "preset": "gatys2015",
+    "strict": True,
     "style_loss": "other",
     "content_loss": "selfsim",
     "encoder": "vgg19",

@@ -30,10 +30,10 @@ from impasto.methods.base import (
     Method,
     Renderer,
     StyleInput,
-    forecasting,
     named_style,
     refuse_unhonoured,
 )
+from impasto.methods.forecast import foretold
 from impasto.methods.regions import Ground, read_ground
 from impasto.methods.strokes import preview
 from impasto.methods.stylizer import Progress
@@ -44,23 +44,28 @@ from impasto.networks.loaded import Networks
 from impasto.networks.weights import pick_device
 from impasto.pictures.color import luminance_transfer, match_statistics
 from impasto.pictures.exif import sifted
-from impasto.pictures.identity import identity
-from impasto.pictures.image import Picture, Source, open_bytes, resize, save_picture, to_pil
+from impasto.pictures.identity import identities, identity
+from impasto.pictures.image import (
+    Picture,
+    Source,
+    bytes_to_pil,
+    open_bytes,
+    resize,
+    save_picture,
+    to_pil,
+)
 from impasto.pictures.masks import open_mask
 from impasto.pictures.painted import PaintedImage
 from impasto.pictures.samples import STYLES
-from impasto.pictures.sources import dimensions, open_source, resolved
+from impasto.pictures.sources import long_side, open_source, resolved
 from impasto.pictures.tiles import Shown, bytes_of, floats_of
 from impasto.settings import Options, Settings
-from impasto.sizes import memory
-from impasto.sizes import size as size_of
 from impasto.windows import tiles
 
 __all__ = ["Job", "method_of", "plan", "stylize"]
 
 
 _FLOATS = 4096  # long side, px, beyond which a photo is held in 8 bits where the method can
-_LONG = 4e6  # pixels beyond which it is said beforehand what a picture takes
 _COLORLESS = (
     1.5 / 255
 )  # the most by which channels of a picture without colour differ on average: JPEG's rounding
@@ -114,14 +119,13 @@ class Job:
         with `early_stop`, when no step knows).
         """
         if self.content.image.dtype == torch.uint8:
-            image = self._by_bands(step.image)
+            picture = bytes_to_pil(self._by_bands(step.image), self.content.alpha)
         else:
             whole = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
             image = self._recolored(whole, self.content.image)
+            picture = to_pil(image, self.content.alpha)
         exif = sifted(self.content.exif, self.settings.keep_exif)
-        return PaintedImage.of(
-            to_pil(image, self.content.alpha), self._told(step, unfinished), exif
-        )
+        return PaintedImage.of(picture, self._told(step, unfinished), exif)
 
     def _recolored(self, image: Tensor, photo: Tensor) -> Tensor:
         """With the colours that were asked for, of a picture or a part of it."""
@@ -199,7 +203,7 @@ def plan(
         raise OptionError(
             f"networks are what impasto.Networks() keeps, and not {kind_of(networks)}"
         )
-    asked_size, dpi = _long_side(content, options)
+    asked_size, dpi = long_side(content, options.get("size"))
     settings, styles = (settings or Settings()).but(**{**options, **asked_size}), _several(styles)
     if settings.engine != "torch":
         raise OptionError(
@@ -236,11 +240,11 @@ def plan(
             else {}
         ),
         **renderer.recipe,
-        **{name: _identities(value) for name, value in also.items()},
-        **({"style_masks": _identities(style_masks)} if style_masks else {}),
+        **{name: identities(value) for name, value in also.items()},
+        **({"style_masks": identities(style_masks)} if style_masks else {}),
         **({"dpi": dpi} if dpi else {}),
     }
-    given.notes += _forecast(renderer, photo, settings)
+    given.notes += foretold(renderer, (photo.image.shape[-2], photo.image.shape[-1]), settings)
     # Short of full strength the photo's own colours are wanted, too.
     grey = ground.everywhere and settings.strength == 1
     grey = grey and len(given.grey) == len(styles) and all(given.grey.values())
@@ -425,43 +429,6 @@ class _Inputs:
         seen = open_mask(mask, painting.image, whose="the painting")
         seen = resize(seen, (painting.image.shape[-2], painting.image.shape[-1]))
         return replace(painting, alpha=seen if painting.alpha is None else seen * painting.alpha)
-
-
-def _long_side(content: Source, options: Mapping[str, Any]) -> tuple[dict[str, int], int | None]:
-    """The setting `size` for one that depends on the photo, and the dots per inch of one on paper."""
-    asked = options.get("size")
-    if not isinstance(asked, str):
-        return {}, None
-    wanted = size_of(asked)
-    long_side = wanted.long_side(*(dimensions(content) if wanted.relative else (1, 1)))
-    return {"size": long_side}, wanted.dpi
-
-
-def _forecast(renderer: Renderer, photo: Picture, settings: Settings) -> list[str]:
-    """What is said before long work begins; `OptionError` where the memory is too little for it."""
-    size = (photo.image.shape[-2], photo.image.shape[-1])
-    tell = forecasting(renderer)
-    if tell is None or (size[0] * size[1] < _LONG and "max_memory" not in settings.changed):
-        return []
-    found = tell(size)
-    if found is None:
-        return []
-    if found.memory > memory(settings.max_memory):
-        raise OptionError(
-            f"`max_memory={settings.max_memory}` is too little for {size[1]} x {size[0]} px: about "
-            f"{found.memory / 1e9:.1f}GB are needed; allow more, or choose a smaller `size`"
-        )
-    minutes, seconds = divmod(round(found.seconds), 60)
-    parts = f" in {found.tiles} tiles" if found.tiles > 1 else ""
-    takes = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return [f"{size[1]} x {size[0]} px{parts}: about {takes} and {found.memory / 1e9:.1f} GB"]
-
-
-def _identities(given: object) -> object:
-    """Of one input or a list of them, None for none."""
-    if isinstance(given, list | tuple):
-        return [None if each is None else identity(each) for each in given]
-    return identity(given)
 
 
 def _colorless(picture: Picture) -> bool:

@@ -359,8 +359,6 @@ class Settings(BaseModel):
             given |= {"style_layers": names, "layer_weights": weights}
         if self.optimizer not in (None, base.optimizer):
             given = {"learning_rate": RATES[str(self.optimizer)], "decay": None} | given
-        if self.style_layers:
-            given["layer_weights"] = ()
         return base.changed(
             content_weight=base.content_weight * self.content_weight,
             style_weight=base.style_weight * self.style_weight,

@@ -185,6 +185,8 @@ def _turned(settings: Settings, name: str, value: Value) -> Settings:
     if name == "blend":
         share = float(value)
         return settings.but(blend=(1 - share, share))
+    if name == "seed" and settings.resolved().init != "noise":
+        return settings.but(seed=value, init="noise")
     if name != "method":
         return settings.but(**{name: value})
     honours = METHODS.get(str(value)).honours | {"size", "keep_color", "device"}

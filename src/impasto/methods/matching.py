@@ -10,9 +10,10 @@ computation, the earlier of two as near.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from torch import Tensor
 
@@ -27,12 +28,11 @@ from impasto.settings import Settings
 
 __all__ = [
     "LEVELS",
+    "Matched",
     "Stand",
-    "content_shares",
+    "matched",
     "reader",
     "stands",
-    "style_shares",
-    "told",
 ]
 
 # Mean activations of Caffe's VGG-19 in units of the normalised one's, two digits at best. Of
@@ -155,25 +155,86 @@ def _block(layer: str) -> int:
     return int(layer.removeprefix("relu").partition("_")[0])
 
 
-def style_shares(asked: Preset, found: Sequence[Stand], photo: Tensor) -> dict[str, float]:
-    """The weight of each style layer, of all that it stands for; `asked`: layers as the source has
-    them.
+@dataclass(frozen=True)
+class Matched:
+    """A preset under an encoder: as it was `asked` for, by layers as the source has them, the
+    `recipe` by the encoder's own, and what stands for what.
     """
-    own, shares = asked.style_shares, dict.fromkeys((stand.layer for stand in found), 0.0)
-    for stand in found:
-        shares[stand.layer] += own[stand.asked] * stand.style(photo, asked.style_scale)
-    return shares
+
+    encoder: Encoder
+    asked: Preset
+    recipe: Preset
+    contents: tuple[Stand, ...]
+    styles: tuple[Stand, ...]
+
+    @property
+    def replaced(self) -> dict[str, str]:
+        """The source's layers that are not there -> what stands for them."""
+        every = (*self.contents, *self.styles)
+        return {stand.asked: stand.layer for stand in every if stand.asked != stand.layer}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell of all that is not as the preset has it."""
+        name, wanted = self.encoder.name, self.asked.pooling
+        notes = [
+            f"{name} has no {asked}; {layer} stands for it at its scale (`strict` refuses)"
+            for asked, layer in self.replaced.items()
+        ]
+        if self.encoder.pooling != wanted:
+            notes.append(f"{name} does not pool; the source's {wanted} pooling is left out")
+        return tuple(notes)
+
+    def style_shares(self, photo: Tensor) -> dict[str, float]:
+        """The weight of each style layer, of all that it stands for, for a photo `(1, 3, H, W)`."""
+        own, shares = self.asked.style_shares, dict.fromkeys(self.recipe.style_layers, 0.0)
+        for stand in self.styles:
+            shares[stand.layer] += own[stand.asked] * stand.style(photo, self.asked.style_scale)
+        return shares
+
+    def content_shares(self, photo: Tensor) -> dict[str, float]:
+        """The same of the content layers."""
+        whole = self.asked.content_weight / len(self.contents)
+        shares = dict.fromkeys(self.recipe.content_layers, 0.0)
+        for stand in self.contents:
+            shares[stand.layer] += whole * stand.content(photo, self.asked.content_scale)
+        return shares
 
 
-def content_shares(asked: Preset, found: Sequence[Stand], photo: Tensor) -> dict[str, float]:
-    """The same of the content layers."""
-    whole, shares = (
-        asked.content_weight / len(found),
-        dict.fromkeys((stand.layer for stand in found), 0.0),
+def matched(encoder: Encoder, preset: Preset, settings: Settings) -> Matched:
+    """The preset under that encoder; layers that `settings` names are not replaced.
+
+    Raises `OptionError` for a layer that is not there and must not be replaced.
+    """
+    try:
+        contents, styles = (
+            stands(encoder, layers, preset.feature_scale, exact=settings.strict or bool(named))
+            for layers, named in (
+                (preset.content_layers, settings.content_layers),
+                (preset.style_layers, settings.style_layers),
+            )
+        )
+    except OptionError as error:
+        raise OptionError(
+            f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
+        ) from None
+    known = (*encoder.layers, *VGG19.widths)
+    asked = preset.changed(**_by_layer(preset, lambda name: canonical(name, known)))
+    stand = {each.asked: each.layer for each in styles}
+    recipe = preset.changed(
+        content_layers=tuple(dict.fromkeys(each.layer for each in contents)),
+        **_by_layer(asked, stand.__getitem__),
     )
-    for stand in found:
-        shares[stand.layer] += whole * stand.content(photo, asked.content_scale)
-    return shares
+    return Matched(encoder, asked, recipe, contents, styles)
+
+
+def _by_layer(preset: Preset, name: Callable[[str], str]) -> dict[str, Any]:
+    """The style layers by another `name`, each once, with all that they count for."""
+    weights = preset.layer_weights or (1.0,) * len(preset.style_layers)
+    found = dict[str, float]()
+    for layer, weight in zip(preset.style_layers, weights, strict=True):
+        found[name(layer)] = found.get(name(layer), 0.0) + weight
+    return {"style_layers": tuple(found), "layer_weights": tuple(found.values())}
 
 
 def reader(settings: Settings, networks: Networks) -> Encoder:
@@ -189,17 +250,3 @@ def reader(settings: Settings, networks: Networks) -> Encoder:
         if settings.pooling is not None or settings.strict or wanted == "max":
             raise
         return networks.encoder(settings.encoder, "max", settings.device)
-
-
-def told(encoder: Encoder, preset: Preset, found: Iterable[Stand]) -> tuple[str, ...]:
-    """What to tell of all that is not as the preset has it."""
-    replaced = [stand for stand in found if stand.layer != stand.asked]
-    notes = [
-        f"{encoder.name} has no {stand.asked}; {stand.layer} stands for it at its scale (`strict` refuses)"
-        for stand in dict.fromkeys(replaced)
-    ]
-    if encoder.pooling != preset.pooling:
-        notes.append(
-            f"{encoder.name} does not pool; the source's {preset.pooling} pooling is left out"
-        )
-    return tuple(notes)

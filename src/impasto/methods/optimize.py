@@ -26,17 +26,16 @@ from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
-from impasto.losses.presets import Preset
 from impasto.losses.self_similarity import self_similarity_term
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
 from impasto.methods.descent import Tuning, descend, pyramid
 from impasto.methods.guided import SEEN, Targets, at_layer, covered, guided, in_frame, joined
-from impasto.methods.matching import Stand, content_shares, stands, style_shares, told
+from impasto.methods.matching import matched
 from impasto.methods.reading import parts
 from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
-from impasto.networks.encoder import SMALLEST, VGG19, Encoder, canonical
+from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
 from impasto.sizes import memory
@@ -99,37 +98,8 @@ class PixelOptimizer:
             raise OptionError(
                 f"`content_loss=selfsim` has no scale {recipe.content_scale!r}; choose another `preset`"
             )
-        exact = self.settings.strict
-        try:
-            self.contents, self.styles = (
-                stands(encoder, layers, recipe.feature_scale, exact=exact or bool(asked))
-                for layers, asked in (
-                    (recipe.content_layers, self.settings.content_layers),
-                    (recipe.style_layers, self.settings.style_layers),
-                )
-            )
-        except OptionError as error:
-            raise OptionError(
-                f"{error}. Choose other layers (`content_layers`, `style_layers`) or another encoder (`encoder=vgg19`)"
-            ) from None
-        # As the preset has them, and as this encoder does.
-        self.asked = replace(recipe, **_by_layer(recipe, lambda name: _known(encoder, name)))
-        stand = {each.asked: each.layer for each in self.styles}
-        self.recipe = replace(
-            recipe,
-            content_layers=tuple(dict.fromkeys(each.layer for each in self.contents)),
-            **_by_layer(self.asked, stand.__getitem__),
-        )
-
-    @property
-    def stands(self) -> tuple[Stand, ...]:
-        """What stands for each layer of the preset."""
-        return (*self.contents, *self.styles)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is not as the preset has it, each in a line."""
-        return told(self.encoder, self.recipe, self.stands)
+        self.matched = matched(encoder, recipe, self.settings)
+        self.recipe = self.matched.recipe
 
     @property
     def steps(self) -> int:
@@ -288,7 +258,7 @@ class PixelOptimizer:
         areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
         of_content = joined([each for _, each in found], areas)
         terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
-        shares = style_shares(self.asked, self.styles, photo)
+        shares = self.matched.style_shares(photo)
         for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
             for layer, aim in self._aims(photo, of_style, self.loss, side).items():
                 share = shares[layer] * self.loss.balance
@@ -322,7 +292,7 @@ class PixelOptimizer:
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
-        shares = content_shares(recipe, self.contents, photo)
+        shares = self.matched.content_shares(photo)
         if self.settings.content_loss == "selfsim":
             return [
                 self_similarity_term(layer, own, shares[layer] * SELF_SIMILARITY)
@@ -382,20 +352,6 @@ class PixelOptimizer:
                     [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
                 )
         return aims
-
-
-def _by_layer(recipe: Preset, name: Callable[[str], str]) -> dict[str, Any]:
-    """The style layers by another `name`, each once, with all that they count for."""
-    weights = recipe.layer_weights or (1.0,) * len(recipe.style_layers)
-    found = dict[str, float]()
-    for layer, weight in zip(recipe.style_layers, weights, strict=True):
-        found[name(layer)] = found.get(name(layer), 0.0) + weight
-    return {"style_layers": tuple(found), "layer_weights": tuple(found.values())}
-
-
-def _known(encoder: Encoder, name: str) -> str:
-    """A layer's own name, of this encoder or of VGG-19."""
-    return canonical(name, (*encoder.layers, *VGG19.widths))
 
 
 def _contrast(photo: Tensor, style: Tensor) -> float:

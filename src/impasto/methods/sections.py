@@ -32,7 +32,7 @@ def room_for_descent(memory: float, size: tuple[int, int], dtype: torch.dtype) -
     if pixels * step <= left:
         return 0
     side: float = (max(0.0, left) / step) ** 0.5 - 128
-    return round(min(_LARGEST, max(_SMALLEST, side)))
+    return int(min(_LARGEST, max(_SMALLEST, side)))
 
 
 def needed_for_descent(size: tuple[int, int], dtype: torch.dtype, side: int) -> float:
@@ -58,6 +58,7 @@ def gradient(
         for section in _sections(encoder, seen, objective.layers, side):
             parts = [each.of(section) for _, each in sums]
             totals = parts if not totals else [a + b for a, b in zip(totals, parts, strict=True)]
+            del section
     with torch.enable_grad():
         leaves = [total.detach().requires_grad_(True) for total in totals]
         raw = {
@@ -72,6 +73,7 @@ def gradient(
             value = value + (each.of(section) * slope).sum()
         (of_part,) = torch.autograd.grad(value, section.image)
         section.outer.of(found).add_(of_part)
+        del section, value, of_part  # or they would stay while the next part is computed
     return losses, found
 
 
@@ -132,6 +134,7 @@ def _sections(
             tile.outer,
             steps,
         )
+        del features, image
 
 
 def _on(window: Window, size: tuple[int, int], step: int) -> Window:

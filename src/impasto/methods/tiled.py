@@ -49,13 +49,13 @@ class Room:
         """Of a tile that may be painted with its halo, px; never so small that it is all halo."""
         # Half: the rest is for whole pictures in 8 bits, and for saving them.
         found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel) ** 0.5 - 2 * halo
-        return round(min(_LARGEST, max(_SMALLEST, found)))
+        return int(min(_LARGEST, max(_SMALLEST, found)))
 
     @property
     def sample(self) -> int:
         """The side of the windows that stand for a large picture, px."""
         found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel / _SAMPLES) ** 0.5
-        return round(min(_SAMPLE, max(_SMALLEST / 2, found)))
+        return int(min(_SAMPLE, max(_SMALLEST / 2, found)))
 
     def needed(self, size: tuple[int, int], halo: int) -> float:
         """Bytes for one pass over a picture of (H, W), about."""

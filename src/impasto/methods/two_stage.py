@@ -150,9 +150,9 @@ def descent(
     style = optimizer.blend(prepared, [style.weight for style in styles])
     encoder = optimizer.encoder
     recipe = computed(encoder.device, encoder.dtype) | {"pooled": encoder.pooling}
-    replaced = {each.asked: each.layer for each in optimizer.stands if each.layer != each.asked}
+    replaced = optimizer.matched.replaced
     recipe |= {"stand_ins": replaced} if replaced else {}
-    return Prepared(optimizer, style, recipe, prepared, optimizer.notes)
+    return Prepared(optimizer, style, recipe, prepared, optimizer.matched.notes)
 
 
 def computed(device: torch.device, dtype: torch.dtype) -> dict[str, object]:

@@ -27,6 +27,7 @@ from impasto.pictures.writing import atomic_write
 
 __all__ = [
     "EMBEDDED",
+    "SECOND",
     "best_dtype",
     "encoder_names",
     "load_encoder",

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-__all__ = ["identity"]
+__all__ = ["identities", "identity"]
 
 
 def identity(source: object) -> dict[str, object]:
@@ -21,3 +21,10 @@ def identity(source: object) -> dict[str, object]:
                 }
         return {"name": str(source)}
     return {"in memory": type(source).__name__}
+
+
+def identities(given: object) -> object:
+    """Of one input or of each in a list, None for none."""
+    if isinstance(given, list | tuple):
+        return [None if each is None else identity(each) for each in given]
+    return identity(given)

@@ -36,6 +36,7 @@ __all__ = [
     "MIN_SIDE",
     "Picture",
     "Source",
+    "bytes_to_pil",
     "check_output",
     "fit",
     "open_bytes",
@@ -239,7 +240,7 @@ def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """(1, 3, H, W) in [0, 1], and alpha (1, 1, H, W) if any, as 8-bit RGB or RGBA: round(255 x),
-    clamped; uint8 as it is.
+    clamped.
 
     Raises `ImpastoError` for another shape, for integers and for values that are not finite.
     """
@@ -251,14 +252,16 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
         )
     parts = (image,) if alpha is None else (image, alpha)
     for part in parts:
-        if part.dtype == torch.uint8:
-            continue
         if not part.is_floating_point() or not bool(torch.isfinite(part).all()):
             raise InputError(
                 "the picture is not made of finite floats; lower the learning rate or the weights"
             )
-    levels = [part.detach() if part.dtype == torch.uint8 else bytes_of(part) for part in parts]
-    whole = levels[0] if len(levels) == 1 else torch.cat(levels, dim=1)
+    return bytes_to_pil(*(bytes_of(part.detach().float()) for part in parts))
+
+
+def bytes_to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """The same of uint8, as it is."""
+    whole = image if alpha is None else torch.cat([image, alpha], dim=1)
     return Image.fromarray(whole[0].permute(1, 2, 0).cpu().contiguous().numpy())
 
 

@@ -10,8 +10,9 @@ from impasto.errors import InputError
 from impasto.pictures.files import opened
 from impasto.pictures.image import Picture, Source, open_picture
 from impasto.pictures.samples import named
+from impasto.sizes import size as size_of
 
-__all__ = ["dimensions", "open_source", "resolved"]
+__all__ = ["long_side", "open_source", "resolved"]
 
 
 def open_source(source: Source, size: int) -> Picture:
@@ -29,7 +30,7 @@ def resolved(source: Source) -> Source:
     return source if found is None else found
 
 
-def dimensions(source: Source) -> tuple[int, int]:
+def _dimensions(source: Source) -> tuple[int, int]:
     """Two sides of a picture in px, of a file by its header: turned by its EXIF tag or not."""
     source = resolved(source)
     if isinstance(source, str | os.PathLike):
@@ -42,3 +43,14 @@ def dimensions(source: Source) -> tuple[int, int]:
         raise InputError(f"a {type(source).__name__} is not a picture; give a path or an array")
     # Tensors have their channels first, arrays last.
     return shape[-2:] if isinstance(source, Tensor) else shape[:2]
+
+
+def long_side(content: Source, asked: object) -> tuple[dict[str, int], int | None]:
+    """The setting `size` for one that depends on the photo, none for a number, and the dots per inch
+    of one on paper.
+    """
+    if not isinstance(asked, str):
+        return {}, None
+    wanted = size_of(asked)
+    found = wanted.long_side(*(_dimensions(content) if wanted.relative else (1, 1)))
+    return {"size": found}, wanted.dpi
