@@ -202,7 +202,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(f"there is no npm package onnxruntime-web: {error}")
     painter = load_network(device="cpu", dtype=torch.float32)
     models = {
-        name: made.halved(each).SerializeToString()
+        name: made.halved(made.few_outputs(each)).SerializeToString()
         for name, each in made.embedded_models(painter).items()
     }
     bank = StyleBank(painter.bank.network)

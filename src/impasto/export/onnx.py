@@ -35,6 +35,7 @@ from impasto.portable import portable
 
 __all__ = [
     "embedded_models",
+    "few_outputs",
     "halved",
     "painter_model",
     "reader_model",
@@ -46,6 +47,7 @@ __all__ = [
 OPSET = 18
 # Smaller tensors are constants of the graph, and stay in it in full.
 _LEAST = 1024
+_FEW = 6
 _PARTS = ("transformer", "noise_field", "predictor", "encoder")
 
 Model = Any  # onnx.ModelProto; the package is an extra
@@ -120,6 +122,32 @@ def halved(model: Model) -> Model:
     del found.graph.node[:]
     found.graph.node.extend(nodes)
     _say(found, {"precision": "float16 weights, float32 arithmetic"})
+    return found
+
+
+def few_outputs(model: Model) -> Model:
+    """The same with a Slice for each part of a wide Split: in WebGPU a computation may have no more
+    than eight buffers on some devices, and ten on most.
+    """
+    onnx, found = _onnx(), _copy(model)
+    known = {each.name: each for each in found.graph.initializer}
+    nodes = []
+    for node in found.graph.node:
+        if node.op_type != "Split" or len(node.output) < _FEW:
+            nodes.append(node)
+            continue
+        (axis,) = (each.i for each in node.attribute if each.name == "axis")
+        sizes = onnx.numpy_helper.to_array(known[node.input[1]])
+        for output, end, size in zip(node.output, np.cumsum(sizes), sizes, strict=True):
+            bounds = {"start": end - size, "end": end, "axis": axis}
+            for what, value in bounds.items():
+                number = np.array([value], dtype=np.int64)
+                tensor = onnx.numpy_helper.from_array(number, f"{output}.{what}")
+                found.graph.initializer.append(tensor)
+            inputs = [node.input[0], *(f"{output}.{what}" for what in bounds)]
+            nodes.append(onnx.helper.make_node("Slice", inputs, [output]))
+    del found.graph.node[:]
+    found.graph.node.extend(nodes)
     return found
 
 

@@ -134,7 +134,7 @@ def web(
                 models["reader"] = made.reader_model(painter, encoder)
         coded = {}
         for name, each in models.items():
-            half = made.halved(each)
+            half = made.halved(made.few_outputs(each))
             apart = made.difference(half, painter, encoder)
             if not quiet:
                 say(f"{name}: at most {apart:.1e} from PyTorch")
