@@ -169,7 +169,7 @@ def test_an_archive_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_command_writes_the_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnx", reason="the extra `onnx`")
+    onnx = pytest.importorskip("onnx", reason="the extra `onnx`")
     pytest.importorskip("onnxruntime", reason="the extra `lite`")
     site, folder = tmp_path / "site", package(tmp_path / "package")
     with pytest.raises(SystemExit) as left:
@@ -177,6 +177,9 @@ def test_the_command_writes_the_site(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not left.value.code
     assert capsys.readouterr().out.strip() == str(site)
     assert {"models/painter.onnx", "models/reader.onnx", "index.html"} < files(site)
+    for path in (site / "models").iterdir():
+        widest = max(len(node.output) for node in onnx.load(str(path)).graph.node)
+        assert widest < 7, "WebGPU has eight buffers on some devices, inputs among them"
 
 
 # --------------------------------------------------------------------------------------- the browser
