@@ -43,7 +43,9 @@ def _levels(weights: Tensor | None, order: Tensor) -> tuple[Tensor, Tensor]:
     count = order.shape[1]
     if weights is None:
         share = torch.full((1, count), 1 / count, device=order.device, dtype=torch.float32)
-        return (torch.arange(count, device=order.device, dtype=torch.float32)[None] + 0.5) / count, share
+        return (
+            torch.arange(count, device=order.device, dtype=torch.float32)[None] + 0.5
+        ) / count, share
     share = (weights / weights.sum().clamp_min(1e-12))[order]
     return share.cumsum(1) - share / 2, share
 
@@ -122,7 +124,9 @@ class HistogramLoss(StyleLoss):
     ) -> Tensor:
         """The mean of both."""
         second, sampled = target
-        histograms = _along(torch.eye(features.shape[1], dtype=torch.float32), features, sampled, mask)
+        histograms = _along(
+            torch.eye(features.shape[1], dtype=torch.float32), features, sampled, mask
+        )
         return (GRAM.distance(features, second, mask) + histograms) / 2
 
 
