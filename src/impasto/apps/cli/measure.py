@@ -285,10 +285,9 @@ def _scores(scored: Sequence[Scored]) -> str:
     rows = [[_short(each.values[name]) for name in names] for each in scored]
     heads = [name.removeprefix("style/") for name in names]
     if any(each.maker for each in scored):
-        heads, rows = (
-            [*heads, "made under"],
-            [[*row, printable(each.maker or "-")] for row, each in zip(rows, scored, strict=True)],
-        )
+        heads += ["made under"]
+        for row, each in zip(rows, scored, strict=True):
+            row.append(printable(each.maker or "-"))
     if len(scored) == 1:
         table = _table([(files[0], ""), *zip(heads, rows[0], strict=True)], left=1)
     else:
