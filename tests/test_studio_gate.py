@@ -17,7 +17,7 @@ from impasto.apps.studio.clients import Clients, client_name  # noqa: E402
 from impasto.apps.studio.gate import Access, Gate, access, hostname  # noqa: E402
 from impasto.apps.studio.journal import Journal, logging_to_stderr  # noqa: E402
 from impasto.apps.studio.limits import Limits, open_upload  # noqa: E402
-from impasto.apps.studio.visit import Visits  # noqa: E402
+from impasto.apps.studio.visits import Visits  # noqa: E402
 from impasto.errors import ImpastoError  # noqa: E402
 from impasto.pictures.samples import sample  # noqa: E402
 

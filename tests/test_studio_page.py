@@ -15,6 +15,7 @@ import tomllib
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from io import BytesIO
@@ -29,10 +30,12 @@ from PIL import Image, ImageChops, ImageStat
 
 from impasto.apps.studio import look
 from impasto.apps.studio.budget import Budget
-from impasto.apps.studio.engine import Engine
+from impasto.apps.studio.engine import BusyError, Engine, StyleCard
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
-from impasto.apps.studio.visit import Choice, Visit, Visits
+from impasto.apps.studio.shelf import credit
+from impasto.apps.studio.visit import Choice, Visit
+from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
 from impasto.pictures.image import read_recipe
 from impasto.pictures.samples import sample
@@ -289,13 +292,13 @@ def test_several_paintings_are_mixed_by_weight(tab: Tab, tmp_path: Path) -> None
     tab.drop("#style", red, blue)
     both = tab.changed("")
     assert tab.page.locator("#style .tile[aria-pressed=true]").count() == 2
-    assert "Yours, 1 and Yours, 2" in tab.settled()
+    assert "red and blue" in tab.settled()
     tab.page.focus(".weight input[type=range] >> nth=0")
     tab.page.keyboard.press("Home")  # all weight on the other
     one = tab.changed(both)
     tab.page.uncheck("#mix input")
     tab.changed(one)
-    assert "Yours, 1" in tab.settled()
+    assert "red," in tab.settled()
 
 
 def test_the_keyboard_is_enough(tab: Tab) -> None:
@@ -397,6 +400,138 @@ def test_nobody_paints_for_a_closed_window(tab: Tab, site: Site) -> None:
     while len(site.engine) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(site.engine) == 0
+
+
+def test_the_newest_click_counts_in_whatever_order_they_arrive(tab: Tab) -> None:
+    tab.page.click("#photo .tile[data-key=cat]")
+    tab.page.wait_for_selector(".plain img")
+    late: list[Any] = []
+
+    def arrive(route: Any) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append(route)
+
+    tab.page.route("**/queue/join*", arrive)
+    tab.page.click("#style .tile[data-key=woodcut]")
+    second = tab.paint("mosaic")
+    assert len(late) == 1
+    with tab.page.expect_response("**/queue/join*"):
+        late[0].continue_()
+    tab.page.wait_for_timeout(1000)
+    assert tab.picture() == second
+    assert "Mosaic" in tab.settled()
+    assert tab.page.locator("#visit .tile").count() == 1
+    pressed = tab.page.locator("#style .tile[aria-pressed=true]")
+    assert pressed.get_attribute("data-key") == "mosaic"
+
+
+def test_a_slider_does_not_throw_a_refinement_away(tab: Tab) -> None:
+    page = tab.page
+    page.click("#photo .tile[data-key=cat]")
+    page.wait_for_selector(".plain img")
+    painted = tab.paint()
+    page.click("text=More")
+    page.fill("#steps input[type=number]", str(LIMITS.steps))
+    page.keyboard.press("Tab")
+    page.click("#refine")
+    page.wait_for_selector("#status >> text=/step \\d+ of/")
+    page.focus("#strength input[type=range]")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#apply")
+    page.wait_for_selector("#status >> text=/step \\d+ of/")
+
+    seen_at = "window.seen = document.querySelector('.compare .after').src"
+    tab.changed(painted)
+    with page.expect_download() as got:
+        page.evaluate(f"{seen_at}; document.querySelector('#download').click()")
+    with Image.open(got.value.path()) as kept:
+        assert look.data_url(kept, look.PREVIEW) == page.evaluate("window.seen")
+    assert got.value.suggested_filename == "cat-woodcut.png"
+
+    page.click("#apply")
+    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 3")
+    tab.settled()
+    assert apart(seen(tab.picture()), sample("cat")) < 6, "the strength that had to wait"
+    last = tab.picture()
+    page.click("#visit .tile >> nth=1")
+    tab.changed(last)
+    with page.expect_download() as got:
+        page.click("#download")
+    assert got.value.suggested_filename == "cat-woodcut-refined.png", "as far as it had come"
+
+
+def test_the_stage_stays_in_view_and_takes_a_photo(tab: Tab, photo: Path) -> None:
+    page = tab.page
+    page.evaluate(
+        """data => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([bytes], "cat.jpg", { type: "image/jpeg" }));
+            const stage = document.querySelector("#canvas");
+            stage.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true }));
+        }""",
+        base64.b64encode(photo.read_bytes()).decode(),
+    )
+    page.wait_for_selector(".plain img")
+    assert apart(seen(page.get_attribute("#photo .drop img", "src")), sample("cat")) < 6
+    tab.paint()
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_function("() => scrollY > 100")
+    box = page.locator("#stage").bounding_box()
+    assert 0 <= box["y"] < 60
+    page.click(".zoom")
+    width = "() => document.querySelector('#zoom img').getBoundingClientRect().width"
+    page.wait_for_function(f"({width})() === {SIZE}")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#zoom", state="detached")
+
+
+def test_styles_are_found_and_own_ones_let_go(tab: Tab, tmp_path: Path) -> None:
+    page = tab.page
+    assert page.locator("#style .group").all_inner_texts() == ["After painters", "Patterns"]
+    page.fill("#search input", "gogh 1890")
+    shown = page.locator("#style .tile:visible")
+    assert shown.count() == 1
+    assert shown.inner_text().split("\n") == ["Almond Blossom", "Vincent van Gogh, 1890"]
+    page.fill("#search input", "")
+    own = tmp_path / "my cup.png"
+    sample("coffee").resize((96, 96)).save(own)
+    page.click("#photo .tile[data-key=cat]")
+    page.wait_for_selector(".plain img")
+    tab.drop("#style", own)
+    tab.changed("")
+    assert "my cup" in tab.settled()
+    page.click("#form >> text=JPEG")
+    with page.expect_download() as got:
+        page.click("#download")
+    assert got.value.suggested_filename == "cat-my-cup.jpg"
+    with Image.open(got.value.path()) as kept:
+        assert kept.format == "JPEG"
+    assert read_recipe(Path(got.value.path())) is not None
+    page.click("#style .remove")
+    page.wait_for_selector("#style .own", state="detached")
+    assert page.locator("#visit .tile").count() == 1, "what was made with it stays"
+
+
+def test_a_reload_asks_before_pictures_are_lost(tab: Tab) -> None:
+    asked: list[str] = []
+
+    def leave(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    tab.page.on("dialog", leave)
+    tab.page.click("#photo .tile[data-key=cat]")
+    tab.page.wait_for_selector(".plain img")
+    tab.paint()
+    tab.settled()
+    tab.page.reload()
+    assert asked == ["beforeunload"]
+    tab.page.wait_for_selector("#photo .tile")
+    tab.page.reload()
+    assert asked == ["beforeunload"], "there is nothing to lose"
 
 
 # ------------------------------------------------------------------------------------ broken and hostile
@@ -672,6 +807,47 @@ def test_names_of_sessions_without_end_make_no_visits_without_end(tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 64
     assert visits.of("0") is first, "seen lately"
     assert not second.folder.exists()
+
+
+def test_who_is_here_or_at_work_makes_no_room(tmp_path: Path) -> None:
+    visits = Visits(tmp_path, Limits())
+    first = visits.of("0")
+    with ExitStack() as pages:
+        for number in range(64):
+            visits.of(str(number))
+            pages.enter_context(visits.connected(str(number)))
+        with pytest.raises(BusyError, match="full: 64 visitors"):
+            visits.of("newcomer")
+        for visit in map(visits.of, map(str, range(64))):
+            visit.seen -= 100
+        assert not visits.yield_room()
+    assert visits.yield_room()
+    assert not first.folder.exists()
+    visits.of("newcomer")
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        (
+            "Impression, Sunrise, Claude Monet, 1872",
+            ("Impression, Sunrise", "Claude Monet", "1872"),
+        ),
+        ("The Wave, Hokusai, about 1831", ("The Wave", "Hokusai", "about 1831")),
+        ("Water Lilies, Claude Monet", ("Water Lilies", "Claude Monet", "")),
+        ("learned from a file", ("A name", "", "")),
+    ],
+)
+def test_a_style_names_its_painter(note: str, told: tuple[str, str, str]) -> None:
+    assert credit(StyleCard("a-name", "A name", note, learned=True, sample=False)) == told
+
+
+def test_a_late_wish_does_not_undo_a_newer_one(tmp_path: Path) -> None:
+    visit = Visit(tmp_path, LIMITS)
+    assert visit.hears("style", 2)
+    assert not visit.hears("style", 1)
+    assert visit.hears("photo", 1), "another matter"
+    assert visit.hears("style", 3)
 
 
 def test_leaving_begins_no_visit(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ it needs to be; nothing else does.
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from impasto.apps.studio.asgi import (
     Application,
@@ -36,6 +37,7 @@ _READ = re.compile(
 )
 _SENT = re.compile(r"/gradio_api/queue/join|/gradio_api/call/stylize")
 _STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/", "/gradio_api/call/")
+_HEARTBEAT = "/gradio_api/heartbeat/"
 _FILE = "/gradio_api/file="
 _JSON_BYTES = 1_000_000
 _CLOSE = {"Connection": "close"}
@@ -52,16 +54,25 @@ anyone else.
 _CONTENT_POLICY = (b"content-security-policy", _POLICY.encode())
 
 
+class Guests(Protocol):
+    """Who keeps the visits."""
+
+    def connected(self, session: str) -> AbstractContextManager[None]:
+        """While this lasts, the session's page is open in a browser."""
+
+
 class Guard:
     """An ASGI application around the page's: lets through what the page needs.
 
     Files are read from under `root` only, the folder that visits have theirs in. A body is handed
     on once it has come whole, and counts in `budget` until then: what a sender breaks off is never
-    begun. Errors become `{"error": "one line"}`.
+    begun. `guests` hears whose pages are open. Errors become `{"error": "one line"}`.
     """
 
-    def __init__(self, app: Application, root: Path, budget: Budget) -> None:
-        self._app, self._root, self._budget = app, root, budget
+    def __init__(
+        self, app: Application, root: Path, budget: Budget, guests: Guests | None = None
+    ) -> None:
+        self._app, self._root, self._budget, self._guests = app, root, budget, guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -81,7 +92,13 @@ class Guard:
             await say_error(scope, send, 405, "this is a stream", {"Allow": "GET"})
         else:
             asked = {**scope, "method": "GET"} if method == "HEAD" else scope
-            await self._app(asked, receive, _Words(scope, send))
+            with self._watched(path):
+                await self._app(asked, receive, _Words(scope, send))
+
+    def _watched(self, path: str) -> AbstractContextManager[None]:
+        if self._guests is None or not path.startswith(_HEARTBEAT):
+            return nullcontext()
+        return self._guests.connected(path.removeprefix(_HEARTBEAT))
 
     def _own_file(self, path: str) -> bool:
         if not path.startswith(_FILE):

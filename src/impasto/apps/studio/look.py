@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from io import BytesIO
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -13,14 +16,17 @@ __all__ = [
     "EMPTY_STAGE",
     "HEADER",
     "PREVIEW",
+    "SEARCH",
     "THUMBNAIL",
     "Tile",
     "compare",
     "data_url",
     "drop",
+    "groups",
     "listed",
     "plain",
     "progress",
+    "saved",
     "sentence",
     "step_words",
     "text",
@@ -37,17 +43,21 @@ HEADER = "<header><h1>impasto</h1><p>Turn a photo into a painting.</p></header>"
 EMPTY_STAGE = """<div class="empty"><ol>
 <li>Drop a photo, or take a sample.</li><li>Choose a style.</li><li>Keep the picture.</li></ol></div>"""
 
+SEARCH = '<input type="search" placeholder="Search styles and painters" aria-label="Search styles">'
+
 
 @dataclass(frozen=True)
 class Tile:
     """A picture to press. `key`: what pressing it sends. `picture`: a data URL, or empty while
-    there is none.
+    there is none. `by`: a second line. `removable`: whether it can be taken away.
     """
 
     key: str
     title: str
     picture: str = ""
     note: str = ""
+    by: str = ""
+    removable: bool = False
 
 
 def text(name: str) -> str:
@@ -60,6 +70,7 @@ def data_url(image: Image.Image, side: int, *, quality: int = 84) -> str:
     file.
     """
     small = image.convert("RGB")
+    small.info = {}  # what else is known of it stays here
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     coded = BytesIO()
     small.save(coded, "WEBP", quality=quality, method=2)
@@ -71,12 +82,41 @@ def tiles(label: str, shown: Iterable[Tile], *, first: str = "") -> str:
     return f'<div class="tiles" role="group" aria-label="{escape(label)}">{first}{"".join(map(_tile, shown))}</div>'
 
 
+def groups(shown: Mapping[str, Sequence[Tile]]) -> str:
+    """Groups of tiles under their headings, those with none left out."""
+    return (
+        '<div class="groups">'
+        + "".join(
+            f'<section><h3 class="group">{escape(label)}</h3>{tiles(label, of)}</section>'
+            for label, of in shown.items()
+            if of
+        )
+        + "</div>"
+    )
+
+
 def _tile(tile: Tile) -> str:
     picture = f'<img src="{escape(tile.picture)}" alt="" draggable="false">' if tile.picture else ""
-    return (
+    by = f'<span class="by">{escape(tile.by)}</span>' if tile.by else ""
+    pressed = (
         f'<button type="button" class="tile" data-key="{escape(tile.key)}" title="{escape(tile.note)}" '
         f'aria-pressed="false"><span class="thumb">{picture}</span>'
-        f'<span class="name">{escape(tile.title)}</span></button>'
+        f'<span class="name">{escape(tile.title)}</span>{by}</button>'
+    )
+    if not tile.removable:
+        return pressed
+    return (
+        f'<div class="own">{pressed}<button type="button" class="remove" data-remove="{escape(tile.key)}" '
+        f'aria-label="Remove {escape(tile.title)}">×</button></div>'
+    )
+
+
+def saved(file: Path) -> str:
+    """A link to a file of the visit's own, which the page's script follows at once."""
+    once = token_hex(4)  # the same file may be saved again
+    return (
+        f'<a href="gradio_api/file={quote(str(file))}" download="{escape(file.name)}" '
+        f'data-once="{once}" tabindex="-1">{escape(file.name)}</a>'
     )
 
 
@@ -96,16 +136,24 @@ def drop(words: str, label: str, *, picture: str = "", several: bool = False) ->
     )
 
 
-def compare(before: str, after: str, size: tuple[int, int]) -> str:
-    """Two pictures of one `size` (width, height), and a slider between them: the photo on its left."""
+def compare(
+    before: str, after: str, size: tuple[int, int], mark: str = "", file: Path | None = None
+) -> str:
+    """Two pictures of one `size` (width, height), and a slider between them: the photo on its left.
+
+    `mark`: which picture this is. `file`: the same with all its pixels, to be seen one to one.
+    """
+    full = "" if file is None else f"gradio_api/file={quote(str(file))}"
     width, height = size
     return (
-        f'<figure class="compare" style="--width: {width}; --height: {height}">'
+        f'<figure class="compare" style="--width: {width}; --height: {height}" '
+        f'data-mark="{escape(mark)}" data-full="{escape(full)}">'
         f'<img class="after" src="{escape(after)}" alt="The painting">'
         f'<img class="before" src="{escape(before)}" alt="The photo">'
         '<span class="handle" aria-hidden="true"></span>'
         '<input type="range" min="0" max="100" step="1" value="0" '
-        'aria-label="Compare: the photo left of the line, the painting right of it"></figure>'
+        'aria-label="Compare: the photo left of the line, the painting right of it">'
+        '<button type="button" class="zoom" aria-label="See it at 100 %">100 %</button></figure>'
     )
 
 

@@ -1,6 +1,14 @@
 // The page's own controls: places to drop files, tiles to press, the slider between two pictures.
 // Each listens on its root, which stays while what is in it is drawn anew. `trigger` sends an event to the server.
 window.studio = {
+  // Every wish has a number greater than those before: they may reach the server in any order.
+  turns: 0,
+  turn() { return (studio.turns += 1); },
+
+  // Which picture is shown.
+  mark() { return document.querySelector(".compare")?.dataset.mark ?? ""; },
+  unsaved: false,
+
   drop(element, trigger, upload, limit, pastes) {
     const send = async (list) => {
       const files = [...list].filter((file) => file.size);
@@ -8,10 +16,11 @@ window.studio = {
       const large = files.find((file) => file.size > limit);
       if (large) return trigger("upload", { bytes: large.size });
       element.classList.add("busy");
+      const turn = studio.turn(); // of now, not of when it will have arrived
       try {
         const sent = [];
         for (const file of files) sent.push((await upload(file)).path);
-        trigger("upload", { paths: sent });
+        trigger("upload", { paths: sent, turn });
       } catch (error) {
         trigger("upload", { problem: true });
       } finally {
@@ -28,28 +37,102 @@ window.studio = {
     element.addEventListener("dragleave", () => over(false));
     element.addEventListener("drop", (event) => {
       event.preventDefault();
+      event.stopPropagation();
       over(false);
       send(event.dataTransfer.files);
     });
-    if (pastes) document.addEventListener("paste", (event) => send(event.clipboardData.files));
+    if (!pastes) return;
+    studio.photo = send; // dropped anywhere else, such as on the stage, it is a photo as well
+    document.addEventListener("paste", (event) => send(event.clipboardData.files));
   },
 
   tiles(element, trigger, props, watch) {
     const mark = () => {
       for (const tile of element.querySelectorAll("[data-key]"))
         tile.setAttribute("aria-pressed", (props.chosen ?? []).includes(tile.dataset.key));
+      studio.sift();
     };
     watch(["value", "chosen"], mark);
     mark();
     element.addEventListener("click", (event) => {
+      const gone = event.target.closest("[data-remove]");
+      if (gone) return trigger("delete", { key: gone.dataset.remove });
       const tile = event.target.closest("[data-key]");
-      if (tile) trigger("select", { key: tile.dataset.key });
+      if (!tile) return;
+      trigger("select", { key: tile.dataset.key });
+      // Where all stands in one column, the picture may be out of sight.
+      if (tile.closest("#style, #visit") && matchMedia("(max-width: 900px)").matches) {
+        const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+        document.querySelector("#stage").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+      }
     });
   },
 
-  compare(element) {
+  // Leave those styles in sight whose words have in them what is searched for.
+  sift() {
+    const words = (document.querySelector("#search input")?.value ?? "").toLowerCase().split(/\s+/);
+    for (const section of document.querySelectorAll("#style section")) {
+      let some = false;
+      for (const tile of section.querySelectorAll("[data-key]")) {
+        const said = `${tile.textContent} ${tile.title} ${tile.dataset.key}`.toLowerCase();
+        const fits = words.every((word) => said.includes(word));
+        (tile.closest(".own") ?? tile).hidden = !fits;
+        some ||= fits;
+      }
+      section.hidden = !some;
+    }
+  },
+
+  compare(element, watch) {
     element.addEventListener("input", (event) => element.style.setProperty("--at", event.target.value / 100));
+    element.addEventListener("click", (event) => event.target.closest(".zoom") && studio.zoom(element));
+    watch("value", () => { studio.unsaved = studio.mark() !== ""; });
+  },
+
+  // One pixel of the picture is one of the screen.
+  zoom(element) {
+    const figure = element.querySelector(".compare"), picture = new Image(), room = document.createElement("dialog");
+    picture.src = figure.dataset.full || figure.querySelector(".after").src;
+    picture.alt = "The painting at 100 %";
+    picture.onload = () => { picture.style.width = `${picture.naturalWidth / devicePixelRatio}px`; };
+    const leave = document.createElement("button");
+    leave.textContent = "Close";
+    room.id = "zoom";
+    room.append(picture, leave);
+    room.addEventListener("click", () => room.close());
+    room.addEventListener("close", () => room.remove());
+    document.querySelector("#studio").append(room);
+    room.showModal();
+  },
+
+  // Follow a link to a file, as soon as there is one.
+  save(element, watch) {
+    watch("value", () => {
+      element.querySelector("a")?.click();
+      studio.unsaved = false;
+    });
+  },
+
+  // A slider came to rest.
+  hand(trigger) {
+    let rest = 0;
+    document.addEventListener("input", (event) => {
+      if (!event.target.closest("#strength, #scale, .weight")) return;
+      clearTimeout(rest);
+      rest = setTimeout(() => trigger("apply"), 300);
+    });
   },
 };
+document.addEventListener("input", (event) => event.target.closest("#search") && studio.sift());
+// What was made is gone with the page.
+window.addEventListener("beforeunload", (event) => studio.unsaved && event.preventDefault());
 // A file dropped beside its place must not replace the page.
-for (const type of ["dragover", "drop"]) window.addEventListener(type, (event) => event.preventDefault());
+window.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.querySelector("#stage")?.classList.toggle("over", !!event.target.closest?.("#stage"));
+});
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.querySelector("#stage")?.classList.remove("over");
+  studio.photo?.(event.dataTransfer.files);
+});

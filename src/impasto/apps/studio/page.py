@@ -14,18 +14,17 @@ from typing import Any
 import gradio as gr
 
 from impasto.apps.studio import look
-from impasto.apps.studio.controls import percent, with_settings
+from impasto.apps.studio.controls import with_settings
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.journal import short
 from impasto.apps.studio.limits import Upload
-from impasto.apps.studio.look import Tile
 from impasto.apps.studio.orders import USUAL, Glimpse
-from impasto.apps.studio.shelf import Shelf
-from impasto.apps.studio.visit import Choice, Visit, Visits
+from impasto.apps.studio.parts import Parts
+from impasto.apps.studio.visit import Choice, Visit
+from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
-from impasto.pictures.samples import sample, sample_names
-from impasto.settings import OPTIONS
+from impasto.pictures.samples import sample
 
 __all__ = ["mount", "page"]
 
@@ -38,14 +37,8 @@ _FRAME = (
     0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
 )
 _LOOKS = 300  # seconds that a page waits for thumbnails
-_REFINE = 60  # steps, unless told otherwise
-_SIZES = (512, 768, 1024, 1536, 2048)
-# What the page calls what may be chosen; see `Settings.keep_color`.
-_COLORS = {
-    "none": "Of the painting",
-    "luminance": "Of the photo",
-    "statistics": "The photo's palette",
-}
+_TURN = "(turn, ...given) => [studio.turn(), ...given]"
+_MARK = "(mark, form) => [studio.mark(), form]"
 
 
 def page(engine: Engine, root: Path) -> gr.Blocks:
@@ -62,7 +55,8 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
     """`app`, a FastAPI application, with the page at "/", behind a `Guard`; an ASGI application.
     `root_path`: what stands before every path where browsers see it.
     """
-    blocks = page(engine, root)
+    built = _Page(engine, root)
+    blocks = built.blocks
     mounted = gr.mount_gradio_app(
         app,
         blocks,
@@ -85,7 +79,7 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
-    return Guard(mounted, root, engine.budget)
+    return Guard(mounted, root, engine.budget, built.visits)
 
 
 class _Blocks(gr.Blocks):
@@ -117,37 +111,27 @@ def _in_words(handler: Handler) -> Handler:
             yield from handler(self, request, *given)
         except ImpastoError as error:
             gr.Warning(escape(look.sentence(error)), title="That did not work", duration=12)
-            yield self.resting(self.visit(request))
+            yield self.back(request)
         except Exception:
             _LOG.exception("the page failed at %s", handler.__name__)
             gr.Warning("Something went wrong here. Try again, or reload the page.", duration=12)
-            yield self.resting(self.visit(request))
+            yield self.back(request)
+        # Gradio sends the last of these twice, and a newer wish may have been answered in between.
+        yield {self.status: gr.skip()}
 
     return told
 
 
-class _Page:
+class _Page(Parts):
     """The page's parts, and what each event does to them."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
-        self.engine, self.limits = engine, engine.limits
         self.visits = Visits(root, engine.limits, engine.budget)
-        self.shelf, keep = Shelf(engine), int(self.limits.keep)
+        keep = int(engine.limits.keep)
         with _Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
         ) as self.blocks:
-            with gr.Column(elem_id="studio"):
-                _html(look.HEADER, elem_id="head")
-                self.choices()
-                self.stage()
-                self.tuning()
-                with gr.Column(elem_id="visit", visible=False) as self.visit_room:
-                    with gr.Row(elem_classes="title"):
-                        _html("<h2>This visit</h2>")
-                        self.again = gr.Button(
-                            "Use these settings again", size="sm", elem_id="again"
-                        )
-                    self.history = _tiles("")
+            super().__init__(engine)
             self.events()
         # Orders wait in the engine, which says when it is full; Gradio's queue only has to be out
         # of their way.
@@ -156,127 +140,37 @@ class _Page:
             max_size=8 * (self.limits.waiting + 1), default_concurrency_limit=None, api_open=False
         )
 
-    # ------------------------------------------------------------------------------------- parts
-
-    def choices(self) -> None:
-        """The photo, and the styles."""
-        with gr.Column(elem_id="photo"):
-            _html("<h2>Photo</h2>")
-            self.photo = self.place_to_drop(
-                look.drop("Drop a photo here, or choose one", "Your photo"), pastes=True
-            )
-            samples = [
-                Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL))
-                for name in sample_names()
-            ]
-            self.samples = _tiles(look.tiles("Sample photos", samples))
-        with gr.Column(elem_id="style"):
-            with gr.Row(elem_classes="title"):
-                _html("<h2>Style</h2>")
-                self.mix = gr.Checkbox(False, label="Mix several", container=False, elem_id="mix")
-            self.painting = self.place_to_drop(
-                look.drop("Add a painting of your own", "Paintings of your own", several=True)
-            )
-            self.styles = _tiles(self.shelf.tiles({}))
-            self.weights = [
-                gr.Slider(
-                    0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight"
-                )
-                for _ in range(self.limits.styles)
-            ]
-
-    def stage(self) -> None:
-        """The picture and what to do with it."""
-        with gr.Column(elem_id="stage"):
-            self.canvas = _html(
-                look.EMPTY_STAGE, elem_id="canvas", js_on_load="studio.compare(element)"
-            )
-            self.status = _html(look.progress(""), elem_id="status")
-            with gr.Row(elem_id="actions"):
-                self.refine = gr.Button("Refine", visible=False, elem_id="refine")
-                self.stop = gr.Button("Stop", visible=False, variant="stop", elem_id="stop")
-                self.download = gr.DownloadButton(
-                    "Download", visible=False, variant="primary", elem_id="download"
-                )
-
-    def tuning(self) -> None:
-        """What changes the picture live."""
-        sizes = [size for size in _SIZES if size <= self.limits.size] or [self.limits.size]
-        with gr.Column(elem_id="tune"):
-            _html("<h2>Adjust</h2>")
-            self.strength = gr.Slider(
-                *percent(OPTIONS["strength"]),
-                step=5,
-                label="Strength",
-                buttons=[],
-                elem_id="strength",
-            )
-            strokes = percent(OPTIONS["style_scale"], low=25, high=200)
-            self.scale = gr.Slider(
-                *strokes, step=5, label="Stroke size", buttons=[], elem_id="scale"
-            )
-            colors = [(_COLORS[each], each) for each in OPTIONS["keep_color"].choices]
-            self.keep = gr.Radio(colors, value=USUAL.keep_color, label="Colours", elem_id="keep")
-            with gr.Accordion("More", open=False):
-                self.size = gr.Dropdown(
-                    [(f"{size} pixels", size) for size in sizes],
-                    value=USUAL.size if USUAL.size in sizes else sizes[-1],
-                    label="Size, long side",
-                    elem_id="size",
-                )
-                most = max(self.limits.steps, 1)
-                begin = min(_REFINE, most)
-                self.steps = gr.Slider(
-                    1, most, begin, step=1, label="Refining steps", buttons=[], elem_id="steps"
-                )
-
-    def place_to_drop(self, inside: str, *, pastes: bool = False) -> gr.HTML:
-        """A place to drop files; they are sent by Gradio's own upload, never opened by it."""
-        code = f"studio.drop(element, trigger, upload, {self.limits.upload_bytes}, {str(pastes).lower()})"
-        return _html(inside, js_on_load=code)
-
     # ------------------------------------------------------------------------------------ events
 
     def events(self) -> None:
         """What leads to what. Nothing here is an endpoint for clients but `stylize`."""
-        controls: list[Any] = [self.strength, self.scale, self.keep, self.size, *self.weights]
-        self.controls = controls
-        shown = [
-            self.photo,
-            self.styles,
-            self.mix,
-            *controls,
-            self.canvas,
-            self.status,
-            self.refine,
-            self.stop,
-        ]
-        shown += [self.download, self.visit_room, self.history]
-        hidden: dict[str, Any] = {
-            "outputs": shown,
-            "show_progress": "hidden",
-            "api_visibility": "private",
-        }
-        # Every press counts, and the newest is what is painted; of a slider's many values only the
-        # last is.
-        press, slide = (
-            {**hidden, "trigger_mode": "multiple"},
-            {**hidden, "trigger_mode": "always_last"},
-        )
-        self.blocks.load(
-            self.fill, None, self.styles, show_progress="hidden", api_visibility="private"
-        )
+        self.controls = [self.strength, self.scale, self.keep, self.size, *self.weights]
+        wish: list[Any] = [self.turn, self.mix, *self.controls]
+        shown = [self.photo, self.styles, self.mix, *self.controls, self.canvas, self.status]
+        shown += [self.refine, self.stop, self.apply, self.download, self.form]
+        shown += [self.visit_room, self.history, self.ready]
+        unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
+        # Every press counts, and the newest is what is painted.
+        press = {**hidden, "trigger_mode": "multiple"}
+        self.blocks.load(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
-        self.photo.upload(self.take_photo, controls, **press)
-        self.samples.select(self.take_sample, controls, **press)
-        self.painting.upload(self.take_paintings, [self.mix, *controls], **press)
-        self.styles.select(self.pick, [self.mix, *controls], **press)
-        self.mix.input(self.unmix, [self.mix, *controls], **press)
-        gr.on([control.input for control in controls], self.adjust, controls, **slide)
-        self.refine.click(self.refined, [self.steps, *controls], **hidden)
-        self.stop.click(self.enough, None, None, show_progress="hidden", api_visibility="private")
-        self.history.select(self.look_back, None, **press)
-        self.again.click(self.reuse, None, **hidden)
+        self.photo.upload(self.take_photo, wish, **press)
+        self.samples.select(self.take_sample, wish, **press)
+        self.painting.upload(self.take_paintings, wish, **press)
+        self.styles.select(self.pick, wish, **press)
+        self.styles.delete(self.forget, wish, **press)
+        self.mix.input(self.unmix, wish, **press)
+        gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press)
+        self.refine.click(self.refined, [self.turn, self.steps, *wish[1:]], **hidden)
+        self.apply.click(self.use_held, wish, **hidden)
+        self.stop.click(self.enough, None, None, **unseen)
+        self.history.select(self.look_back, [self.turn], **press)
+        self.again.click(self.reuse, [self.turn], **hidden)
+        self.download.click(
+            self.save, [self.mark, self.form], **{**hidden, "js": _MARK, "trigger_mode": "multiple"}
+        )
+        self.archive.click(self.save_all, None, **{**hidden, "js": None})
         gr.events.api(with_settings(self.stylize), api_name="stylize", concurrency_limit=None)
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
@@ -286,7 +180,7 @@ class _Page:
         for _ in range(_LOOKS):
             if len(self.shelf) != seen:
                 seen = len(self.shelf)
-                yield gr.update(value=self.shelf.tiles(visit.thumbs()), chosen=visit.chosen)
+                yield self.on_offer(visit)
             if self.shelf.full:
                 return
             await asyncio.sleep(1)
@@ -301,23 +195,25 @@ class _Page:
 
     @_in_words
     def take_photo(
-        self, request: gr.Request, sent: gr.EventData, *controls: Any
+        self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
         """A photo was dropped."""
-        visit = self.visit(request)
-        visit.take_photo(visit.received(sent._data or {})[-1])
-        yield from self.new_photo(visit, controls)
+        visit, data = self.heard(request, turn, wish), sent._data or {}
+        if visit.hears("photo", float(data.get("turn", turn))):
+            visit.take_photo(visit.received(data)[-1])
+            yield from self.new_photo(visit)
 
     @_in_words
     def take_sample(
-        self, request: gr.Request, pressed: gr.EventData, *controls: Any
+        self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
         """A sample photo was pressed."""
-        visit = self.visit(request)
-        visit.use_photo(Upload(sample(pressed.key), pressed.key))
-        yield from self.new_photo(visit, controls)
+        visit = self.heard(request, turn, wish)
+        if visit.hears("photo", turn):
+            visit.use_photo(Upload(sample(pressed.key), pressed.key))
+            yield from self.new_photo(visit)
 
-    def new_photo(self, visit: Visit, controls: tuple[Any, ...]) -> Iterator[Update]:
+    def new_photo(self, visit: Visit) -> Iterator[Update]:
         """Show it, and paint it if there is a style."""
         yield {self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before)}
         if not visit.chosen:
@@ -325,77 +221,108 @@ class _Page:
                 self.canvas: look.plain(visit.before),
                 self.status: look.progress("Now choose a style."),
             }
-        yield from self.paint(visit, controls)
+        yield from self.paint(visit)
 
     @_in_words
     def take_paintings(
-        self, request: gr.Request, sent: gr.EventData, mix: bool, *controls: Any
+        self, request: gr.Request, sent: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
         """Paintings were dropped: one is the style, several are mixed."""
-        visit = self.visit(request)
+        visit = self.heard(request, turn, (mix, *controls))
         keys = [visit.take_painting(path) for path in visit.received(sent._data or {})]
         if len(keys) > 1 and not mix:
             visit.chosen = []
         visit.choose(keys, mix=mix or len(keys) > 1)
-        yield {
-            self.styles: gr.update(value=self.shelf.tiles(visit.thumbs())),
-            self.mix: mix or len(keys) > 1,
-        }
-        yield from self.paint(visit, controls)
+        yield {self.styles: self.on_offer(visit), self.mix: mix or len(keys) > 1}
+        yield from self.paint(visit)
 
     @_in_words
     def pick(
-        self, request: gr.Request, pressed: gr.EventData, mix: bool, *controls: Any
+        self, request: gr.Request, pressed: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
         """A style was pressed."""
-        visit = self.visit(request)
+        visit = self.heard(request, turn, (mix, *controls))
         if pressed.key not in self.shelf and pressed.key not in visit.paintings:
             raise ImpastoError("this style is of another visit; choose one again")
-        visit.choose([pressed.key], mix=mix)
-        yield from self.paint(visit, controls)
+        if visit.hears("style", turn) or mix:  # each press counts where several are chosen
+            visit.choose([pressed.key], mix=mix)
+            yield from self.paint(visit)
 
     @_in_words
-    def unmix(self, request: gr.Request, mix: bool, *controls: Any) -> Iterator[Update]:
+    def forget(
+        self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
+    ) -> Iterator[Update]:
+        """A painting of the visitor's own is to go."""
+        visit = self.heard(request, turn, wish)
+        visit.forget(pressed.key)
+        yield {**self.choice(visit), self.styles: self.on_offer(visit)}
+
+    @_in_words
+    def unmix(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """No more mixing: back to the first of several styles."""
-        visit = self.visit(request)
-        if not mix and len(visit.chosen) > 1:
+        visit = self.heard(request, turn, wish)
+        if not wish[0] and len(visit.chosen) > 1:
             visit.chosen = visit.chosen[:1]
-            yield from self.paint(visit, controls)
+            yield from self.paint(visit)
 
     @_in_words
-    def adjust(self, request: gr.Request, *controls: Any) -> Iterator[Update]:
-        """A slider moved."""
-        yield from self.paint(self.visit(request), controls)
+    def adjust(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
+        """A slider came to rest, or something else was set."""
+        visit = self.heard(request, turn, wish)
+        if visit.refining:
+            visit.held = True
+            yield {self.apply: gr.update(visible=True)}
+        else:
+            yield from self.paint(visit)
 
     @_in_words
-    def refined(self, request: gr.Request, steps: int, *controls: Any) -> Iterator[Update]:
+    def use_held(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
+        """What was set while it was refined is to be painted now."""
+        yield from self.paint(self.heard(request, turn, wish))
+
+    @_in_words
+    def refined(self, request: gr.Request, turn: float, steps: int, *wish: Any) -> Iterator[Update]:
         """Optimise the picture from here."""
-        visit = self.visit(request)
+        visit = self.heard(request, turn, wish)
         yield {
             self.refine: gr.update(visible=False),
             self.stop: gr.update(visible=True, interactive=True),
         }
-        yield from self.paint(visit, controls, refine=int(steps))
+        yield from self.paint(visit, refine=int(steps))
 
     def enough(self, request: gr.Request) -> None:
         """Stop and keep what there is; the refining itself says so."""
         self.visit(request).stop()
 
     @_in_words
-    def look_back(self, request: gr.Request, pressed: gr.EventData) -> Iterator[Update]:
+    def look_back(
+        self, request: gr.Request, pressed: gr.EventData, turn: float
+    ) -> Iterator[Update]:
         """Show an earlier picture of this visit."""
         visit = self.visit(request)
-        visit.show(pressed.key)
-        yield self.resting(visit)
+        if visit.hears("shown", turn):
+            visit.show(pressed.key)
+            yield self.resting(visit)
 
     @_in_words
-    def reuse(self, request: gr.Request) -> Iterator[Update]:
+    def reuse(self, request: gr.Request, turn: float) -> Iterator[Update]:
         """Set everything as it was for the picture shown, and paint the photo of now."""
         visit = self.visit(request)
         choice = visit.recall()
-        values = choice.controls(self.limits.styles)
-        yield {**dict(zip(self.controls, values, strict=True)), self.mix: len(choice.styles) > 1}
-        yield from self.paint(visit, tuple(values))
+        values, several = choice.controls(self.limits.styles), len(choice.styles) > 1
+        yield {**dict(zip(self.controls, values, strict=True)), self.mix: several}
+        yield from self.paint(self.heard(request, turn, (several, *values)))
+
+    @_in_words
+    def save(self, request: gr.Request, mark: str, form: str) -> Iterator[Update]:
+        """The picture that is shown, finished or not, as a file."""
+        visit = self.visit(request)
+        yield {self.ready: look.saved(visit.saved(str(mark), form))}
+
+    @_in_words
+    def save_all(self, request: gr.Request) -> Iterator[Update]:
+        """Every picture of this visit, in an archive."""
+        yield {self.ready: look.saved(self.visit(request).archive())}
 
     def stylize(self, photo: dict[str, Any], styles: list[Any], **settings: Any) -> dict[str, Any]:
         """A picture, for Gradio's client: `photo` and the paintings among `styles` are files, other
@@ -413,17 +340,17 @@ class _Page:
 
     # ---------------------------------------------------------------------------------- painting
 
-    def paint(
-        self, visit: Visit, controls: tuple[Any, ...], *, refine: int = 0
-    ) -> Iterator[Update]:
-        """Paint as the controls say, and show how it comes about."""
-        yield self.choice(visit)
+    def paint(self, visit: Visit, *, refine: int = 0) -> Iterator[Update]:
+        """Paint as the controls say, and show how it comes about; what is being refined is kept."""
+        visit.settle()
+        visit.held = False
+        yield {**self.choice(visit), self.apply: gr.update(visible=False)}
         if visit.photo is None or not visit.chosen:
             return
         yield {
             self.status: look.progress("Getting ready to refine ..." if refine else "Painting ...")
         }
-        choice, shown = Choice.read(visit.chosen, controls), 0.0
+        choice, shown = Choice.read(visit.chosen, visit.controls), 0.0
         for glimpse in visit.paint(self.engine, choice, refine=refine):
             if glimpse.done:
                 yield self.resting(visit, glimpse.note)
@@ -431,14 +358,24 @@ class _Page:
             if time.monotonic() - shown > _FRAME:
                 shown = time.monotonic()
                 yield self.under_way(visit, glimpse)
-        yield {
-            self.status: gr.skip()
-        }  # overtaken by a newer wish: what Gradio sends last must change nothing
+
+    def heard(self, request: gr.Request, turn: float, wish: tuple[Any, ...]) -> Visit:
+        """Whose wish it is; what the controls say now is remembered, of whichever wish is the
+        newest: they may come in any order.
+        """
+        visit = self.visit(request)
+        if visit.hears("controls", turn):
+            visit.controls = wish[1:]
+        return visit
+
+    def on_offer(self, visit: Visit) -> Update:
+        """The styles, with the visitor's own."""
+        return gr.update(value=self.shelf.tiles(visit), chosen=visit.chosen)
 
     def choice(self, visit: Visit) -> Update:
         """What is chosen, marked, with a weight for each of several."""
         several = visit.chosen if len(visit.chosen) > 1 else []
-        titles = [self.shelf.title(key) for key in several]
+        titles = [self.shelf.title(key, visit) for key in several]
         weights = [
             gr.update(
                 visible=number < len(several),
@@ -459,42 +396,43 @@ class _Page:
             update[self.status] = look.progress(words, part=part, losses=glimpse.losses)
         if glimpse.image is not None:
             picture = look.data_url(glimpse.image, look.PREVIEW)
-            update[self.canvas] = look.compare(visit.before, picture, glimpse.image.size)
+            mark = visit.glimpsed(glimpse.image)
+            update[self.canvas] = look.compare(visit.before, picture, glimpse.image.size, mark)
+            update[self.download] = update[self.form] = gr.update(visible=True)
         return update
 
     def resting(self, visit: Visit, note: str = "") -> Update:
         """The picture shown, if any, and what can be done with it."""
-        update = {self.stop: gr.skip() if visit.at_work else gr.update(visible=False)}
+        update = {
+            self.stop: gr.skip() if visit.at_work else gr.update(visible=False),
+            self.apply: gr.update(visible=visit.held),
+        }
         kept = visit.kept
         if kept is None:
             return {**update, self.status: look.progress(note)}
-        hint = self.shelf.unrefinable(visit.chosen)
+        hint = self.shelf.unrefinable(visit.chosen, visit)
         width, height = kept.size
-        words = f"{self.shelf.titles(kept.choice.styles)}, {width} x {height} pixels." + (
+        words = f"{self.shelf.titles(kept.choice.styles, visit)}, {width} x {height} pixels." + (
             f" {look.sentence(note)}" if note else ""
         )
         return {
             **update,
-            self.canvas: look.compare(kept.before, kept.after, kept.size),
+            self.canvas: look.compare(kept.before, kept.after, kept.size, visit.shown, kept.file),
             self.status: look.progress(words, hint=hint),
             self.refine: gr.update(
                 visible=self.limits.steps > 0, interactive=visit.newest and not hint
             ),
-            self.download: gr.update(value=str(kept.file), visible=True),
+            self.download: gr.update(visible=True),
+            self.form: gr.update(visible=True),
             self.visit_room: gr.update(visible=True),
             self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
         }
 
+    def back(self, request: gr.Request) -> Update:
+        """As it was before something went wrong, if there is a visit at all."""
+        visit = self.visits.begun(str(request.session_hash))
+        return {self.status: gr.skip()} if visit is None else self.resting(visit)
+
     def visit(self, request: gr.Request) -> Visit:
         """Whose turn it is."""
         return self.visits.of(str(request.session_hash))
-
-
-def _html(inside: str, **options: Any) -> gr.HTML:
-    return gr.HTML(inside, apply_default_css=False, **options)
-
-
-def _tiles(inside: str) -> gr.HTML:
-    """Tiles to press; which of them are, is `chosen`."""
-    code = "studio.tiles(element, trigger, props, watch)"
-    return _html(inside, js_on_load=code, chosen=[])

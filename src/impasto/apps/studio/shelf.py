@@ -1,16 +1,19 @@
 """The styles on offer as the page shows them, and a visitor's pictures beside them."""
 
 import logging
+import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from impasto.apps.studio import look
-from impasto.apps.studio.engine import Engine
+from impasto.apps.studio.engine import Engine, StyleCard
 from impasto.apps.studio.look import Tile
 from impasto.apps.studio.visit import Visit
 from impasto.errors import ImpastoError
+from impasto.pictures.samples import STYLES
 
-__all__ = ["Shelf"]
+__all__ = ["Shelf", "credit"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ class Shelf:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._cards = {card.name: card for card in engine.styles()}
+        self._known = {card.name: credit(card) for card in self._cards.values()}
         self._thumbs: dict[str, str] = {}
         self._filling: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -55,34 +59,45 @@ class Shelf:
         """Thumbnails there are."""
         return len(self._thumbs)
 
-    def tiles(self, own: Mapping[str, str]) -> str:
-        """HTML: the visitor's own paintings (key: thumbnail), then the styles."""
-        mine = [Tile(key, self.title(key), picture) for key, picture in own.items()]
-        named = [
-            Tile(card.name, card.title, self._thumbs.get(card.name, ""), card.note)
-            for card in self._cards.values()
+    def tiles(self, visit: Visit | None = None) -> str:
+        """HTML: the visitor's own paintings, the styles after painters, the patterns."""
+        own = visit.paintings if visit else {}
+        mine = [
+            Tile(key, self.title(key, visit), painting.thumb, removable=True)
+            for key, painting in own.items()
         ]
-        return look.tiles("Styles", mine + named)
+        named = {card.name: self._tile(card) for card in self._cards.values()}
+        painters = [tile for name, tile in named.items() if name not in STYLES]
+        patterns = [tile for name, tile in named.items() if name in STYLES]
+        return look.groups({"Yours": mine, "After painters": painters, "Patterns": patterns})
+
+    def _tile(self, card: StyleCard) -> Tile:
+        title, artist, year = self._known[card.name]
+        by = ", ".join(each for each in (artist, year) if each)
+        return Tile(card.name, title, self._thumbs.get(card.name, ""), card.note, by)
 
     def past(self, visit: Visit) -> str:
         """HTML: the visit's pictures, the newest first."""
         made = [
-            Tile(key, self.titles(kept.choice.styles), kept.thumb)
+            Tile(key, self.titles(kept.choice.styles, visit), kept.thumb)
             for key, kept in visit.history.items()
         ]
         return look.tiles("Pictures of this visit", reversed(made))
 
-    def title(self, key: str) -> str:
+    def title(self, key: str, visit: Visit | None = None) -> str:
         """What a style is called, or a painting of the visitor's own."""
-        return (
-            self._cards[key].title if key in self._cards else f"Yours, {key.removeprefix('own-')}"
-        )
+        if key in self._known:
+            return self._known[key][0]
+        if visit is None or key not in visit.paintings:
+            return "A painting of yours"
+        stem = Path(visit.paintings[key].upload.name).stem  # as it came, underscores for spaces
+        return stem.replace("_", " ").strip()[:40] or "A painting of yours"
 
-    def titles(self, keys: Sequence[str]) -> str:
+    def titles(self, keys: Sequence[str], visit: Visit | None = None) -> str:
         """What several are called, in one line."""
-        return look.listed([self.title(key) for key in keys])
+        return look.listed([self.title(key, visit) for key in keys])
 
-    def unrefinable(self, keys: Sequence[str]) -> str:
+    def unrefinable(self, keys: Sequence[str], visit: Visit | None = None) -> str:
         """Why these styles cannot be refined with, in words; empty if they can."""
         unknown = [key for key in keys if key in self._cards and not self._cards[key].refinable]
         if not unknown:
@@ -92,4 +107,17 @@ class Shelf:
             if len(unknown) == 1
             else "are known here only as learned"
         )
-        return f"{self.titles(unknown)} {known}: to refine, drop the painting itself."
+        return f"{self.titles(unknown, visit)} {known}: to refine, drop the painting itself."
+
+
+def credit(card: StyleCard) -> tuple[str, str, str]:
+    """Title, artist and year of a style, as its note says: "Irises, Vincent van Gogh, 1889".
+
+    The year may be missing ("Water Lilies, Claude Monet"); for a note of any other form, and for
+    patterns, the card's title and nothing more.
+    """
+    said = re.fullmatch(r"(.+), ([^,\d]+?)(?:, ((?:about )?\d{4}))?", card.note)
+    if card.name in STYLES or said is None:
+        return card.title, "", ""
+    title, artist, year = said.groups(default="")
+    return title[:1].upper() + title[1:], artist, year

@@ -2,14 +2,19 @@
 else sees them.
 """
 
+import re
 import secrets
 import shutil
 import threading
 import time
+import unicodedata
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from PIL import Image
 
 from impasto.apps.studio.budget import Budget, Lease
 from impasto.apps.studio.engine import Engine
@@ -20,12 +25,19 @@ from impasto.errors import ImpastoError
 from impasto.pictures.files import recipe_options
 from impasto.settings import Settings
 
-__all__ = ["Choice", "Kept", "Painting", "Visit", "Visits"]
+__all__ = ["FORMS", "Choice", "Kept", "Painting", "Visit"]
 
+FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "PNG": (".png", {}),
+    "JPEG": (".jpg", {"quality": 95, "subsampling": 0}),
+    "WebP": (".webp", {"quality": 92, "method": 4}),
+}
+"""What a picture can be saved as: suffix, and Pillow's options."""
+
+_LIVE = 3  # pictures under way that can still be saved: the page may show the last but one
+_PATIENCE = 5.0  # seconds in which a step of refining should have come to its end
 _PICTURES = 24  # of one visit that are kept; the oldest go
 _PAINTINGS = 12
-_VISITS = 64  # at a time: whoever calls names the session, so that there could be any number
-_IDLE = 60.0  # seconds after which a visit may have to make room for others
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,8 @@ class Kept:
     about.
 
     `before`, `after`: the photo and the picture as data URLs, to be looked at; `thumb`: the
-    picture, small. `lease`: what all this has of the studio's memory.
+    picture, small. `name`: what a copy of the file is to be called, without suffix. `lease`:
+    what all this has of the studio's memory.
     """
 
     file: Path
@@ -84,6 +97,8 @@ class Kept:
     after: str
     thumb: str
     size: tuple[int, int]
+    name: str = "picture"
+    recipe: Mapping[str, Any] | None = None
     lease: Lease | None = None
 
 
@@ -102,7 +117,8 @@ class Visit:
     `folder`: its own, of a name that nobody can guess. `before`: the photo as a data URL.
     `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
     `history`: the pictures made, by key, oldest first. `shown`: the key of the one looked at.
-    `budget`: what all of it counts in.
+    `budget`: what all of it counts in. `controls`: what the page's controls
+    said with the newest wish. `held`: something was set while it was refined, and waits.
     """
 
     folder: Path
@@ -115,8 +131,25 @@ class Visit:
     shown: str = ""
     budget: Budget | None = None
     seen: float = field(default_factory=time.monotonic)
+    controls: Sequence[Any] = ()
+    held: bool = False
+    _turns: dict[str, float] = field(default_factory=dict)
+    _dropped: int = 0
+    _live: dict[str, tuple[Image.Image, str]] = field(default_factory=dict)
+    _naming: str = "picture"
+    _out: Lease | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
     _ticket: Ticket | None = None
+    _refines: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hears(self, about: str, turn: float) -> bool:
+        """Whether no later wish about the same thing was heard: they may come in any order."""
+        with self._lock:
+            newest = turn >= self._turns.get(about, turn)
+            if newest:
+                self._turns[about] = turn
+            return newest
 
     def take_photo(self, file: Path) -> Upload:
         """Open a file that was uploaded as the photo."""
@@ -139,12 +172,18 @@ class Visit:
         """Open a file that was uploaded as a style; its key."""
         if len(self.paintings) >= _PAINTINGS:
             raise ImpastoError(
-                f"this visit has {_PAINTINGS} paintings already; reload the page to begin anew"
+                f"this visit has {_PAINTINGS} paintings already; remove one of them first"
             )
         upload = self._opened(file)
-        key = f"own-{len(self.paintings) + 1}"
+        self._dropped += 1
+        key = f"own-{self._dropped}"
         self.paintings[key] = Painting(upload, data_url(upload.image, THUMBNAIL))
         return key
+
+    def forget(self, key: str) -> None:
+        """Let a painting of the visitor's own go; pictures made with it stay."""
+        if self.paintings.pop(key, None) is not None:
+            self.chosen = [each for each in self.chosen if each != key]
 
     def take(self, photo: object, styles: Sequence[object]) -> tuple[str, ...]:
         """Open what a client sent, files as Gradio describes them; the keys of the styles, which
@@ -183,30 +222,41 @@ class Visit:
         The last glimpse's picture is kept in the history. Raises `ImpastoError` where there is no
         photo or no style, and what `Engine.place` and `Ticket` raise.
         """
-        photo, before = self.photo, self.before
-        if photo is None:
+        # Before it is painted: what is finished is not lost for want of room.
+        most = 4 * choice.settings.size**2 * (1 + (refine > 0) * _LIVE)
+        room = None if self.budget is None else self.budget.lease(most)
+        before = self.before
+        order = self._order(choice, refine)
+        for glimpse in self._watch(engine, order):
+            if glimpse.done and glimpse.image is not None:
+                self._keep(self._kept(glimpse, choice, before, room, refined=refine > 0))
+                self._ended.set()
+            yield glimpse
+
+    def _order(self, choice: Choice, refine: int) -> Order:
+        if self.photo is None:
             raise ImpastoError("drop a photo first, or take a sample")
         styles = tuple(
             self.paintings[key].upload if key in self.paintings else key for key in choice.styles
         )
-        order = Order(photo, styles, choice.settings.but(refine=refine))
-        # Before it is painted: what is finished is not lost for want of room.
-        room = None if self.budget is None else self.budget.lease(4 * order.settings.size**2)
-        ticket = self._instead(engine, order)
+        return Order(self.photo, styles, choice.settings.but(refine=refine))
+
+    def _watch(self, engine: Engine, order: Order) -> Iterator[Glimpse]:
+        ticket, ended = self._instead(engine, order)
+        self._naming = _name(order)
         try:
             for glimpse in ticket:
                 if ticket is not self._ticket:
                     return
-                if glimpse.done and glimpse.image is not None:
-                    self._keep(self._kept(glimpse, choice, before, room, refined=refine > 0))
                 yield glimpse
         except ImpastoError:
             if ticket is self._ticket:
                 raise
         finally:
             ticket.abandon()
+            ended.set()
 
-    def _instead(self, engine: Engine, order: Order) -> Ticket:
+    def _instead(self, engine: Engine, order: Order) -> tuple[Ticket, threading.Event]:
         with self._lock:
             before = self._ticket
             try:
@@ -219,12 +269,25 @@ class Visit:
                 self._ticket = engine.place(order)
             if before is not None:
                 before.abandon()
-            return self._ticket
+            self._refines, self._ended = order.settings.refine > 0, threading.Event()
+            return self._ticket, self._ended
 
     @property
     def at_work(self) -> bool:
         """Whether something is being painted, or waits to be."""
         return self._ticket is not None and not self._ticket.result.done()
+
+    @property
+    def refining(self) -> bool:
+        """Whether a picture is being refined, which is the work of minutes."""
+        return self._refines and self.at_work
+
+    def settle(self) -> None:
+        """End what is being refined, and keep it."""
+        if self.refining:
+            ended = self._ended
+            self.stop()
+            ended.wait(_PATIENCE)
 
     def stop(self) -> None:
         """Enough of what is being painted; what there is, is kept."""
@@ -242,7 +305,71 @@ class Visit:
         after, thumb = data_url(image, PREVIEW), data_url(image, THUMBNAIL)
         if room is not None:
             room.settle(file.stat().st_size + len(before) + len(after) + len(thumb))
-        return Kept(file, choice, refined, before, after, thumb, image.size, room)
+        name, recipe = self._naming + "-refined" * refined, glimpse.recipe
+        return Kept(
+            file, choice, refined, before, after, thumb, image.size, name, recipe, lease=room
+        )
+
+    def glimpsed(self, image: Image.Image) -> str:
+        """Remember a picture that is shown while it comes about; what `saved` calls it."""
+        mark = secrets.token_hex(4)
+        self._live[mark] = (image, self._naming)
+        while len(self._live) > _LIVE:
+            del self._live[next(iter(self._live))]
+        return mark
+
+    def saved(self, mark: str, form: str) -> Path:
+        """A file, in one of `FORMS`, of the picture shown under that mark: a key of the history, or
+        what `glimpsed` gave; of the last one made for any other.
+
+        An unfinished picture has no recipe. The file is there until the next is saved.
+        """
+        if form not in FORMS:
+            raise ImpastoError(f"a picture can be saved as {', '.join(FORMS)}")
+        suffix = FORMS[form][0]
+        if mark in self._live:
+            image, name = self._live[mark]
+            file = self._saving(name + suffix)
+            self._write(image, file, form, None)
+        else:
+            if mark in self.history:
+                self.show(mark)
+            made, kept = self.made, self.kept
+            assert kept is not None
+            file = self._saving(kept.name + suffix)
+            if form == "PNG":
+                shutil.copyfile(made, file)
+            else:
+                with Image.open(made) as image:
+                    self._write(image, file, form, kept.recipe)
+        return self._counted(file)
+
+    @staticmethod
+    def _write(image: Image.Image, file: Path, form: str, recipe: Mapping[str, Any] | None) -> None:
+        tags = recipe_options(form.upper(), recipe, image.info.get("exif", b""))
+        plain = image.convert("RGB") if form == "JPEG" else image
+        plain.save(file, form, **FORMS[form][1], **tags)
+
+    def archive(self) -> Path:
+        """A zip file of every picture of this visit, there until the next file is saved."""
+        if self.kept is None:
+            raise ImpastoError("there is no picture yet; make one first")
+        file = self._saving("impasto.zip")
+        with zipfile.ZipFile(file, "w") as archive:  # stored: PNG is compressed already
+            for number, kept in enumerate(self.history.values(), 1):
+                if kept.file.exists():
+                    archive.write(kept.file, f"{number:02}-{kept.name}.png")
+        return self._counted(file)
+
+    def _saving(self, name: str) -> Path:
+        folder = self.folder / "saved"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        return folder / name
+
+    def _counted(self, file: Path) -> Path:
+        self._out = None if self.budget is None else self.budget.lease(file.stat().st_size)
+        return file
 
     def _keep(self, kept: Kept) -> None:
         """Add to the history; a picture that only a slider sets apart takes the place of the last
@@ -287,12 +414,13 @@ class Visit:
         """Choose the styles of the picture looked at again, and how it was made."""
         if self.kept is None:
             raise ImpastoError("there is no picture yet; make one first")
-        self.chosen = list(self.kept.choice.styles)
+        styles = self.kept.choice.styles
+        if any(key.startswith("own-") and key not in self.paintings for key in styles):
+            raise ImpastoError(
+                "a painting that this was made with is no longer here; drop it again"
+            )
+        self.chosen = list(styles)
         return self.kept.choice
-
-    def thumbs(self) -> dict[str, str]:
-        """The visit's own paintings, small, by key."""
-        return {key: own.thumb for key, own in self.paintings.items()}
 
     def received(self, sent: Mapping[str, Any]) -> list[Path]:
         """The files that a place to drop them sent; `ImpastoError` if they did not arrive, and for
@@ -316,67 +444,15 @@ class Visit:
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever still holds the visit holds none of its memory.
         self.photo, self.before, self.paintings, self.history = None, "", {}, {}
+        self._live, self._out = {}, None
 
 
-class Visits:
-    """The visits, by session; one not seen for `Limits.keep` seconds is closed when the next
-    begins.
-
-    So are those seen least recently where there would be more than 64.
-    """
-
-    def __init__(self, root: Path, limits: Limits, budget: Budget | None = None) -> None:
-        self._root, self._limits, self._budget = root.resolve(), limits, budget
-        self._visits: dict[str, Visit] = {}
-        self._lock = threading.Lock()
-        if budget is not None:
-            budget.relieve(self.yield_room)
-
-    def of(self, session: str) -> Visit:
-        """The visit of a session, begun if need be."""
-        with self._lock:
-            if session not in self._visits:
-                self._sweep()
-                self._visits[session] = self._new()
-            visit = self._visits[session]
-            visit.seen = time.monotonic()
-            return visit
-
-    def begun(self, session: str) -> Visit | None:
-        """The visit of a session, if there is one."""
-        return self._visits.get(session)
-
-    def passing(self) -> Visit:
-        """A visit of nobody's, for one picture; it ends as those that are no longer seen do."""
-        return self.of(secrets.token_hex(16))
-
-    def yield_room(self) -> bool:
-        """Close the visit seen least recently, if it has been idle for a minute; whether it was."""
-        with self._lock:
-            idle = [
-                (visit.seen, session)
-                for session, visit in self._visits.items()
-                if not visit.at_work and time.monotonic() - visit.seen > _IDLE
-            ]
-            if idle:
-                self._visits.pop(min(idle)[1]).close()
-        return bool(idle)
-
-    def _new(self) -> Visit:
-        return Visit(self._folder(), self._limits, budget=self._budget)
-
-    def _folder(self) -> Path:
-        folder = self._root / secrets.token_hex(16)
-        folder.mkdir(mode=0o700)
-        return folder
-
-    def _sweep(self) -> None:
-        """Make room for one more."""
-        now = time.monotonic()
-        oldest_first = sorted(self._visits.items(), key=lambda item: item[1].seen)
-        for session, visit in oldest_first:
-            if now - visit.seen > self._limits.keep or len(self._visits) >= _VISITS:
-                self._visits.pop(session).close()
+def _name(order: Order) -> str:
+    """What a file of this picture is called: the photo, and the styles."""
+    styles = (each if isinstance(each, str) else Path(each.name).stem for each in order.styles)
+    parts = [Path(order.photo.name).stem, *styles]
+    plain = unicodedata.normalize("NFKC", "-".join(parts)).lower()
+    return re.sub(r"[\W_]+", "-", plain).strip("-_")[:80] or "picture"
 
 
 def _kin(kept: Kept) -> object:

@@ -1,0 +1,152 @@
+"""The parts of the studio's page: what stands on it, in the order in which it is read."""
+
+from typing import Any
+
+import gradio as gr
+
+from impasto.apps.studio import look
+from impasto.apps.studio.controls import percent
+from impasto.apps.studio.engine import Engine
+from impasto.apps.studio.look import Tile
+from impasto.apps.studio.orders import USUAL
+from impasto.apps.studio.shelf import Shelf
+from impasto.apps.studio.visit import FORMS
+from impasto.pictures.samples import sample, sample_names
+from impasto.settings import OPTIONS
+
+__all__ = ["Parts"]
+
+_REFINE = 60  # steps, unless told otherwise
+_SIZES = (512, 768, 1024, 1536, 2048)
+# What the page calls what may be chosen; see `Settings.keep_color`.
+_COLORS = {
+    "none": "Of the painting",
+    "luminance": "Of the photo",
+    "statistics": "The photo's palette",
+}
+
+
+class Parts:
+    """Components by name; made inside of a `gr.Blocks`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.limits, self.shelf = engine, engine.limits, Shelf(engine)
+        with gr.Column(elem_id="studio"):
+            _html(look.HEADER, elem_id="head")
+            self.choices()
+            self.stage()
+            self.tuning()
+            with gr.Column(elem_id="visit", visible=False) as self.visit_room:
+                with gr.Row(elem_classes="title"):
+                    _html("<h2>This visit</h2>")
+                    self.again = gr.Button("Use these settings again", size="sm", elem_id="again")
+                    self.archive = gr.Button("Download all", size="sm", elem_id="archive")
+                self.history = _tiles("")
+            self.unseen()
+
+    def unseen(self) -> None:
+        """What the page's script sends and is sent: a number that grows with every wish, the
+        picture that is shown, a file to save, that a slider rests.
+        """
+        self.turn = gr.Number(0, visible=False)
+        self.mark = gr.Textbox("", visible=False)
+        self.ready = _html("", elem_id="ready", js_on_load="studio.save(element, watch)")
+        self.hand = _html("", elem_id="hand", js_on_load="studio.hand(trigger)")
+
+    def choices(self) -> None:
+        """The photo, and the styles."""
+        with gr.Column(elem_id="photo"):
+            _html("<h2>Photo</h2>")
+            self.photo = self.place_to_drop(
+                look.drop("Drop a photo here, or choose one", "Your photo"), pastes=True
+            )
+            samples = [
+                Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL))
+                for name in sample_names()
+            ]
+            self.samples = _tiles(look.tiles("Sample photos", samples))
+        with gr.Column(elem_id="style"):
+            with gr.Row(elem_classes="title"):
+                _html("<h2>Style</h2>")
+                self.mix = gr.Checkbox(False, label="Mix several", container=False, elem_id="mix")
+            self.painting = self.place_to_drop(
+                look.drop("Add a painting of your own", "Paintings of your own", several=True)
+            )
+            _html(look.SEARCH, elem_id="search")
+            self.styles = _tiles(self.shelf.tiles())
+            self.weights = [
+                gr.Slider(
+                    0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight"
+                )
+                for _ in range(self.limits.styles)
+            ]
+
+    def stage(self) -> None:
+        """The picture and what to do with it."""
+        with gr.Column(elem_id="stage"):
+            self.canvas = _html(
+                look.EMPTY_STAGE, elem_id="canvas", js_on_load="studio.compare(element, watch)"
+            )
+            self.status = _html(look.progress(""), elem_id="status")
+            with gr.Row(elem_id="actions"):
+                self.refine = gr.Button("Refine", visible=False, elem_id="refine")
+                self.stop = gr.Button("Stop", visible=False, variant="stop", elem_id="stop")
+                self.apply = gr.Button("Use the new settings", visible=False, elem_id="apply")
+                self.download = gr.Button(
+                    "Download", visible=False, variant="primary", elem_id="download"
+                )
+                self.form = gr.Radio(
+                    list(FORMS),
+                    value=next(iter(FORMS)),
+                    visible=False,
+                    show_label=False,
+                    label="File format",
+                    container=False,
+                    elem_id="form",
+                )
+
+    def tuning(self) -> None:
+        """What changes the picture live."""
+        sizes = [size for size in _SIZES if size <= self.limits.size] or [self.limits.size]
+        with gr.Column(elem_id="tune"):
+            _html("<h2>Adjust</h2>")
+            self.strength = gr.Slider(
+                *percent(OPTIONS["strength"]),
+                step=5,
+                label="Strength",
+                buttons=[],
+                elem_id="strength",
+            )
+            strokes = percent(OPTIONS["style_scale"], low=25, high=200)
+            self.scale = gr.Slider(
+                *strokes, step=5, label="Stroke size", buttons=[], elem_id="scale"
+            )
+            colors = [(_COLORS[each], each) for each in OPTIONS["keep_color"].choices]
+            self.keep = gr.Radio(colors, value=USUAL.keep_color, label="Colours", elem_id="keep")
+            self.size = gr.Dropdown(
+                [(f"{size} pixels", size) for size in sizes],
+                value=USUAL.size if USUAL.size in sizes else sizes[-1],
+                label="Size, long side",
+                elem_id="size",
+            )
+            with gr.Accordion("More", open=False):
+                most = max(self.limits.steps, 1)
+                begin = min(_REFINE, most)
+                self.steps = gr.Slider(
+                    1, most, begin, step=1, label="Refining steps", buttons=[], elem_id="steps"
+                )
+
+    def place_to_drop(self, inside: str, *, pastes: bool = False) -> gr.HTML:
+        """A place to drop files; they are sent by Gradio's own upload, never opened by it."""
+        code = f"studio.drop(element, trigger, upload, {self.limits.upload_bytes}, {str(pastes).lower()})"
+        return _html(inside, js_on_load=code)
+
+
+def _html(inside: str, **options: Any) -> gr.HTML:
+    return gr.HTML(inside, apply_default_css=False, **options)
+
+
+def _tiles(inside: str) -> gr.HTML:
+    """Tiles to press; which of them are, is `chosen`."""
+    code = "studio.tiles(element, trigger, props, watch)"
+    return _html(inside, js_on_load=code, chosen=[])
