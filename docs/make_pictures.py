@@ -46,7 +46,8 @@ def opened(name: str) -> Image.Image:
 
 def plate(name: str, size: tuple[int, int]) -> Image.Image:
     """A sample style of that width and height."""
-    return to_pil(open_picture(sample_style(name), size=size).image)
+    width, height = size
+    return to_pil(resize(open_picture(sample_style(name)).image, (height, width)))
 
 
 def plate_of(photo: str, size: tuple[int, int]) -> Image.Image:
@@ -161,12 +162,12 @@ def grid() -> Image.Image:
 
 
 def presets() -> Image.Image:
-    photo, style, steps = "cat", "night-swirl", 200
+    photo, style, steps, side = "cat", "night-swirl", 100, 192
+    size = opened(photo).resize((side, side * 2 // 3)).size
     made = [
-        (name, painted(photo, style, preset=name, steps=min(steps, each.steps)))
+        (name, painted(photo, style, preset=name, steps=min(steps, each.steps), size=side))
         for name, each in PRESETS.items()
     ]
-    size = made[0][1].size
     given = [(f"photo: {photo}", plate_of(photo, size)), (f"style: {style}", plate(style, size))]
     return strip(f"Every --preset, for {steps} steps at most", [*given, *made], 4)
 

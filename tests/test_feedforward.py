@@ -362,7 +362,7 @@ def test_refinement_begins_with_the_one_pass_picture_at_full_size(
     first, *others = both.render(Frame(content))
     assert torch.equal(first.image, only(quick.render(content, quick.prepare(plates[0]))).image)
     assert not first.losses
-    assert [(step.step, step.of) for step in (first, *others)] == [(1, 3), (2, 3), (3, 3)]
+    assert [(step.step, step.of) for step in (first, *others)] == [(0, 2), (1, 2), (2, 2)]
     assert {step.image.shape for step in others} == {content.shape}
     assert all(math.isfinite(step.losses["total"]) for step in others)
     assert not torch.equal(others[-1].image, first.image)
@@ -428,7 +428,7 @@ def test_refinement_without_strength_ends_at_the_photo(
     slow = PixelOptimizer(compact, Settings(steps=4, strength=0))
     both = refined(FeedForward(reader, compact, strength=0), slow, plates[0])
     first, last = both.render(Frame(photo))
-    assert [(step.step, step.of) for step in (first, last)] == [(1, 2), (2, 2)], (
+    assert [(step.step, step.of) for step in (first, last)] == [(0, 1), (1, 1)], (
         "no step is promised and not made"
     )
     torch.testing.assert_close(first.image, photo, rtol=0, atol=1e-6)

@@ -96,6 +96,12 @@ STYLE_ROWS: dict[str, list[Callable[[Tensor, Tensor], Tensor]]] = {
     ],
     "mean": [lambda F, S: ((F @ F.T / (H * W) - S @ S.T / (H * W)) ** 2).mean()],
     "mean-of-sums": [lambda F, S: ((F @ F.T - S @ S.T) ** 2).mean()],
+    "per-filter": [  # PyTorch's tutorial divides the Gram matrix by all there is in a layer
+        lambda F, S: ((F @ F.T / (N * H * W) - S @ S.T / (N * H * W)) ** 2).mean()
+    ],
+    "keras": [  # three channels, at the size of the layer
+        lambda F, S: ((F @ F.T - S @ S.T) ** 2).sum() / (4 * 3**2 * (H * W) ** 2)
+    ],
 }
 
 

@@ -120,6 +120,7 @@ DESCENT: dict[str, Any] = {
     "tv_weight": 0.0,
     "style_loss": "other",
     "content_loss": "selfsim",
+    "strict": True,
     "steps": 9,
     "optimizer": "adam",
     "learning_rate": 0.1,
@@ -262,8 +263,8 @@ def test_a_recipe_names_the_method_and_only_what_it_used(reader: str, photo: Ima
     decided = {"steps", "init", "seed"}
     cases: list[tuple[dict[str, Any], set[str]]] = [
         ({"method": "optimize"}, everything),
-        ({"method": "arbitrary"}, {"strength", "style_scale"}),
-        ({"method": "fast"}, {"strength", "style_scale"}),
+        ({"method": "arbitrary"}, {"strength", "style_scale", "max_memory"}),
+        ({"method": "fast"}, {"strength", "style_scale", "max_memory"}),
         ({"method": "arbitrary", "refine": 3}, everything - decided),
         ({"method": "fast", "refine": 3}, everything - decided),
     ]

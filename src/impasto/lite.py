@@ -32,7 +32,7 @@ from impasto.pictures.planes import fit, planes
 from impasto.pictures.samples import named
 from impasto.settings import Options, Settings
 
-__all__ = ["HONOURS", "Painted", "noise_field", "paint", "session", "stylize"]
+__all__ = ["HONOURS", "Painted", "embedded", "noise_field", "paint", "session", "stylize"]
 
 HONOURS = frozenset({"method", "size", "strength", "style_scale", "blend", "network", "engine"})
 """The settings that make a difference to this engine; `device` may be `auto` or `cpu`."""
@@ -137,6 +137,10 @@ class _Networks:
     @cached_property
     def painter(self) -> Any:
         """Takes `photo` and `vector`, gives the picture."""
+        return _session("painter", self.painter_weights())
+
+    def painter_weights(self) -> dict[str, Array]:
+        """By the names they have in the graph."""
         config = self._config["transformer"]
         if {**config, "noise": config.get("noise", 0)} != _graph("painter")["transformer"]:
             raise WeightsError(
@@ -144,11 +148,15 @@ class _Networks:
             )
         weights = _weights(self.path, "transformer.")
         field = {"noise_field": noise_field(config["noise"])} if config.get("noise") else {}
-        return _session("painter", weights | field)
+        return weights | field
 
     @cached_property
     def reader(self) -> Any:
         """Takes `picture`, gives the vector."""
+        return _session("reader", self.reader_weights())
+
+    def reader_weights(self) -> dict[str, Array]:
+        """By the names they have in the graph."""
         if not network_header(self.network).reads:
             raise OptionError(
                 "this network cannot read a painting, it only knows styles by name; use `method=fast`"
@@ -163,7 +171,7 @@ class _Networks:
             )
         encoder = _weights(Path(str(_asset(f"{graph['encoder']}.safetensors"))), "")
         named_so = {f"encoder.{name}": value for name, value in encoder.items()}
-        return _session("reader", _weights(self.path, "predictor.") | named_so)
+        return _weights(self.path, "predictor.") | named_so
 
     @cached_property
     def _said(self) -> dict[str, str]:
@@ -243,6 +251,13 @@ def _weights(path: Path, prefix: str) -> dict[str, Array]:
     except (SafetensorError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path} cannot be read ({reason})") from None
+
+
+def embedded() -> dict[str, tuple[bytes, dict[str, Array]]]:
+    """The graphs that ship, `painter` and `reader`, and the embedded network's weights for each."""
+    networks = _Networks(EMBEDDED)
+    weights = {"painter": networks.painter_weights(), "reader": networks.reader_weights()}
+    return {name: (_asset(f"{name}.onnx").read_bytes(), each) for name, each in weights.items()}
 
 
 def _session(name: str, weights: Mapping[str, Array]) -> Any:

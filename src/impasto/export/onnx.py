@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import OptionError, WeightsError
-from impasto.lite import session
+from impasto.lite import embedded, session
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.style_predictor import StylePredictor, encode_style
@@ -34,6 +34,8 @@ from impasto.pictures.writing import atomic_write
 from impasto.portable import portable
 
 __all__ = [
+    "embedded_models",
+    "few_outputs",
     "halved",
     "painter_model",
     "reader_model",
@@ -45,6 +47,7 @@ __all__ = [
 OPSET = 18
 # Smaller tensors are constants of the graph, and stay in it in full.
 _LEAST = 1024
+_FEW = 6
 _PARTS = ("transformer", "noise_field", "predictor", "encoder")
 
 Model = Any  # onnx.ModelProto; the package is an extra
@@ -122,6 +125,32 @@ def halved(model: Model) -> Model:
     return found
 
 
+def few_outputs(model: Model) -> Model:
+    """The same with a Slice for each part of a wide Split: in WebGPU a computation may have no more
+    than eight buffers on some devices, and ten on most.
+    """
+    onnx, found = _onnx(), _copy(model)
+    known = {each.name: each for each in found.graph.initializer}
+    nodes = []
+    for node in found.graph.node:
+        if node.op_type != "Split" or len(node.output) < _FEW:
+            nodes.append(node)
+            continue
+        (axis,) = (each.i for each in node.attribute if each.name == "axis")
+        sizes = onnx.numpy_helper.to_array(known[node.input[1]])
+        for output, end, size in zip(node.output, np.cumsum(sizes), sizes, strict=True):
+            bounds = {"start": end - size, "end": end, "axis": axis}
+            for what, value in bounds.items():
+                number = np.array([value], dtype=np.int64)
+                tensor = onnx.numpy_helper.from_array(number, f"{output}.{what}")
+                found.graph.initializer.append(tensor)
+            inputs = [node.input[0], *(f"{output}.{what}" for what in bounds)]
+            nodes.append(onnx.helper.make_node("Slice", inputs, [output]))
+    del found.graph.node[:]
+    found.graph.node.extend(nodes)
+    return found
+
+
 def without_weights(model: Model) -> tuple[Model, dict[str, list[int]]]:
     """The graph alone, and the shapes of its weights by name: they are to be given to a session when
     it is made (`SessionOptions.add_external_initializers`). So is the noise field, `noise_field`.
@@ -134,6 +163,21 @@ def without_weights(model: Model) -> tuple[Model, dict[str, list[int]]]:
             tensor.data_location = onnx.TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value="weights")
     return found, shapes
+
+
+def embedded_models(painter: Painter) -> dict[str, Model]:
+    """`painter` and `reader` of the embedded network, from the graphs that ship: in a second, where
+    tracing takes twenty.
+    """
+    onnx, models = _onnx(), {}
+    for name, (graph, weights) in embedded().items():
+        model = onnx.load_from_string(graph)
+        for tensor in model.graph.initializer:
+            if tensor.name in weights:
+                values = weights[tensor.name].reshape(tuple(tensor.dims))
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        models[name] = _described(model, painter, {})
+    return models
 
 
 def save_model(model: Model, path: Path) -> Path:

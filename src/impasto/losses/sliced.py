@@ -42,8 +42,10 @@ def _levels(weights: Tensor | None, order: Tensor) -> tuple[Tensor, Tensor]:
     """Of sorted points `(K, N)`: how much of all lies below the middle of each, and its share."""
     count = order.shape[1]
     if weights is None:
-        share = torch.full((1, count), 1 / count, device=order.device)
-        return (torch.arange(count, device=order.device)[None] + 0.5) / count, share
+        share = torch.full((1, count), 1 / count, device=order.device, dtype=torch.float32)
+        return (
+            torch.arange(count, device=order.device, dtype=torch.float32)[None] + 0.5
+        ) / count, share
     share = (weights / weights.sum().clamp_min(1e-12))[order]
     return share.cumsum(1) - share / 2, share
 
@@ -122,7 +124,9 @@ class HistogramLoss(StyleLoss):
     ) -> Tensor:
         """The mean of both."""
         second, sampled = target
-        histograms = _along(torch.eye(features.shape[1]), features, sampled, mask)
+        histograms = _along(
+            torch.eye(features.shape[1], dtype=torch.float32), features, sampled, mask
+        )
         return (GRAM.distance(features, second, mask) + histograms) / 2
 
 

@@ -164,8 +164,8 @@ class Method(ABC):
 
     `help`: what it does, in one line. `honours`: the settings that make a difference to it, and
     `start` or `before` if those of a frame do; whatever else is asked for is refused. The pipeline
-    itself honours `size`, `blend`, `keep_color`, `colors_only`, `device`, `recipe` and `keep_exif`
-    for every method. `instant`: whether it paints in one pass, at once. `large`: whether its
+    itself honours `size`, `blend`, `keep_color`, `colors_only`, `device`, `recipe` and `keep_exif`,
+    whatever the method. `instant`: whether it paints in one pass, at once. `large`: whether its
     renderers take frames of uint8, which they paint by tiles.
     """
 

@@ -141,8 +141,8 @@ class FeedForward:
     def forecast(self, size: tuple[int, int]) -> Forecast:
         """What a photo of (H, W) will take, by the pace of a small one, painted now."""
         net, worked = self.painter.transform_net, self._worked(size)
-        probe = torch.full((1, 3, 256, 256), 0.5, device=self.painter.device)
-        zero = torch.zeros((1, net.vector_size), device=self.painter.device)
+        probe = torch.full((1, 3, 256, 256), 0.5, device=self.painter.device, dtype=torch.float32)
+        zero = torch.zeros((1, net.vector_size), device=self.painter.device, dtype=torch.float32)
         with torch.no_grad():
             net(probe, zero)  # the first one also prepares
             begun = time.perf_counter()

@@ -39,7 +39,7 @@ def guided(
     size = (content.shape[-2], content.shape[-1])
     rest = 0.0 if places.rest is None else resize(places.rest, size)
     if places.masks is None:
-        masks, styles = [torch.ones(1, 1, *size)], [style]
+        masks, styles = [torch.ones(1, 1, *size, dtype=torch.float32)], [style]
     else:
         masks, styles = list(torch.split(resize(places.masks, size), 1, 1)), list(places.styles)
     each = [in_frame(mask * (1 - rest), frame) for mask in masks]
@@ -85,7 +85,7 @@ def covered(shown: Progress, content: Tensor, places: Places[Any]) -> Progress:
 
 
 def _cover(places: Places[Any], size: tuple[int, int]) -> Tensor:
-    cover = torch.ones(1, 1, *size)
+    cover = torch.ones(1, 1, *size, dtype=torch.float32)
     if places.masks is not None:
         cover = resize(places.masks.sum(1, keepdim=True).clamp(0, 1), size)
     if places.rest is not None:

@@ -224,7 +224,7 @@ class PixelOptimizer:
 
     def forecast(self, size: tuple[int, int]) -> Forecast:
         """What a photo of (H, W) will take, by the pace of a step on a small one, made now."""
-        probe = torch.full((1, 3, 192, 192), 0.5, device=self.encoder.device)
+        probe = torch.full((1, 3, 192, 192), 0.5, device=self.encoder.device, dtype=torch.float32)
         layers = (*self.recipe.style_layers, *self.recipe.content_layers)
         for _ in range(2):  # the first one also prepares
             begun = time.perf_counter()

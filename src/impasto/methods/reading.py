@@ -105,7 +105,10 @@ def moments(
     # Made first: small things made between large ones would keep the allocator from joining what
     # is freed.
     means, seconds = (
-        {layer: torch.zeros(1, widths[layer], device=encoder.device) for layer in layers}
+        {
+            layer: torch.zeros(1, widths[layer], device=encoder.device, dtype=torch.float32)
+            for layer in layers
+        }
         for _ in range(2)
     )
     for part in parts(encoder, picture, seen, layers):

@@ -104,7 +104,7 @@ def reduced(photo: Shown, size: tuple[int, int]) -> Tensor:
         return photo.crop(Window(0, size[0], 0, size[1]))
     view = Resized(photo.picture, size)
     bands: Sequence[Window] = [tile.inner for tile in tiles(size, 512, 0, 1)]
-    small = torch.empty((1, 3, *size))
+    small = torch.empty((1, 3, *size), dtype=torch.float32)
     for band in bands:
         band.of(small).copy_(view.crop(band).clamp(0, 1))
     return small

@@ -249,7 +249,7 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Without a gradient.
     """
     if _is_fast("channel_moments"):
-        known = torch.zeros(x.shape[1], device=x.device)
+        known = torch.zeros(x.shape[1], device=x.device, dtype=torch.float32)
         # It knows channels-last memory.
         mean, variance = torch.ops.aten.batch_norm_update_stats(x, known, known.clone(), 0.0)
         return mean.float(), variance.float()

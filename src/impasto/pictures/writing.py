@@ -15,7 +15,7 @@ from PIL import Image
 
 from impasto.errors import InputError
 
-__all__ = ["FORMATS", "atomic_write", "check_output", "format_options", "sweep"]
+__all__ = ["FORMATS", "atomic_folder", "atomic_write", "check_output", "format_options", "sweep"]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -49,6 +49,33 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Gives a folder to fill beside `path`, which takes its place at the end, or is deleted where
+    something goes wrong.
+
+    What stands at `path` until then is deleted: ask first whether it may be.
+    """
+    target = Path(os.path.realpath(path))
+    partial, old = (
+        target.with_name(f".impasto-{secrets.token_hex(8)}.{end}") for end in ("partial", "old")
+    )
+    try:
+        partial.mkdir()
+        yield partial
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(partial, target)
+        except BaseException:
+            if old.exists():
+                os.replace(old, target)
+            raise
+    finally:
+        for left in (partial, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def sweep(folder: Path, age: float = 3600.0) -> None:

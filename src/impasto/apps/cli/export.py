@@ -83,3 +83,63 @@ def onnx(
             if not quiet:
                 say(f"{name}.onnx: at most {apart:.1e} from PyTorch")
             emit(made.save_model(each, folder / f"{name}.onnx"))
+
+
+@export.command()
+def web(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Becomes the site.")],
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="An unpacked npm package onnxruntime-web, if it is not to be downloaded.",
+        ),
+    ] = None,
+    network: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of impasto train, if not the embedded one.")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a static page that paints in its visitors' own browsers; no picture leaves them.
+
+    Any web server can serve the folder. The page knows the learned styles, and reads a painting of
+    the visitor's own. ONNX Runtime's files come from the npm registry that npm is set to, once, now.
+
+    impasto export web site
+    impasto export web site --runtime node_modules/onnxruntime-web
+    """
+    with reporting(debug):
+        import torch
+
+        from impasto.export import onnx as made
+        from impasto.export.runtime import VERSION, registry, runtime_files
+        from impasto.export.web import check_site, write_site
+        from impasto.networks.checkpoint import PAINTER, load_network
+        from impasto.networks.weights import load_encoder
+
+        check_site(folder)
+        painter, _ = load_network(
+            network or PAINTER, device="cpu", dtype=torch.float32
+        ).knowing_own()
+        encoder = None
+        if painter.predictor is not None:
+            encoder = load_encoder(painter.encoder, device="cpu", dtype=torch.float32)
+        if network is None:
+            models = made.embedded_models(painter)
+        else:
+            models = {"painter": made.painter_model(painter)}
+            if encoder is not None:
+                models["reader"] = made.reader_model(painter, encoder)
+        coded = {}
+        for name, each in models.items():
+            half = made.halved(made.few_outputs(each))
+            apart = made.difference(half, painter, encoder)
+            if not quiet:
+                say(f"{name}: at most {apart:.1e} from PyTorch")
+            coded[name] = half.SerializeToString(deterministic=True)
+        if runtime is None and not quiet:
+            say(f"onnxruntime-web {VERSION} (47 MB unpacked) from {registry()}")
+        write_site(folder, painter, coded, runtime_files(runtime))
+        emit(folder)

@@ -122,7 +122,7 @@ def score(
 
 class Scored(NamedTuple):
     """A measured picture: its file, its `impasto.analysis.metrics.score` under `encoder`, the
-    encoder that it was made under if that is known, and what to know of it.
+    encoder it was made under, if known, and notes.
     """
 
     path: Path
@@ -224,11 +224,9 @@ def _stretched(path: Path, shape: Sequence[int], ratio: float) -> str:
 
 def judge(makers: Iterable[str | None]) -> str:
     """An encoder that made none of the pictures: the embedded one; VGG-19 where its weights are
-    already here; the second embedded one.
+    here; the second embedded one. Where all did, the embedded one again.
 
-    Where all of them did, it is the embedded one again. `makers` are the names in the pictures'
-    recipes. An optimiser finds what pleases the very encoder it descends on; another one is harder
-    to please.
+    `makers`: by the pictures' recipes. An optimiser pleases the very encoder it descends on.
     """
     from impasto.networks.weights import EMBEDDED, SECOND
 
@@ -246,9 +244,7 @@ def _has_vgg19() -> bool:
 
 
 def _maker(path: Path) -> str | None:
-    """The encoder that a picture was made under, by its recipe: the one named there, or that of the
-    trainings where a network painted it in one pass.
-    """
+    """The encoder a picture was made under, by its recipe; of a one-pass picture, that of training."""
     from impasto.networks.weights import EMBEDDED
     from impasto.pictures.files import read_recipe
 
@@ -285,10 +281,9 @@ def _scores(scored: Sequence[Scored]) -> str:
     rows = [[_short(each.values[name]) for name in names] for each in scored]
     heads = [name.removeprefix("style/") for name in names]
     if any(each.maker for each in scored):
-        heads, rows = (
-            [*heads, "made under"],
-            [[*row, printable(each.maker or "-")] for row, each in zip(rows, scored, strict=True)],
-        )
+        heads += ["made under"]
+        for row, each in zip(rows, scored, strict=True):
+            row.append(printable(each.maker or "-"))
     if len(scored) == 1:
         table = _table([(files[0], ""), *zip(heads, rows[0], strict=True)], left=1)
     else:
