@@ -329,6 +329,9 @@ def test_a_phone_shows_it_all(browser: Any, site: Site) -> None:
     box = tab.page.locator(".compare").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 375
+    assert 0 <= box["y"] < 400, "whoever chose a style sees the picture"
+    tab.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    assert 0 <= tab.page.locator(".compare").bounding_box()["y"] < 60, "beside the sliders"
     tab.close()
     context.close()
 
