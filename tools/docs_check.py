@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parents[1]
@@ -75,6 +76,8 @@ def files(folder: Path) -> None:
     """What examples name: small pictures from sample data, folders of them, pictures that were
     made.
     """
+    from PIL import Image
+
     from impasto.pictures.samples import STYLES, sample, sample_names, sample_style
 
     paintings = {name: sample_style(name).resize((96, 96)) for name in STYLES}
@@ -88,9 +91,27 @@ def files(folder: Path) -> None:
             sample(name).resize((128, side)).save(folder / "photos" / f"{name}{side}.jpg")
     for name, picture in paintings.items():
         picture.save(folder / "paintings" / f"{name}.jpg")
+    sky = Image.new("L", (128, 96), 0)
+    sky.paste(255, (0, 0, 128, 48))
+    sky.save(folder / "sky.png")
+    sky.point(lambda level: 255 - level).save(folder / "ground.png")
+    _film(folder / "clip.mp4", sample("cat").resize((128, 96)))
     run("impasto stylize photo.jpg waves --size 96 --method arbitrary -q -o out.png", folder)
     for name in ("a.png", "b.png", "results/a.png", "results/b.png"):
         shutil.copy(folder / "out.png", folder / name)
+
+
+def _film(path: Path, picture: Any) -> None:
+    """Four frames of a picture that moves a little."""
+    import av
+
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=4)
+        stream.width, stream.height, stream.pix_fmt = *picture.size, "yuv420p"
+        for place in range(4):
+            moved = picture.transform(picture.size, 0, (1, 0, place, 0, 1, 0))
+            film.mux(stream.encode(av.VideoFrame.from_image(moved)))
+        film.mux(stream.encode(None))
 
 
 def run(line: str, folder: Path, limit: float = 600) -> subprocess.CompletedProcess[str]:
