@@ -1,6 +1,7 @@
 """What is told before long work: how long a picture will take here, and how much memory."""
 
 from impasto.errors import OptionError
+from impasto.memory import spoken
 from impasto.methods.base import Renderer, forecasting
 from impasto.settings import Settings
 from impasto.sizes import memory
@@ -24,9 +25,9 @@ def foretold(renderer: Renderer, size: tuple[int, int], settings: Settings) -> l
     if found.memory > memory(settings.max_memory):
         raise OptionError(
             f"`max_memory={settings.max_memory}` is too little for {size[1]} x {size[0]} px: about "
-            f"{found.memory / 1e9:.1f}GB are needed; allow more, or choose a smaller `size`"
+            f"{spoken(found.memory)} are needed; allow more, or choose a smaller `size`"
         )
     minutes, seconds = divmod(round(found.seconds), 60)
     parts = f" in {found.tiles} tiles" if found.tiles > 1 else ""
     takes = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return [f"{size[1]} x {size[0]} px{parts}: about {takes} and {found.memory / 1e9:.1f} GB"]
+    return [f"{size[1]} x {size[0]} px{parts}: about {takes} and {spoken(found.memory)}"]
