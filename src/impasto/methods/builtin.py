@@ -70,6 +70,7 @@ class _Pass(Method):
     """What a network paints in one pass."""
 
     instant = True
+    large = True
 
     def memory(self, settings: Settings, height: int, width: int) -> float:
         """See `Method`."""

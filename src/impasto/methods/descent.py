@@ -100,7 +100,7 @@ def descend(
     began, the last picture is the best one on the way, said likewise.
     """
     canvas = _Canvas(start, grids)
-    mean, failures, scale = start.clone(), 0, 1.0
+    mean, failures, scale = start, 0, 1.0
     way = _Way()
     size = start.shape[-2] * start.shape[-1] / SGD_PIXELS if optimizer == "sgd" else 1.0
     descent = _optimizer(canvas, optimizer, rate, tuning)
@@ -120,7 +120,7 @@ def descend(
             descent = _optimizer(canvas, optimizer, rate, tuning)
             if step == steps - 1:
                 mean = way.best(mean)
-            yield mean.clone(), {}, UNDONE
+            yield mean, {}, UNDONE
             continue
         failures = 0
         numbers = losses.numbers()
@@ -128,7 +128,7 @@ def descend(
             scale, mean = scale / 2, way.lowest
             canvas = _Canvas(mean, grids)
             descent = _optimizer(canvas, optimizer, rate, tuning)
-            yield mean.clone(), numbers, ""
+            yield mean, numbers, ""
             continue
         way.add(numbers["total"], mean, step)
         with torch.no_grad():
@@ -137,12 +137,12 @@ def descend(
             # Before a third of the way the picture still travels; a mean over that would only lag
             # behind.
             keep = KEEP if step > 0.3 * steps else 0.0
-            mean = keep * mean + (1 - keep) * canvas.picture().clamp(0, 1)
+            mean = torch.lerp(canvas.picture().clamp_(0, 1), mean, keep)
         stopped = way.settled(early_stop)
         if (step == steps - 1 or stopped) and way.rose:
-            yield way.best(mean).clone(), numbers, way.told
+            yield way.best(mean), numbers, way.told
             return
-        yield mean.clone(), numbers, ""
+        yield mean, numbers, ""
         if stopped:
             return
 
@@ -200,11 +200,11 @@ class _Way:
 
 class _Canvas:
     """A picture as what it began as and corrections to it, on the pixels and on `grids` coarser
-    grids.
+    grids. `start` is looked at, and never changed.
     """
 
     def __init__(self, start: Tensor, grids: int) -> None:
-        self.start = start.clone()
+        self.start = start
         height, width = start.shape[-2:]
         sizes = [(-(-height // 2**grid), -(-width // 2**grid)) for grid in range(grids + 1)]
         self.corrections = [start.new_zeros((*start.shape[:2], h, w)) for h, w in sizes]
@@ -215,19 +215,25 @@ class _Canvas:
     def picture(self) -> Tensor:
         total = self.corrections[-1]
         for finer in reversed(self.corrections[:-1]):
-            total = (
-                interpolate(total, finer.shape[-2:], mode="bilinear", align_corners=False) + finer
-            )
+            coarse = interpolate(total, finer.shape[-2:], mode="bilinear", align_corners=False)
+            total = coarse.add_(finer)  # of what nobody else holds: a large picture is counted
         return self.start + total
 
     @torch.no_grad()
     def clamp_(self) -> None:
         """Into [0, 1]: the pixels take back what is over."""
-        picture = self.picture()
-        self.corrections[0] -= picture - picture.clamp(0, 1)
+        over = self.picture()
+        over -= over.clamp(0, 1)
+        self.corrections[0] -= over
 
     def finite(self) -> bool:
-        return all(bool(torch.isfinite(correction).all()) for correction in self.corrections)
+        return all(map(_finite, self.corrections))
+
+
+@torch.no_grad()
+def _finite(x: Tensor) -> bool:
+    """Whether all of it is, without a map of where."""
+    return bool(torch.isfinite(torch.stack(torch.aminmax(x))).all())
 
 
 def _schedule(fraction: float, step: int) -> float:
@@ -281,7 +287,7 @@ def _step(
                 losses.total.backward()  # type: ignore[no-untyped-call]
         gradients = [correction.grad for correction in canvas.corrections]
         if not torch.isfinite(losses.total) or any(
-            g is None or not bool(torch.isfinite(g).all()) for g in gradients
+            g is None or not _finite(g) for g in gradients
         ):
             raise _NotFiniteError
         found.append(losses)

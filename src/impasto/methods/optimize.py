@@ -36,6 +36,7 @@ from impasto.methods.reading import parts
 from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
 from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.process import give_back_memory
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
 from impasto.sizes import memory
@@ -147,24 +148,23 @@ class PixelOptimizer:
             return
         if before is not None and start is None:
             start = torch.lerp(content.cpu().float(), before.picture, before.trust)
-        framed = in_frame(content.detach().cpu().float(), recipe.frame)
         regions = guided(style, places, content, recipe.frame)
-        full = (framed.shape[-2], framed.shape[-1])
+        full = (content.shape[-2] + 2 * recipe.frame, content.shape[-1] + 2 * recipe.frame)
         # Strokes are measured by the picture, not by its frame.
         scale = max(content.shape[-2:]) / max(full) * self.settings.style_scale
         levels = pyramid(*full, recipe.steps, self._sizes(start))
         # What every size works on is this picture made small, and what comes of it goes back as a
         # correction: so the fine detail of a start, its strokes or a photo's contours, is there
         # when the size comes that can see it.
-        kept = self._first(framed, levels[0][:2], start)
+        kept = self._first(_framed(content, recipe.frame), levels[0][:2], start)
+        del start  # whatever is held of a large picture is counted
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
-            photo = resize(framed, (height, width)).to(self.encoder.device)
+            last = level == len(levels) - 1
+            photo = resize(_framed(content, recipe.frame), (height, width)).to(self.encoder.device)
             side = self._side((height, width))
             with torch.autocast(photo.device.type, enabled=False):
-                objective = self._objective(
-                    photo, regions, scale, 0 < level == len(levels) - 1, side
-                )
+                objective = self._objective(photo, regions, scale, 0 < level and last, side)
             begun = resize(kept, (height, width)).clamp(0, 1)
             if before is not None:
                 objective = self._held(objective, begun.to(photo.device), before)
@@ -174,10 +174,15 @@ class PixelOptimizer:
                 else None
             )
             picture, planned = begun, done + steps
+            del photo
+            if last:
+                kept = begun  # nothing comes after
+            if side:
+                give_back_memory()
             for found, losses, note in descend(
                 self.encoder,
                 objective,
-                begun.to(photo.device),
+                begun.to(self.encoder.device),
                 steps,
                 recipe.optimizer,
                 recipe.learning_rate,
@@ -192,7 +197,8 @@ class PixelOptimizer:
                     _unframed(picture, recipe.frame, full), done, of, losses, note, seen
                 )
                 yield shown if places is None else covered(shown, content, places)
-            kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
+            if not last:
+                kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
 
@@ -366,6 +372,11 @@ def _contrast(photo: Tensor, style: Tensor) -> float:
     """
     energy = style.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
     return energy.clamp(1e-4, 1e4).sqrt().item()
+
+
+def _framed(content: Tensor, frame: int) -> Tensor:
+    """The photo on the CPU with its frame."""
+    return in_frame(content.detach().cpu().float(), frame)
 
 
 def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ __all__ = ["assembled", "divisible", "gradient", "needed_for_descent", "room_for
 
 # Of the embedded encoder, measured: bytes for each pixel of a step at 16 bits (twice as much at
 # 32), and for what is held of the whole picture: it, its corrections, and the optimiser's means.
-_STEP, _HELD, _PROCESS = 1400, 200, 0.5e9
+_STEP, _HELD, _PROCESS = 1100, 160, 0.4e9
 _SMALLEST, _LARGEST = 256, 1024
 
 

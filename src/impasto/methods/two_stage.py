@@ -79,7 +79,9 @@ class TwoStage:
         if frame.before is not None:
             # What the film has shown goes on; the first's picture fills what it has not.
             start = torch.lerp(start, frame.before.picture, frame.before.trust)
-        yield from self.second.render(replace(frame, start=start))
+        rest = self.second.render(replace(frame, start=start))
+        del start, begun, step  # the second stage says how long a large picture is held
+        yield from rest
 
 
 class Refined(Method):
