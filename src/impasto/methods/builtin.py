@@ -11,7 +11,7 @@ from impasto.methods.matching import reader
 from impasto.methods.needs import of_descent, of_pass
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.strokes import PREVIEW
-from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stages
+from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, painting, stages
 from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture
@@ -35,6 +35,7 @@ class _Optimize(Method):
 
     name = "optimize"
     help = "optimise the pixels"
+    large = True
     honours = DESCENT
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:  # noqa: ARG002
@@ -60,9 +61,7 @@ class _Optimize(Method):
             made = {"network": {"name": settings.network}, "steps": preset.steps}
             return TwoStage(first, second, shown=False, made=made)
         optimizer = PixelOptimizer(reader(settings, networks), settings)
-        pictures = [
-            style.look(round(settings.size * max(1.0, settings.style_scale))) for style in styles
-        ]
+        pictures = [style.look(painting(settings)) for style in styles]
         return descent(optimizer, pictures, styles)
 
 

@@ -286,9 +286,7 @@ def _step(
                 losses = objective(encoder.features(picture, objective.layers), picture)
                 losses.total.backward()  # type: ignore[no-untyped-call]
         gradients = [correction.grad for correction in canvas.corrections]
-        if not torch.isfinite(losses.total) or any(
-            g is None or not _finite(g) for g in gradients
-        ):
+        if not torch.isfinite(losses.total) or any(g is None or not _finite(g) for g in gradients):
             raise _NotFiniteError
         found.append(losses)
         return losses.total

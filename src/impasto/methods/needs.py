@@ -7,6 +7,7 @@ upwards.
 
 import torch
 
+from impasto.methods.large import LARGEST
 from impasto.methods.reading import WHOLE
 from impasto.networks.weights import best_dtype, pick_device
 from impasto.settings import Settings
@@ -26,6 +27,8 @@ _PICTURES = 40  # bytes a pixel of a painting that is held, with its copies on t
 _MEMORIES = 50  # pictures that L-BFGS remembers twice
 # Bytes a pixel that stay when a picture is painted by tiles: of one pass, and of the optimiser.
 _TILED_PASS, _TILED_DESCENT = 30, 150
+# The same of the optimiser where pictures are held in 8 bits (`impasto.methods.large`).
+_LARGE_DESCENT = 20
 
 
 def of_pass(settings: Settings, height: int, width: int) -> float:
@@ -40,6 +43,7 @@ def of_descent(settings: Settings, height: int, width: int) -> float:
     """Bytes for the optimiser on a picture of that size, and for reading the paintings."""
     pixels = height * width
     side = max(height, width) * max(1.0, settings.style_scale)
+    side = min(side, LARGEST) if max(height, width) > LARGEST else side
     lbfgs = settings.resolved(start=True).optimizer == "lbfgs"
     work = max(_read(side), _DESCENT * pixels) * (_VGG19 if settings.encoder == "vgg19" else 1.0)
     held = _PICTURES * side**2 + (24 * _MEMORIES * pixels if lbfgs else 0)
@@ -47,7 +51,8 @@ def of_descent(settings: Settings, height: int, width: int) -> float:
     # Sums over positions are taken by parts; other losses need the whole picture at once.
     if settings.style_loss != "gram" or settings.content_loss != "features":
         return whole
-    return min(whole, max(memory(settings.max_memory), _TILED_DESCENT * pixels))
+    each = _LARGE_DESCENT if max(height, width) > LARGEST else _TILED_DESCENT
+    return min(whole, max(memory(settings.max_memory), each * pixels))
 
 
 def _read(side: float) -> float:

@@ -16,6 +16,7 @@ Any of the sources' own conventions is a preset (`impasto.losses.presets`).
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -31,17 +32,18 @@ from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
 from impasto.methods.descent import Tuning, descend, pyramid
 from impasto.methods.guided import SEEN, Targets, at_layer, covered, guided, in_frame, joined
+from impasto.methods.large import LARGEST, foretell, in_turn, paint
 from impasto.methods.matching import matched
 from impasto.methods.reading import parts
 from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
 from impasto.networks.encoder import SMALLEST, Encoder
-from impasto.networks.process import give_back_memory
+from impasto.networks.process import returning_freed_memory
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
 from impasto.sizes import memory
 
-__all__ = ["PALE", "MakeTerms", "PixelOptimizer", "Style"]
+__all__ = ["PALE", "SETTLED", "MakeTerms", "PixelOptimizer", "Style", "contrasted"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked
 # at again at half its size, no coarser.
@@ -139,8 +141,28 @@ class PixelOptimizer:
         `start`: a picture to start from instead of the preset's start, `(1, 3, H, W)`, resized as
         needed. Its strokes are kept: what is done at half its size is added to it as a correction.
         `before`: what a frame of a film is held to (Ruder et al. 2016), and begins at if there is
-        no `start`.
+        no `start`. Very large pictures may be uint8: see `impasto.methods.large`.
         """
+        large = content.dtype == torch.uint8
+        steps = (
+            paint(self, content, style, start, places)
+            if large
+            else self._steps(content, style, start, places, before)
+        )
+        del start  # whatever is held of a large picture is counted
+        short = large or self._side((content.shape[-2], content.shape[-1])) > 0
+        with returning_freed_memory() if short else nullcontext():
+            yield from steps
+
+    @torch.inference_mode(False)
+    def _steps(
+        self,
+        content: Tensor,
+        style: Style,
+        start: Tensor | None,
+        places: Places[Style] | None,
+        before: Before | None,
+    ) -> Iterator[Progress]:
         recipe = self.recipe
         if self.settings.strength == 0:
             # Nothing to aim at but what is there, whatever the start.
@@ -152,19 +174,19 @@ class PixelOptimizer:
         full = (content.shape[-2] + 2 * recipe.frame, content.shape[-1] + 2 * recipe.frame)
         # Strokes are measured by the picture, not by its frame.
         scale = max(content.shape[-2:]) / max(full) * self.settings.style_scale
-        levels = pyramid(*full, recipe.steps, self._sizes(start))
+        levels = pyramid(*full, recipe.steps, self.sizes(start))
         # What every size works on is this picture made small, and what comes of it goes back as a
         # correction: so the fine detail of a start, its strokes or a photo's contours, is there
         # when the size comes that can see it.
         kept = self._first(_framed(content, recipe.frame), levels[0][:2], start)
-        del start  # whatever is held of a large picture is counted
+        del start
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             last = level == len(levels) - 1
             photo = resize(_framed(content, recipe.frame), (height, width)).to(self.encoder.device)
             side = self._side((height, width))
             with torch.autocast(photo.device.type, enabled=False):
-                objective = self._objective(photo, regions, scale, 0 < level and last, side)
+                objective = self._objective(photo, regions, scale, level > 0 and last, side)
             begun = resize(kept, (height, width)).clamp(0, 1)
             if before is not None:
                 objective = self._held(objective, begun.to(photo.device), before)
@@ -177,19 +199,8 @@ class PixelOptimizer:
             del photo
             if last:
                 kept = begun  # nothing comes after
-            if side:
-                give_back_memory()
-            for found, losses, note in descend(
-                self.encoder,
-                objective,
-                begun.to(self.encoder.device),
-                steps,
-                recipe.optimizer,
-                recipe.learning_rate,
-                self.settings.early_stop,
-                recipe.grids,
-                side,
-                Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
+            for found, losses, note in self.descend(
+                objective, begun.to(self.encoder.device), steps, side
             ):
                 picture, done = found.cpu(), done + 1
                 seen = None if detail is None else _unframed(detail, recipe.frame, full)
@@ -202,7 +213,26 @@ class PixelOptimizer:
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
 
-    def _sizes(self, start: Tensor | None) -> int:
+    def descend(
+        self, objective: Objective, start: Tensor, steps: int, side: int = 0
+    ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
+        """`impasto.methods.descent.descend` as the recipe says."""
+        recipe = self.recipe
+        return descend(
+            self.encoder,
+            objective,
+            start,
+            steps,
+            recipe.optimizer,
+            recipe.learning_rate,
+            self.settings.early_stop,
+            recipe.grids,
+            side,
+            Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
+        )
+
+    def sizes(self, start: Tensor | None) -> int:
+        """The most sizes of its pyramid."""
         if not self.recipe.pyramid:
             return 1
         return SIZES if start is None else RESTART
@@ -238,8 +268,10 @@ class PixelOptimizer:
                 features = self.encoder.features(probe.requires_grad_(True), layers)
                 sum(x.float().square().mean() for x in features.values()).backward()  # type: ignore[union-attr]
         pace = (time.perf_counter() - begun) / probe[0, 0].numel()
+        if max(size) > LARGEST and in_turn(self):
+            return foretell(self, size, pace)
         pixels, side = size[0] * size[1], self._side(size)
-        steps = sum(h * w * n for h, w, n in pyramid(*size, self.recipe.steps, self._sizes(None)))
+        steps = sum(h * w * n for h, w, n in pyramid(*size, self.recipe.steps, self.sizes(None)))
         needed = needed_for_descent(size, self.encoder.dtype, side)
         # By parts there are two sweeps and a halo.
         return Forecast(
@@ -260,7 +292,7 @@ class PixelOptimizer:
         """
         recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
-        found = [self._targets(style, long_side) for style, _ in regions]
+        found = [self.targets(style, long_side) for style, _ in regions]
         areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
         of_content = joined([each for _, each in found], areas)
         terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
@@ -308,12 +340,13 @@ class PixelOptimizer:
         for layer, own in assembled(self.encoder, photo, recipe.content_layers, side).items():
             target, share = own, shares[layer]
             if aims:
-                contrast = _contrast(own, aims[layer])
+                contrast = contrasted(own.float().square().mean(), aims[layer])
                 target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
             terms.append(content_term(layer, target, share, recipe.content_scale))
         return terms
 
-    def _targets(self, style: Style, long_side: int) -> tuple[Targets, Targets]:
+    @torch.no_grad()
+    def targets(self, style: Style, long_side: int) -> tuple[Targets, Targets]:
         """What the styles are at that size: to the style loss, and, where something asks for them,
         the Gram matrices of the content layers.
         """
@@ -360,9 +393,9 @@ class PixelOptimizer:
         return aims
 
 
-def _contrast(photo: Tensor, style: Tensor) -> float:
-    """The root mean square of a layer, by its Gram matrix `style`, in units of the photo's: it
-    balances the terms.
+def contrasted(photo: Tensor, style: Tensor) -> float:
+    """The root mean square of a layer, by its Gram matrix `style`, in units of the photo's, whose
+    mean square is `photo`: it balances the terms.
 
     A pale style (below 1) leaves room for that share of the photo's contrast: asked for all of it,
     a picture that must also have the style's moments answers with the loudest of the photo's forms
@@ -370,7 +403,7 @@ def _contrast(photo: Tensor, style: Tensor) -> float:
     picture's own; their distance, relative to themselves, would outweigh the style, and counts for
     less in that measure.
     """
-    energy = style.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
+    energy = style.diagonal(dim1=1, dim2=2).mean() / photo.clamp_min(1e-12)
     return energy.clamp(1e-4, 1e4).sqrt().item()
 
 

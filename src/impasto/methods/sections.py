@@ -7,7 +7,6 @@ and nothing was approximated. Parts overlap by as far as the encoder sees.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,9 +14,18 @@ from torch import Tensor
 from impasto.losses.objective import Losses, Objective, Section
 from impasto.methods.reading import sight
 from impasto.networks.encoder import Encoder
-from impasto.windows import Window, tiles
+from impasto.windows import Tile, Window, tiles
 
-__all__ = ["assembled", "divisible", "gradient", "needed_for_descent", "room_for_descent"]
+__all__ = [
+    "assembled",
+    "divisible",
+    "gradient",
+    "needed_for_descent",
+    "overlap",
+    "room_for_descent",
+    "section",
+    "steps_of",
+]
 
 # Of the embedded encoder, measured: bytes for each pixel of a step at 16 bits (twice as much at
 # 32), and for what is held of the whole picture: it, its corrections, and the optimiser's means.
@@ -55,10 +63,10 @@ def gradient(
     sums = [(term, term.sums) for term in objective.terms if term.sums is not None]
     totals: list[Tensor] = []
     with torch.no_grad():
-        for section in _sections(encoder, seen, objective.layers, side):
-            parts = [each.of(section) for _, each in sums]
+        for _, part in _sections(encoder, seen, objective.layers, side):
+            parts = [each.of(part) for _, each in sums]
             totals = parts if not totals else [a + b for a, b in zip(totals, parts, strict=True)]
-            del section
+            del part
     with torch.enable_grad():
         leaves = [total.detach().requires_grad_(True) for total in totals]
         raw = {
@@ -67,13 +75,13 @@ def gradient(
         losses = objective.of(raw)
         slopes = torch.autograd.grad(losses.total, leaves)
     found = torch.zeros_like(seen)
-    for section in _sections(encoder, seen, objective.layers, side, slope=True):
-        value = section.image.new_zeros(())
+    for tile, part in _sections(encoder, seen, objective.layers, side, slope=True):
+        value = part.image.new_zeros(())
         for (_, each), slope in zip(sums, slopes, strict=True):
-            value = value + (each.of(section) * slope).sum()
-        (of_part,) = torch.autograd.grad(value, section.image)
-        section.outer.of(found).add_(of_part)
-        del section, value, of_part  # or they would stay while the next part is computed
+            value = value + (each.of(part) * slope).sum()
+        (of_part,) = torch.autograd.grad(value, part.image)
+        tile.outer.of(found).add_(of_part)
+        del part, value, of_part  # or they would stay while the next part is computed
     return losses, found
 
 
@@ -85,56 +93,63 @@ def assembled(
     if not side or not layers:
         return encoder.features(picture, layers)
     found: dict[str, Tensor] = {}
-    for section in _sections(encoder, picture, layers, side):
-        for layer, x in section.features.items():
+    steps = steps_of(encoder, layers)
+    for _, part in _sections(encoder, picture, layers, side):
+        for layer, x in part.features.items():
             if layer not in found:
-                step = section.steps[layer]
-                height, width = (length // step for length in picture.shape[-2:])
+                height, width = (length // steps[layer] for length in picture.shape[-2:])
                 empty = x.new_empty((1, x.shape[1], height, width))
                 found[layer] = empty.contiguous(memory_format=torch.channels_last)
-            section.places[layer].of(found[layer]).copy_(section.inside[layer].of(x))
+            part.places[layer].of(found[layer]).copy_(part.inside[layer].of(x))
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Section(Section):
-    outer: Window
-    steps: Mapping[str, int]
 
 
 def _sections(
     encoder: Encoder, picture: Tensor, layers: Iterable[str], side: int, slope: bool = False
-) -> Iterator[_Section]:
+) -> Iterator[tuple[Tile, Section]]:
     """The parts of a picture with their features; differentiable in `image` if `slope`."""
     size = (picture.shape[-2], picture.shape[-1])
-    known = sight(encoder.architecture, encoder.canonical(layers))
-    steps = {layer: step for layer, (step, _) in known.items()}
-    align = max(steps.values(), default=1)
-    reach = max((reach for _, reach in known.values()), default=1)
+    steps, (align, reach) = steps_of(encoder, layers), overlap(encoder, layers)
     for tile in tiles(size, side, reach, align):
         image = tile.outer.of(picture).clone().requires_grad_(slope)
         with torch.set_grad_enabled(slope):
             features = encoder.features(image, steps) if steps else {}
-        places = {layer: _on(tile.inner, size, step) for layer, step in steps.items()}
-        inside = {
-            layer: places[layer].within(_on(tile.outer, size, step))
-            for layer, step in steps.items()
-        }
-        right = min(size[1], tile.inner.right + 1)
-        below = min(size[0], tile.inner.bottom + 1)
-        neighbours = Window(tile.inner.top, below, tile.inner.left, right)
-        yield _Section(
-            features,
-            image,
-            inside,
-            places,
-            tile.inner.within(tile.outer),
-            neighbours.within(tile.outer),
-            size,
-            tile.outer,
-            steps,
-        )
+        yield tile, section(tile, size, steps, features, image)
         del features, image
+
+
+def overlap(encoder: Encoder, layers: Iterable[str]) -> tuple[int, int]:
+    """What parts are cut at multiples of, and by how much they overlap, px."""
+    known = sight(encoder.architecture, encoder.canonical(layers)).values()
+    return max((step for step, _ in known), default=1), max(
+        (reach for _, reach in known), default=1
+    )
+
+
+def section(
+    tile: Tile,
+    size: tuple[int, int],
+    steps: Mapping[str, int],
+    features: Mapping[str, Tensor],
+    image: Tensor,
+) -> Section:
+    """A tile of a picture of `size` as losses see it; `features` of `image`, which is its outer part,
+    `steps` px between their positions.
+    """
+    places = {layer: _on(tile.inner, size, step) for layer, step in steps.items()}
+    inside = {
+        layer: places[layer].within(_on(tile.outer, size, step)) for layer, step in steps.items()
+    }
+    right, below = min(size[1], tile.inner.right + 1), min(size[0], tile.inner.bottom + 1)
+    neighbours = Window(tile.inner.top, below, tile.inner.left, right)
+    own = tile.inner.within(tile.outer)
+    return Section(features, image, inside, places, own, neighbours.within(tile.outer), size)
+
+
+def steps_of(encoder: Encoder, layers: Iterable[str]) -> dict[str, int]:
+    """Pixels between the positions of each layer."""
+    known = sight(encoder.architecture, encoder.canonical(layers))
+    return {layer: step for layer, (step, _) in known.items()}
 
 
 def _on(window: Window, size: tuple[int, int], step: int) -> Window:

@@ -7,15 +7,17 @@ import torch
 
 from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput, forecasting
+from impasto.methods.large import LARGEST
 from impasto.methods.matching import reader
 from impasto.methods.needs import of_descent
 from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.strokes import PREVIEW
 from impasto.methods.stylizer import Forecast, Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture, resize
 from impasto.settings import GROUPS, OPTIONS, Settings
 
-__all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "stages"]
+__all__ = ["DESCENT", "Refined", "TwoStage", "computed", "descent", "painting", "stages"]
 
 DESCENT = frozenset(name for name, option in OPTIONS.items() if option.group != GROUPS[0]) | {
     "strength",
@@ -91,6 +93,7 @@ class Refined(Method):
 
     def __init__(self, method: Method) -> None:
         self.method, self.name, self.help = method, method.name, method.help
+        self.large = method.large
         self.honours = method.honours | DESCENT - {"steps", "init", "seed", "start"}
 
     @property
@@ -128,18 +131,28 @@ def stages(
 ) -> tuple[Renderer, Renderer]:
     """One pass by `method`, and the optimiser: both read each style from one opened picture."""
     optimizer = PixelOptimizer(reader(settings, networks), settings)
-    # For large strokes the optimiser has larger paintings; a network reads them at the size it
-    # paints at.
-    scale = max(1.0, settings.style_scale)
-    pictures = [style.look(round(settings.size * scale)) for style in styles]
-    read = [_smaller(picture, scale) for picture in pictures]
+    # The optimiser has paintings as large as the picture, or larger; a network reads them at the
+    # size it paints at.
+    pictures = [style.look(painting(settings)) for style in styles]
+    read = [_smaller(picture, min(settings.size, PREVIEW)) for picture in pictures]
     shown = [style.showing(picture) for style, picture in zip(styles, read, strict=True)]
     return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
 
 
-def _smaller(picture: Picture, scale: float) -> Picture:
+def painting(settings: Settings) -> int:
+    """The long side of the paintings that the optimiser reads, px.
+
+    Strokes are as large as the painting at the picture's size; but no file has more to give than
+    `LARGEST` px, and of a poster finer strokes are wanted.
+    """
+    size = round(settings.size * max(1.0, settings.style_scale))
+    return size if settings.size <= LARGEST else min(size, LARGEST)
+
+
+def _smaller(picture: Picture, side: int) -> Picture:
     height, width = picture.image.shape[-2:]
-    size = (round(height / scale), round(width / scale))
+    scale = side / max(height, width)
+    size = (round(height * scale), round(width * scale))
     alpha = None if picture.alpha is None else resize(picture.alpha, size)
     return replace(picture, image=resize(picture.image, size), alpha=alpha)
 

@@ -1,0 +1,224 @@
+"""The optimiser on pictures that are too large for floating point: coarse to fine, and at the last
+sizes part by part (`impasto.methods.in_turn`).
+
+Photo, start and picture are `(1, 3, H, W)` uint8. Sizes that fit into memory are painted as ever.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from impasto.losses.gram import GRAM, GramLoss
+from impasto.losses.objective import Term, style_term, variation_term
+from impasto.methods.descent import pyramid
+from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term
+from impasto.methods.sections import needed_for_descent, room_for_descent
+from impasto.methods.strokes import reduced
+from impasto.methods.stylizer import Forecast, Places, Progress
+from impasto.pictures.tiles import Resized, Shown, View, bytes_of, floats_of
+from impasto.sizes import memory
+from impasto.windows import tiles
+
+if TYPE_CHECKING:
+    from impasto.methods.optimize import PixelOptimizer, Style
+
+__all__ = ["LARGEST", "foretell", "paint"]
+
+LARGEST = 4096
+"""The long side, px, up to which a picture is held in floating point."""
+# Bytes a pixel: photo, start and picture in 8 bits, with those of half the size; what Pillow has on
+# the way to a file.
+_HELD, _SAVED = 12, 14
+# Beside networks, what a process has; bytes a pixel of a step at 16 bits, and px around a part.
+_PROCESS, _STEP, _AROUND = 0.7e9, 1400, 192
+
+
+def in_turn(optimizer: "PixelOptimizer") -> bool:
+    """Whether all that it aims at are sums over positions."""
+    recipe, settings = optimizer.recipe, optimizer.settings
+    sums = isinstance(optimizer.loss, GramLoss) and settings.content_loss == "features"
+    return sums and not optimizer.terms and not (recipe.tv_weight and recipe.tv_scale == "powers")
+
+
+def side_of_parts(optimizer: "PixelOptimizer", size: tuple[int, int]) -> int:
+    """Of the parts that a picture of (H, W) is descended by, px."""
+    left = memory(optimizer.settings.max_memory) - _PROCESS - _HELD * size[0] * size[1]
+    step = _STEP * torch.finfo(optimizer.encoder.dtype).bits / 16
+    return int(min(1024, max(256, (max(0.0, left) / step) ** 0.5 - _AROUND)))
+
+
+def foretell(optimizer: "PixelOptimizer", size: tuple[int, int], pace: float) -> Forecast:
+    """What a picture of (H, W) takes; `pace`: seconds for a pixel of a step."""
+    side, pixels = side_of_parts(optimizer, size), size[0] * size[1]
+    at_once = (side + _AROUND) ** 2
+    steps = pyramid(*size, optimizer.recipe.steps, optimizer.sizes(None))
+    # A sweep to begin with is two steps forward, which are a third of one.
+    work = sum(h * w * (n + 0.7) for h, w, n in steps) * at_once / side**2
+    step = _STEP * torch.finfo(optimizer.encoder.dtype).bits / 16
+    needed = _PROCESS + max(_HELD * pixels + step * at_once, _SAVED * pixels)
+    return Forecast(pace * work, needed, max(1, pixels // side**2))
+
+
+def paint(
+    optimizer: "PixelOptimizer",
+    content: Tensor,
+    style: "Style",
+    start: Tensor | None,
+    places: "Places[Style] | None",
+) -> Iterator[Progress]:
+    """As `PixelOptimizer.render`; a `Progress` for every step of every part, on one uint8 picture."""
+    if places is not None or not in_turn(optimizer):
+        whole = None if start is None else floats_of(start)
+        for step in optimizer.render(floats_of(content), style, start=whole, places=places):
+            yield replace(step, image=bytes_of(step.whole(*_size(content))), detail=None)
+        return
+    if optimizer.settings.strength == 0:
+        yield Progress(content, 1, 1)
+        return
+    levels = pyramid(*_size(content), optimizer.recipe.steps, optimizer.sizes(start))
+    todo = [_Level(optimizer, (h, w), n) for h, w, n in levels]
+    canvas = (content if start is None else start).clone()
+    of, done = sum(level.count for level in todo), 0
+    changes = list[tuple[Tensor, Tensor]]()
+    small = [level for level in todo if level.fits]
+    if small:
+        yield from _counted(_at_once(optimizer, small, content, style, start, changes), canvas, of)
+        done = sum(level.count for level in small)
+    for level in todo[len(small) :]:
+        first = Shown(content if start is None else start)
+        after = [(Resized(a, level.size), Resized(b, level.size)) for a, b in changes]
+        begun = Changed(_sized(first, level.size), after)
+        if start is None and optimizer.recipe.init == "noise" and after:
+            begun = Changed(after[-1][0], ())  # noise has no fine detail to keep
+        is_last = level is todo[-1]
+        picture = canvas if is_last else torch.empty((1, 3, *level.size), dtype=torch.uint8)
+        _fill(picture, begun)
+        before = None if is_last else picture.clone()
+        work = level.work(
+            _sized(Shown(content), level.size), begun, style, is_last and len(todo) > 1
+        )
+        for losses, note in work.descend(picture, optimizer.descend, level.steps):
+            done += 1
+            yield Progress(canvas, done, of, losses, note)
+        if before is not None:
+            changes.append((picture, before))
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """One size of the pyramid, `(H, W)`, and its steps."""
+
+    optimizer: "PixelOptimizer"
+    size: tuple[int, int]
+    steps: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may be held in floating point."""
+        most, dtype = memory(self.optimizer.settings.max_memory), self.optimizer.encoder.dtype
+        side = room_for_descent(most, self.size, dtype)
+        return max(self.size) <= LARGEST and needed_for_descent(self.size, dtype, side) <= most
+
+    @property
+    def side(self) -> int:
+        """Of its parts, px."""
+        return side_of_parts(self.optimizer, self.size)
+
+    @property
+    def count(self) -> int:
+        """How often it tells of a step: of each part by itself, where it is done so."""
+        return self.steps * (1 if self.fits else len(list(tiles(self.size, self.side, 0, 16))))
+
+    def work(self, photo: View, begun: View, style: "Style", settled: bool) -> InTurn:
+        """What it aims at, for a `photo` and a beginning of its size."""
+        optimizer, recipe = self.optimizer, self.optimizer.recipe
+        frame = recipe.frame
+        photo, begun = Framed(photo, frame), Framed(begun, frame)
+        terms = self._terms(photo, style, settled)
+        contents = recipe.content_layers if recipe.content_weight > 0 else ()
+        return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame)
+
+    @torch.no_grad()
+    def _terms(self, photo: View, style: "Style", settled: bool) -> list[Term]:
+        """As `PixelOptimizer` has them."""
+        from impasto.methods.optimize import SETTLED, contrasted
+
+        optimizer, recipe = self.optimizer, self.optimizer.recipe
+        strength = optimizer.settings.strength
+        long_side = round(max(self.size) * optimizer.settings.style_scale)
+        of_style, of_content = optimizer.targets(style, min(long_side, LARGEST))
+        held = recipe.content_layers if recipe.content_weight > 0 else ()
+        asked = dict.fromkeys((*held, *(of_style if strength < 1 else ())))
+        encoder = optimizer.encoder
+        own = grams(encoder, photo, list(asked), self.side, encoder.device)
+
+        def aims(targets: Mapping[str, list[tuple[float, Tensor]]]) -> dict[str, Tensor]:
+            found = {}
+            for layer, each in targets.items():
+                aim = GRAM.mix([target for _, target in each], [share for share, _ in each])
+                found[layer] = torch.lerp(own[layer], aim, strength) if strength < 1 else aim
+            return found
+
+        like = torch.empty((1, 3, *photo.size), device="meta")
+        terms, wanted = list[Term](), aims(of_content)
+        for layer in held:
+            share, gain = optimizer.matched.content_shares(like)[layer], 1.0
+            energy = own[layer].diagonal(dim1=1, dim2=2).mean()
+            if wanted:
+                contrast = contrasted(energy, wanted[layer])
+                gain, share = min(1.0, contrast), share * min(1.0, 1 / contrast)
+            terms.append(photo_term(layer, share, recipe.content_scale, gain, float(energy)))
+        shares = optimizer.matched.style_shares(like)
+        for layer, aim in aims(of_style).items():
+            share = shares[layer] * optimizer.loss.balance
+            share *= SETTLED if settled and layer in recipe.settled else 1
+            terms.append(style_term(layer, aim, share, optimizer.loss))
+        if recipe.tv_weight > 0:
+            terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
+        return terms
+
+
+def _at_once(
+    optimizer: "PixelOptimizer",
+    levels: list[_Level],
+    content: Tensor,
+    style: "Style",
+    start: Tensor | None,
+    changes: list[tuple[Tensor, Tensor]],
+) -> Iterator[Progress]:
+    """The sizes that fit into memory, as `PixelOptimizer.render` paints them; what they change is
+    added to `changes`.
+    """
+    size = levels[-1].size
+    small = copy(optimizer)
+    steps = sum(level.steps for level in levels)
+    small.recipe = optimizer.recipe.changed(steps=steps, pyramid=len(levels) > 1)
+    photo = reduced(Shown(content), size)
+    begun = photo if start is None else reduced(Shown(start), size)
+    for step in small.render(photo, style, start=None if start is None else begun):
+        yield step
+    changes.append((step.image, begun))
+
+
+def _counted(steps: Iterator[Progress], canvas: Tensor, of: int) -> Iterator[Progress]:
+    """Steps at a small size, on the large picture, which waits."""
+    for done, step in enumerate(steps, start=1):
+        yield Progress(canvas, done, of, step.losses, step.note)
+
+
+def _sized(view: Shown, size: tuple[int, int]) -> Shown:
+    """The same at a smaller size, in 8 bits."""
+    return view if view.size == size else Shown(bytes_of(reduced(view, size)))
+
+
+def _fill(picture: Tensor, view: View) -> None:
+    for band in tiles(view.size, 1024, 0, 1):
+        band.inner.of(picture).copy_(bytes_of(view.crop(band.inner)))
+
+
+def _size(picture: Tensor) -> tuple[int, int]:
+    return picture.shape[-2], picture.shape[-1]
