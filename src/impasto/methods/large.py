@@ -73,7 +73,7 @@ def paint(
     """As `PixelOptimizer.render`; a `Progress` for every step of every part, on one uint8 picture."""
     if places is not None or not in_turn(optimizer):
         whole = None if start is None else floats_of(start)
-        for step in optimizer.render(floats_of(content), style, start=whole, places=places):
+        for step in optimizer.at_once(floats_of(content), style, whole, places):
             yield replace(step, image=bytes_of(step.whole(*_size(content))), detail=None)
         return
     if optimizer.settings.strength == 0:
@@ -199,7 +199,7 @@ def _at_once(
     small.recipe = optimizer.recipe.changed(steps=steps, pyramid=len(levels) > 1)
     photo = reduced(Shown(content), size)
     begun = photo if start is None else reduced(Shown(start), size)
-    for step in small.render(photo, style, start=None if start is None else begun):
+    for step in small.at_once(photo, style, None if start is None else begun):
         yield step
     changes.append((step.image, begun))
 

@@ -147,7 +147,7 @@ class PixelOptimizer:
         steps = (
             paint(self, content, style, start, places)
             if large
-            else self._steps(content, style, start, places, before)
+            else self.at_once(content, style, start, places, before)
         )
         del start  # whatever is held of a large picture is counted
         short = large or self._side((content.shape[-2], content.shape[-1])) > 0
@@ -155,14 +155,15 @@ class PixelOptimizer:
             yield from steps
 
     @torch.inference_mode(False)
-    def _steps(
+    def at_once(
         self,
         content: Tensor,
         style: Style,
         start: Tensor | None,
-        places: Places[Style] | None,
-        before: Before | None,
+        places: Places[Style] | None = None,
+        before: Before | None = None,
     ) -> Iterator[Progress]:
+        """`render` of what is held in floating point."""
         recipe = self.recipe
         if self.settings.strength == 0:
             # Nothing to aim at but what is there, whatever the start.
