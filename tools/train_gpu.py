@@ -23,6 +23,7 @@ import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from torch import Tensor
 import impasto.networks.transform_net as transform_net
 from impasto.networks.checkpoint import load_network, save_painter
 from impasto.networks.encoder import Encoder
+from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.weights import load_encoder
 from impasto.training.arbitrary import ArbitraryTask
 from impasto.training.configs import ArbitraryConfig, DistillConfig
@@ -42,7 +44,7 @@ from impasto.training.distill import Distillation
 from impasto.training.perceptual import Style
 
 SHORT, LONG = 256, 352  # px kept of a picture
-LARGEST_HELD = 32
+WHOLE = 0.4  # of the crops
 QUALITY = {"photos": 48, "paintings": 62, "textures": 50}
 
 
@@ -71,6 +73,11 @@ def main() -> None:
     painter.add_argument("--rate", type=float, default=4.5e-3)
     painter.add_argument("--predictor-rate", type=float, default=6e-4)
     painter.add_argument("--batch", type=int, default=8)
+    painter.add_argument("--crop", type=int, default=256)
+    painter.add_argument(
+        "--embedding", type=int, help="numbers of a style's embedding, for a new predictor"
+    )
+    painter.add_argument("--profile", type=int, default=0, help="steps to time, and end")
     for option, value in (("content", 0.15), ("coarse", 0.3), ("shifted", 0.3), ("even", 0.15)):
         painter.add_argument(f"--{option}", type=float, default=value)
     args = parser.parse_args()
@@ -135,15 +142,21 @@ class Pictures:
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, device=self.device)
 
-    def crops(self, batch: int, size: int, smallest: int, samples: int = 1) -> Tensor:
+    def crops(
+        self, batch: int, size: int, smallest: int, samples: int = 1, whole: float = 0.0
+    ) -> Tensor:
         """`(batch, 3, size, size)` in [0, 1]; the mean of `samples` x `samples` points a pixel, for
-        reductions.
+        reductions. A share of `whole` shows all of the short side: at a size of 256 px pixel by
+        pixel, as sharp as it is kept.
         """
         index = (self.uniform(batch) * self.count).long()
         extent, image = self.sizes[index], self.pixels[index].float() / 255
         side = torch.exp(math.log(smallest) + self.uniform(batch) * math.log(SHORT / smallest))
+        is_whole = self.uniform(batch) < whole
+        side = torch.where(is_whole, SHORT, side)
         side = torch.minimum(side, extent.amin(1))[:, None]
         top, left = (self.uniform(batch, 1) * (extent[:, axis, None] - side) for axis in (0, 1))
+        top, left = (torch.where(is_whole[:, None], at.round(), at) for at in (top, left))
         steps = (torch.arange(size, device=self.device) + 0.5)[None] / size
         across = torch.where(self.uniform(batch, 1) < 0.5, 1 - steps, steps.expand(batch, size))
         total = torch.zeros(batch, 3, size, size, device=self.device)
@@ -281,6 +294,10 @@ def prepared(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.set_num_threads(2)
+    if device.type == "cuda":
+        import gpu_kernels  # beside this file; Triton is not for every machine
+
+        gpu_kernels.install()
     fold, field = transform_net._fold, transform_net._field
     folds: dict[int, Tensor] = {}
     fields: dict[int, Tensor] = {}
@@ -434,6 +451,7 @@ def train_painter(args: argparse.Namespace) -> None:
     )
     config = ArbitraryConfig(
         batch=args.batch,
+        crop=args.crop,
         content_weight=args.content,
         coarse=args.coarse,
         shifted=args.shifted,
@@ -451,6 +469,8 @@ def train_painter(args: argparse.Namespace) -> None:
     )
     content, style = Pictures(task._photos, device), Pictures(task._styles, device)
     task.to(device)
+    if args.embedding:
+        task.predictor = new_predictor(task, args.embedding, style)
 
     rate = torch.tensor(0.0, device=device)
     last, noise = task.transform_net.leave.weight, list(task.transform_net.noise)
@@ -493,9 +513,17 @@ def train_painter(args: argparse.Namespace) -> None:
     step = graphed(losses, device)
     step()
     apply = graphed(update, device)  # at a rate of 0 while it warms up
+    if args.profile:
+        profiled(args.profile, step, apply, losses)
+        return
+    validate = partial(validated, task)
+    print("at first", validate(), flush=True)
     run, sums = Run(args.seconds, args.rate, args.decay), torch.zeros(3, device=device)
-    told = 0
+    told, is_kept = 0, False
     while run.share < 1:
+        if not is_kept and run.share > 1 - run.decay:  # if the rest should be lost
+            is_kept = True
+            save(task, args, run.steps, args.output.with_suffix(".before.safetensors"))
         now = args.rate * run.factor()
         rate.fill_(now)
         for group, full in zip(
@@ -510,26 +538,70 @@ def train_painter(args: argparse.Namespace) -> None:
             run.tell(lambda mean=mean: f"style, content, evenness {mean}")
             told = run.steps
             sums.zero_()
+    print(run.steps, "steps", validate())
+    save(task, args, run.steps, args.output)
+
+
+def save(task: ArbitraryTask, args: argparse.Namespace, steps: int, path: Path) -> None:
     with task._as_stored():
         painter = task.painter()
     recipe = {
         **painter.recipe,
-        "steps": run.steps,
+        "steps": steps,
         "pictures_a_step": 2 * args.batch,
         "seconds": args.seconds,
     }
     save_painter(
-        args.output,
-        dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT"),
+        path, dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT")
     )
-    print(run.steps, "steps")
+
+
+def validated(task: ArbitraryTask) -> dict[str, float]:
+    with torch.autocast(task.device.type, dtype=torch.bfloat16):
+        return {name: round(value, 4) for name, value in task.validate().items()}
+
+
+@torch.no_grad()
+def new_predictor(task: ArbitraryTask, embedding: int, styles: Pictures) -> StylePredictor:
+    """A predictor that has learned nothing but what is usual."""
+    former = task.predictor.config
+    predictor = StylePredictor(
+        dataclasses.replace(former, embedding=embedding, hidden=3 * embedding, components=384)
+    )
+    found = []
+    for _ in range(160):
+        with torch.autocast(styles.device.type, dtype=torch.bfloat16):
+            crops = recolored(styles.crops(16, task.config.crop, 170, whole=WHOLE), 0.35)
+            found.append(task._encode_style(task.reader.style(crops)).float().cpu())
+    predictor.fit_pca(torch.cat(found))
+    return predictor.to(styles.device)
+
+
+def profiled(
+    steps: int, step: Callable[[], Tensor], apply: Callable[[], Tensor], losses: Callable[[], Tensor]
+) -> None:
+    """Print what a step costs, and which kernels it is."""
+    for name, work in (("losses", step), ("update", apply)):
+        torch.cuda.synchronize()
+        begun = time.monotonic()
+        for _ in range(steps):
+            work()
+        torch.cuda.synchronize()
+        print(f"{name}: {(time.monotonic() - begun) / steps * 1e3:.2f} ms", flush=True)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        losses()
+        torch.cuda.synchronize()
+    averages = sorted(profile.key_averages(), key=lambda event: -event.device_time_total)
+    for event in averages[:45]:
+        print(f"{event.device_time_total / 1e3:8.3f} ms {event.count:5d} {event.key[:110]}")
+    print(f"{sum(e.device_time_total for e in averages) / 1e3:.2f} ms in {sum(e.count for e in averages)}")
 
 
 def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str, Tensor]:
     """One step's losses by name."""
     config, device = task.config, content.device
-    photos = flattened(content.crops(config.batch, config.crop, 180), config.flats)
-    styles = recolored(style.crops(config.batch, config.crop, 160), config.recolor)
+    photos = flattened(content.crops(config.batch, config.crop, 180, whole=WHOLE), config.flats)
+    styles = recolored(style.crops(config.batch, config.crop, 170, whole=WHOLE), config.recolor)
     styles = torch.where(chance(photos, config.identity), photos, styles)
     draws = torch.rand(2, config.batch, device=device)
     shares = torch.where(draws[0] < config.blends, draws[1], torch.ones_like(draws[1]))
