@@ -1,3 +1,4 @@
+# ruff: noqa: N803  (constants of a kernel are written large)
 """The kernels of `impasto.networks.kernels` and Gram matrices for one NVIDIA GPU, in Triton.
 
 PyTorch's own borders and instance norms know no channels-last memory there: half of a training
@@ -30,9 +31,7 @@ def install() -> None:
         _PaddedConvolution.apply, transform_net.padded_convolution
     )
     instance_norm.instance_norm = _fitting(
-        lambda x, scale, shift, epsilon, *, relu=False: _Norm.apply(
-            x, scale, shift, epsilon, relu
-        ),
+        lambda x, scale, shift, epsilon, *, relu=False: _Norm.apply(x, scale, shift, epsilon, relu),
         instance_norm.instance_norm,
     )
     perceptual.cooccurrence = cooccurrence
@@ -152,7 +151,9 @@ def padded(x: Tensor, margin: int, mode: str) -> Tensor:
     batch, channels, height, width = x.shape
     y = _like(x, height + 2 * margin, width + 2 * margin)
     grid = (batch * (height + 2 * margin), triton.cdiv((width + 2 * margin) * channels, 1024))
-    _pad_kernel[grid](x, y, height, width, channels, P=margin, REFLECT=mode == "reflect", BLOCK=1024)
+    _pad_kernel[grid](
+        x, y, height, width, channels, P=margin, REFLECT=mode == "reflect", BLOCK=1024
+    )
     return y
 
 
@@ -191,7 +192,8 @@ def _backward(
 ) -> tuple[Tensor | None, Tensor | None]:
     grad = grad.contiguous(memory_format=torch.channels_last)
     of_x, of_kernel, _ = torch.ops.aten.convolution_backward(
-        *(grad, x, kernel, None), *([stride] * 2, [0, 0], [1, 1], False, [0, 0], 1, [*wanted, False])
+        *(grad, x, kernel, None),
+        *([stride] * 2, [0, 0], [1, 1], False, [0, 0], 1, [*wanted, False]),
     )
     return of_x, of_kernel
 
@@ -278,9 +280,19 @@ def _pool_kernel(
         is_c = (c == largest) & (a != largest) & (b != largest)
         is_d = (a != largest) & (b != largest) & (c != largest)
         tl.store(y + start, tl.where(a == largest, slope, 0.0).to(x.dtype.element_ty), mask=inside)
-        tl.store(y + start + channels, tl.where(is_b, slope, 0.0).to(x.dtype.element_ty), mask=inside)
-        tl.store(y + start + width * channels, tl.where(is_c, slope, 0.0).to(x.dtype.element_ty), mask=inside)
-        tl.store(y + start + (width + 1) * channels, tl.where(is_d, slope, 0.0).to(x.dtype.element_ty), mask=inside)
+        tl.store(
+            y + start + channels, tl.where(is_b, slope, 0.0).to(x.dtype.element_ty), mask=inside
+        )
+        tl.store(
+            y + start + width * channels,
+            tl.where(is_c, slope, 0.0).to(x.dtype.element_ty),
+            mask=inside,
+        )
+        tl.store(
+            y + start + (width + 1) * channels,
+            tl.where(is_d, slope, 0.0).to(x.dtype.element_ty),
+            mask=inside,
+        )
     else:
         tl.store(y + here, largest.to(x.dtype.element_ty), mask=inside)
 

@@ -6,6 +6,8 @@ device.
         --seconds 200
     python tools/train_gpu.py painter --pictures pictures.bin --encoder ENC --critic A --critic B \
         --from painter -o OUT --seconds 400
+    python tools/train_gpu.py bank --pictures pictures.bin --styles styles.bin --critic A --critic B \
+        --from OUT -o BANK --seconds 30
 
 `impasto train` prepares batches on the processor and starts every kernel from Python: right for a processor, a tenth
 of what a GPU can do. Here pictures lie on the device, a painter's step is two CUDA graphs (losses with their
@@ -23,7 +25,6 @@ import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,13 @@ from impasto.networks.encoder import Encoder
 from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.weights import load_encoder
 from impasto.training.arbitrary import ArbitraryTask
-from impasto.training.configs import ArbitraryConfig, DistillConfig
+from impasto.training.bank import BankTask
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig
 from impasto.training.distill import Distillation
-from impasto.training.perceptual import Style
+from impasto.training.perceptual import Criterion, Style
 
 SHORT, LONG = 256, 352  # px kept of a picture
-WHOLE = 0.4  # of the crops
+WHOLE, FLAT = 0.4, 0.1  # of the crops; of the photos, in a bank
 QUALITY = {"photos": 48, "paintings": 62, "textures": 50}
 
 
@@ -56,14 +58,14 @@ def main() -> None:
     packing = commands.add_parser("pack")
     for name in QUALITY:
         packing.add_argument(f"--{name}", type=Path, required=True)
-    encoder, painter = (commands.add_parser(name) for name in ("encoder", "painter"))
-    for command in (encoder, painter):
+    encoder, painter, bank = (commands.add_parser(name) for name in ("encoder", "painter", "bank"))
+    for command in (encoder, painter, bank):
         command.add_argument("--pictures", type=Path, required=True)
         command.add_argument("--from", dest="start", required=True)
         command.add_argument("--seconds", type=float, required=True)
         command.add_argument("--device", default="cuda")
         command.add_argument("--decay", type=float, default=0.2)
-    for command in (packing, encoder, painter):
+    for command in (packing, encoder, painter, bank):
         command.add_argument("-o", "--output", type=Path, required=True)
     encoder.add_argument("--teacher", action="append", required=True)
     encoder.add_argument("--rate", type=float, default=2e-3)
@@ -78,10 +80,15 @@ def main() -> None:
         "--embedding", type=int, help="numbers of a style's embedding, for a new predictor"
     )
     painter.add_argument("--profile", type=int, default=0, help="steps to time, and end")
+    bank.add_argument("--styles", type=Path, required=True, help="pickled: name to picture file")
+    bank.add_argument("--critic", action="append", default=[])
+    bank.add_argument("--rate", type=float, default=0.01)
+    bank.add_argument("--content", type=float, default=0.15)
     for option, value in (("content", 0.15), ("coarse", 0.3), ("shifted", 0.3), ("even", 0.15)):
         painter.add_argument(f"--{option}", type=float, default=value)
     args = parser.parse_args()
-    {"pack": pack, "encoder": train_encoder, "painter": train_painter}[args.command](args)
+    work = {"pack": pack, "encoder": train_encoder, "painter": train_painter, "bank": train_bank}
+    work[args.command](args)
 
 
 # ------------------------------------------------------------------------------------ pictures
@@ -516,8 +523,7 @@ def train_painter(args: argparse.Namespace) -> None:
     if args.profile:
         profiled(args.profile, step, apply, losses)
         return
-    validate = partial(validated, task)
-    print("at first", validate(), flush=True)
+    print("at first", _told(task), flush=True)
     run, sums = Run(args.seconds, args.rate, args.decay), torch.zeros(3, device=device)
     told, is_kept = 0, False
     while run.share < 1:
@@ -538,7 +544,7 @@ def train_painter(args: argparse.Namespace) -> None:
             run.tell(lambda mean=mean: f"style, content, evenness {mean}")
             told = run.steps
             sums.zero_()
-    print(run.steps, "steps", validate())
+    print(run.steps, "steps", _told(task))
     save(task, args, run.steps, args.output)
 
 
@@ -554,11 +560,6 @@ def save(task: ArbitraryTask, args: argparse.Namespace, steps: int, path: Path) 
     save_painter(
         path, dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT")
     )
-
-
-def validated(task: ArbitraryTask) -> dict[str, float]:
-    with torch.autocast(task.device.type, dtype=torch.bfloat16):
-        return {name: round(value, 4) for name, value in task.validate().items()}
 
 
 @torch.no_grad()
@@ -578,7 +579,10 @@ def new_predictor(task: ArbitraryTask, embedding: int, styles: Pictures) -> Styl
 
 
 def profiled(
-    steps: int, step: Callable[[], Tensor], apply: Callable[[], Tensor], losses: Callable[[], Tensor]
+    steps: int,
+    step: Callable[[], Tensor],
+    apply: Callable[[], Tensor],
+    losses: Callable[[], Tensor],
 ) -> None:
     """Print what a step costs, and which kernels it is."""
     for name, work in (("losses", step), ("update", apply)):
@@ -594,7 +598,9 @@ def profiled(
     averages = sorted(profile.key_averages(), key=lambda event: -event.device_time_total)
     for event in averages[:45]:
         print(f"{event.device_time_total / 1e3:8.3f} ms {event.count:5d} {event.key[:110]}")
-    print(f"{sum(e.device_time_total for e in averages) / 1e3:.2f} ms in {sum(e.count for e in averages)}")
+    print(
+        f"{sum(e.device_time_total for e in averages) / 1e3:.2f} ms in {sum(e.count for e in averages)}"
+    )
 
 
 def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str, Tensor]:
@@ -618,6 +624,83 @@ def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str
         photos[order], torch.cat([vectors, vectors]), (offset[0], offset[1])
     )
     return task.losses(photos[order], pictures, kept[order], Style.cat([target, target]))
+
+
+# ------------------------------------------------------------------------------------ the bank
+
+
+def train_bank(args: argparse.Namespace) -> None:
+    """Vectors for named styles, every style a photo a step; the network stays as it is."""
+    device = torch.device(args.device)
+    prepared(device)
+    torch.manual_seed(0)
+    photos = unpacked(args.pictures, ("photos",))
+    styles = {name: _decoded(file) for name, file in pickle.loads(args.styles.read_bytes()).items()}
+    config = BankConfig(
+        batch=len(styles),
+        vectors_only=True,
+        vector_rate=args.rate,
+        content_weight=args.content,
+        even_weight=0.15,
+        coarse=0.3,
+        steps=1_000_000,
+    )
+    start = load_network(args.start, device="cpu", dtype=torch.float32)
+    (reader,) = loaded([start.encoder])
+    task = BankTask(reader, photos, styles, config, start=start, data=("photos",))
+    content = Pictures(task._photos, device)
+    task.to(device)
+    task.start()
+    if args.critic:
+        task.criterion = Criterion(
+            *(critic.to(torch.bfloat16) for critic in loaded(args.critic)),
+            deep=config.deep,
+            coarse=config.coarse,
+        )
+        task._statistics = None
+    targets = task._targets.to(device)
+    rate = torch.tensor(0.0, device=device)
+    adam = torch.optim.Adam(
+        [task.vectors], lr=rate, betas=(0.9, 0.98), capturable=device.type == "cuda"
+    )
+
+    def learn() -> Tensor:
+        task.vectors.grad = None
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            chosen = content.crops(config.batch, config.crop, 180, whole=WHOLE)
+            chosen = flattened(chosen, FLAT)
+            offset = torch.randint(4096, (2,), device=device)
+            pictures = task.transform_net(chosen, task.vectors, (offset[0], offset[1]))
+            with torch.no_grad():
+                kept = task.criterion.content(chosen)
+            parts = task.losses(chosen, pictures, kept, targets)
+            total = torch.stack([task.balance[name] * loss for name, loss in parts.items()]).sum()
+        total.backward()
+        adam.step()
+        return torch.stack([loss.detach() for loss in parts.values()])
+
+    step = graphed(learn, device)
+    print("at first", _told(task), flush=True)
+    run, sums = Run(args.seconds, args.rate, 0.5), torch.zeros(3, device=device)
+    told = 0
+    while run.share < 1:
+        rate.fill_(args.rate * run.factor())
+        sums += step()
+        run.steps += 1
+        if run.steps % 50 == 0:
+            mean = [round(value / (run.steps - told), 4) for value in sums.tolist()]
+            run.tell(lambda mean=mean: f"style, content, evenness {mean}")
+            told = run.steps
+            sums.zero_()
+    print(run.steps, "steps", _told(task))
+    task.config = task.config.but(steps=run.steps)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        task.export(args.output, licence="MIT")
+
+
+def _told(task: BankTask | ArbitraryTask) -> dict[str, float]:
+    with torch.autocast(task.device.type, dtype=torch.bfloat16):
+        return {name: round(value, 4) for name, value in task.validate().items()}
 
 
 if __name__ == "__main__":
