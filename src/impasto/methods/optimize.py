@@ -28,12 +28,11 @@ from impasto.methods.base import Before
 from impasto.methods.descent import Tuning, descend, pyramid
 from impasto.methods.guided import covered, guided, in_frame
 from impasto.methods.matching import matched
-from impasto.methods.sections import needed_for_descent, room_for_descent
+from impasto.methods.needs import descent_room
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
 from impasto.networks.encoder import Encoder
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
-from impasto.sizes import memory
 
 __all__ = ["PALE", "MakeTerms", "PixelOptimizer", "Style"]
 
@@ -70,6 +69,7 @@ class PixelOptimizer:
             )
         self.matched = matched(encoder, recipe, self.settings)
         self.recipe = self.matched.recipe
+        self.room = descent_room(self.settings, encoder.dtype)
         self._aims = Aims(encoder, self.settings, self.matched, self.loss, terms)
 
     @property
@@ -131,7 +131,7 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            side = self._side((height, width))
+            side = self.room.side((height, width))
             with torch.autocast(photo.device.type, enabled=False):
                 last = 0 < level == len(levels) - 1
                 objective = self._aims.objective(photo, regions, scale, last, side)
@@ -196,27 +196,22 @@ class PixelOptimizer:
             return resize(0.5 + PALE * (noise - 0.5), size)
         return framed
 
-    def _side(self, size: tuple[int, int]) -> int:
-        """Of the parts that the gradient is taken by at that size, px; 0: at once."""
-        return room_for_descent(memory(self.settings.max_memory), size, self.encoder.dtype)
-
     def forecast(self, size: tuple[int, int]) -> Forecast:
-        """What a photo of (H, W) will take, by the pace of a step on a small one, made now."""
+        """What a photo of (H, W) will take, by the pace of steps on a small one, made now."""
         probe = torch.full((1, 3, 192, 192), 0.5, device=self.encoder.device, dtype=torch.float32)
-        layers = (*self.recipe.style_layers, *self.recipe.content_layers)
-        for _ in range(2):  # the first one also prepares
-            begun = time.perf_counter()
-            with torch.enable_grad():
-                features = self.encoder.features(probe.requires_grad_(True), layers)
-                sum(x.float().square().mean() for x in features.values()).backward()  # type: ignore[union-attr]
-        pace = (time.perf_counter() - begun) / probe[0, 0].numel()
-        pixels, side = size[0] * size[1], self._side(size)
-        steps = sum(h * w * n for h, w, n in pyramid(*size, self.recipe.steps, self._sizes(None)))
-        needed = needed_for_descent(size, self.encoder.dtype, side)
+        style = Style((probe.cpu(),), (1.0,), (None,))
+        objective = self._aims.objective(probe, [(style, None)], 1.0, False, 0)
+        begun = 0.0
+        for _ in self._descend(objective, probe, 2, 0):  # the first one also prepares
+            begun, before = time.perf_counter(), begun
+        pace = (begun - before) / probe[0, 0].numel()
+        pixels, side = size[0] * size[1], self.room.side(size)
+        # Besides, photo and paintings are read at every size: two ways forth, and none back.
+        levels = pyramid(*size, self.recipe.steps, self._sizes(None))
+        steps = sum(height * width * (count + 1) for height, width, count in levels)
         # By parts there are two sweeps and a halo.
-        return Forecast(
-            pace * steps * (2 if side else 1), needed, max(1, pixels // (side or pixels) ** 2)
-        )
+        seconds, parts = pace * steps * (2 if side else 1), (side or max(size)) ** 2
+        return Forecast(seconds, self.room.needed(size), max(1, pixels // parts))
 
 
 def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:

@@ -18,7 +18,16 @@ from impasto.networks.transform_net import TransformNet
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of
 from impasto.windows import Tile, Window, tiles
 
-__all__ = ["PREVIEW", "Layer", "Strokes", "beyond", "divided", "preview", "reduced"]
+__all__ = [
+    "PREVIEW",
+    "Layer",
+    "Strokes",
+    "beyond",
+    "divided",
+    "painted_size",
+    "preview",
+    "reduced",
+]
 
 PREVIEW = 1024
 """The long side, px, up to which a network's strokes suit a picture as they are."""
@@ -34,6 +43,11 @@ def beyond(size: tuple[int, int]) -> float:
 def divided(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """(H, W) divided by `scale`, not below what the network can paint."""
     return max(_LEAST, round(size[0] / scale)), max(_LEAST, round(size[1] / scale))
+
+
+def painted_size(size: tuple[int, int], style_scale: float) -> tuple[int, int]:
+    """The largest size at which a network paints for a picture of (H, W), with such strokes."""
+    return divided(size, min(1.0, style_scale * beyond(size)))
 
 
 class Layer(Protocol):
