@@ -31,8 +31,9 @@ class FeedForward:
     to 4, is the size of the strokes: a network has learned them at one size in pixels, so the photo
     is painted that much smaller and the picture enlarged, and painted again where that would be
     blur; on large pictures they grow with it (`impasto.methods.strokes`). `memory`, bytes: what does
-    not fit is painted by tiles. `OptionError` for a strength below 1 with a painter that cannot give a photo back: one
-    with neither an `identity` nor a predictor, with its encoder, to ask.
+    not fit is painted by tiles. A strength below 1 needs the vector that gives a photo back: the
+    painter's `identity`, or one that its predictor reads from the photo. `OptionError` where there
+    is neither.
     """
 
     def __init__(
@@ -223,7 +224,7 @@ def _put(canvas: Tensor, window: Window, picture: Tensor | None) -> None:
 
 
 def _joined(shares: Shares | None, rest: Tensor) -> Shares:
-    """The styles' shares, less what is left to one more, which comes last."""
+    """The shares of the styles and, last, of one more: it has `rest`, and they what is left."""
     if shares is None:
         return Shares(torch.cat([1 - rest, rest], 1))
     masks = Resized(shares.masks, (rest.shape[-2], rest.shape[-1]))
