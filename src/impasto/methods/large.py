@@ -14,61 +14,66 @@ from torch import Tensor
 
 from impasto.losses.gram import GRAM, GramLoss
 from impasto.losses.objective import Term, style_term, variation_term
+from impasto.methods.aims import SETTLED, Style, contrasted
 from impasto.methods.descent import pyramid
 from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term
-from impasto.methods.sections import needed_for_descent, room_for_descent
+from impasto.methods.sections import DescentRoom
 from impasto.methods.strokes import reduced
 from impasto.methods.stylizer import Forecast, Places, Progress
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of, floats_of
-from impasto.sizes import memory
 from impasto.windows import tiles
 
 if TYPE_CHECKING:
-    from impasto.methods.optimize import PixelOptimizer, Style
+    from impasto.methods.optimize import PixelOptimizer
 
-__all__ = ["LARGEST", "foretell", "paint"]
+__all__ = ["LARGEST", "foretell", "needed", "paint"]
 
 LARGEST = 4096
 """The long side, px, up to which a picture is held in floating point."""
 # Bytes a pixel: photo, start and picture in 8 bits, with those of half the size; what Pillow has on
 # the way to a file.
 _HELD, _SAVED = 12, 14
-# Beside networks, what a process has; bytes a pixel of a step at 16 bits, and px around a part.
-_PROCESS, _STEP, _AROUND = 0.7e9, 1400, 192
+# What a process has, and px around a part.
+_PROCESS, _AROUND = 0.7e9, 192
 
 
 def in_turn(optimizer: "PixelOptimizer") -> bool:
     """Whether all that it aims at are sums over positions."""
     recipe, settings = optimizer.recipe, optimizer.settings
     sums = isinstance(optimizer.loss, GramLoss) and settings.content_loss == "features"
-    return sums and not optimizer.terms and not (recipe.tv_weight and recipe.tv_scale == "powers")
+    return (
+        sums and not optimizer.aims.terms and not (recipe.tv_weight and recipe.tv_scale == "powers")
+    )
 
 
-def side_of_parts(optimizer: "PixelOptimizer", size: tuple[int, int]) -> int:
+def side_of_parts(room: DescentRoom, size: tuple[int, int]) -> int:
     """Of the parts that a picture of (H, W) is descended by, px."""
-    left = memory(optimizer.settings.max_memory) - _PROCESS - _HELD * size[0] * size[1]
-    step = _STEP * torch.finfo(optimizer.encoder.dtype).bits / 16
-    return int(min(1024, max(256, (max(0.0, left) / step) ** 0.5 - _AROUND)))
+    left = room.memory - _PROCESS - _HELD * size[0] * size[1]
+    return int(min(1024, max(256, (max(0.0, left) / room.step) ** 0.5 - _AROUND)))
+
+
+def needed(room: DescentRoom, size: tuple[int, int]) -> float:
+    """Bytes that a picture of (H, W) takes, about."""
+    at_once = room.step * (side_of_parts(room, size) + _AROUND) ** 2
+    return _PROCESS + max(_HELD * size[0] * size[1] + at_once, _SAVED * size[0] * size[1])
 
 
 def foretell(optimizer: "PixelOptimizer", size: tuple[int, int], pace: float) -> Forecast:
     """What a picture of (H, W) takes; `pace`: seconds for a pixel of a step."""
-    side, pixels = side_of_parts(optimizer, size), size[0] * size[1]
+    side, pixels = side_of_parts(optimizer.room, size), size[0] * size[1]
     at_once = (side + _AROUND) ** 2
     steps = pyramid(*size, optimizer.recipe.steps, optimizer.sizes(None))
     # A sweep to begin with is two steps forward, which are a third of one.
     work = sum(h * w * (n + 0.7) for h, w, n in steps) * at_once / side**2
-    step = _STEP * torch.finfo(optimizer.encoder.dtype).bits / 16
-    needed = _PROCESS + max(_HELD * pixels + step * at_once, _SAVED * pixels)
-    return Forecast(pace * work, needed, max(1, pixels // side**2))
+    return Forecast(pace * work, needed(optimizer.room, size), max(1, pixels // side**2))
 
 
 def paint(
     optimizer: "PixelOptimizer",
     content: Tensor,
-    style: "Style",
+    style: Style,
     start: Tensor | None,
-    places: "Places[Style] | None",
+    places: Places[Style] | None,
 ) -> Iterator[Progress]:
     """As `PixelOptimizer.render`; a `Progress` for every step of every part, on one uint8 picture."""
     if places is not None or not in_turn(optimizer):
@@ -119,21 +124,20 @@ class _Level:
     @property
     def fits(self) -> bool:
         """Whether it may be held in floating point."""
-        most, dtype = memory(self.optimizer.settings.max_memory), self.optimizer.encoder.dtype
-        side = room_for_descent(most, self.size, dtype)
-        return max(self.size) <= LARGEST and needed_for_descent(self.size, dtype, side) <= most
+        room = self.optimizer.room
+        return max(self.size) <= LARGEST and room.needed(self.size) <= room.memory
 
     @property
     def side(self) -> int:
         """Of its parts, px."""
-        return side_of_parts(self.optimizer, self.size)
+        return side_of_parts(self.optimizer.room, self.size)
 
     @property
     def count(self) -> int:
         """How often it tells of a step: of each part by itself, where it is done so."""
         return self.steps * (1 if self.fits else len(list(tiles(self.size, self.side, 0, 16))))
 
-    def work(self, photo: View, begun: View, style: "Style", settled: bool) -> InTurn:
+    def work(self, photo: View, begun: View, style: Style, settled: bool) -> InTurn:
         """What it aims at, for a `photo` and a beginning of its size."""
         optimizer, recipe = self.optimizer, self.optimizer.recipe
         frame = recipe.frame
@@ -143,14 +147,12 @@ class _Level:
         return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame)
 
     @torch.no_grad()
-    def _terms(self, photo: View, style: "Style", settled: bool) -> list[Term]:
+    def _terms(self, photo: View, style: Style, settled: bool) -> list[Term]:
         """As `PixelOptimizer` has them."""
-        from impasto.methods.optimize import SETTLED, contrasted
-
         optimizer, recipe = self.optimizer, self.optimizer.recipe
         strength = optimizer.settings.strength
         long_side = round(max(self.size) * optimizer.settings.style_scale)
-        of_style, of_content = optimizer.targets(style, min(long_side, LARGEST))
+        of_style, of_content = optimizer.aims.targets(style, min(long_side, LARGEST))
         held = recipe.content_layers if recipe.content_weight > 0 else ()
         asked = dict.fromkeys((*held, *(of_style if strength < 1 else ())))
         encoder = optimizer.encoder
@@ -186,7 +188,7 @@ def _at_once(
     optimizer: "PixelOptimizer",
     levels: list[_Level],
     content: Tensor,
-    style: "Style",
+    style: Style,
     start: Tensor | None,
     changes: list[tuple[Tensor, Tensor]],
 ) -> Iterator[Progress]:
