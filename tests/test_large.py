@@ -148,7 +148,7 @@ def test_large_pictures_are_painted_in_bytes(
     assert steps[-1].image.shape == content.shape
     assert steps[-1].step == steps[-1].of
     assert float((steps[-1].image.int() - content.int()).abs().float().mean()) > 2
-    begun = list(optimizer.render(content, style, start=content))
+    begun = list(optimizer.render(content, style, start=picture(80, 128, 7)))
     assert begun[-1].image.dtype == torch.uint8
     nothing = PixelOptimizer(encoder, settings.but(strength=0.0))
     assert torch.equal(next(iter(nothing.render(content, style))).image, content)

@@ -128,7 +128,9 @@ def refusals(tmp_path: Path) -> list[tuple[dict[str, Any], str]]:
         ({"regions": [faint]}, "too faint or too thin to be seen"),
         ({"strength_mask": black}, "is empty"),
         ({"regions": [half(), half()]}, "2 `regions` for 1 styles; give a style for each region"),
-        ({"regions": [half()], "blend": (1.0,)}, "`blend` makes no difference"),
+        ({"regions": [half()], "blend": (1.0,)}, "`blend` has no effect with `regions`"),
+        # Before the weights are counted.
+        ({"regions": [half()], "blend": (1.0, 2.0)}, "`blend` has no effect with `regions`"),
         ({"regions": [tmp_path / "none.png"]}, "does not exist"),
         ({"style_masks": [None, None]}, "2 `style_masks` for 1 styles"),
     ]

@@ -69,6 +69,10 @@ def plan(
     settings, styles = (settings or Settings()).but(**{**options, **asked_size}), several(styles)
     settings = _with_method(settings, styles)
     method = method_of(settings)
+    if regions is not None and settings.blend is not None:
+        raise OptionError(
+            "`blend` has no effect with `regions`: there each style has a place of its own; leave one of them out"
+        )
     given = Inputs(content, settings, method.large, style_masks)
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
@@ -76,8 +80,6 @@ def plan(
     also = {"regions": regions, "strength_mask": strength_mask}
     also = {name: value for name, value in also.items() if value is not None}
     refuse_unhonoured(method, settings, start is not None, also)
-    if regions is not None and settings.blend is not None:
-        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo

@@ -84,6 +84,9 @@ def paint(
     if optimizer.settings.strength == 0:
         yield Progress(content, 1, 1)
         return
+    if start is not None and (start.dtype != torch.uint8 or _size(start) != _size(content)):
+        given, start = start, torch.empty_like(content)
+        _fill(start, Changed(Resized(given, _size(content)), ()))
     levels = pyramid(*_size(content), optimizer.recipe.steps, optimizer.sizes(start))
     todo = [_Level(optimizer, (h, w), n) for h, w, n in levels]
     canvas = (content if start is None else start).clone()
