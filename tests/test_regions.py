@@ -136,7 +136,7 @@ def refusals(tmp_path: Path) -> list[tuple[dict[str, Any], str]]:
     ]
 
 
-@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("place", range(9))
 def test_what_does_not_fit_is_refused_in_one_line(
     place: int, tmp_path: Path, networks: impasto.Networks
 ) -> None:
