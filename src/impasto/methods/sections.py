@@ -29,7 +29,7 @@ __all__ = [
 
 # Of the embedded encoder, measured: bytes for each pixel of a step at 16 bits (twice as much at
 # 32), and for what is held of the whole picture: it, its corrections, and the optimiser's means.
-_STEP, _HELD, _PROCESS = 1100, 160, 0.4e9
+_STEP, _HELD, _PROCESS = 1150, 160, 0.4e9
 _SMALLEST, _LARGEST, _MARGIN = 256, 1024, 128
 # Bytes at 16 bits for the features of the most that is read of a painting at once; and for a pixel of
 # a painting that is held, with its copies on the way.
