@@ -1,0 +1,160 @@
+r"""The network that enlarges pictures, trained on one GPU: the package's task and losses, with
+batches made and degraded on the device.
+
+    python tools/train_gpu_upscale.py --pictures pictures.bin --critic A --critic compact -o OUT \
+        --seconds 200
+
+`pictures.bin` is what `tools/train_gpu.py pack` writes. With `--device cpu` everything but the CUDA
+graphs runs as a test of itself.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from train_gpu import QUALITY, Muon, Pictures, Run, graphed, loaded, prepared, unpacked
+
+from impasto.networks.shapes import UpscaleNetConfig
+from impasto.networks.upscale_net import TIMES
+from impasto.networks.upscaler import load_upscaler
+from impasto.training.configs import UpscaleConfig
+from impasto.training.degrade import DRAWS
+from impasto.training.upscale import UpscaleTask
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--critic", action="append", required=True)
+    parser.add_argument("--from", dest="start", default="nothing")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--decay", type=float, default=0.5)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--crop", type=int, default=160)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--few", type=int, help="pictures to take, for a test")
+    for name in ("channels", "blocks"):
+        default = getattr(UpscaleNetConfig(), name)
+        parser.add_argument(f"--{name}", type=int, default=default)
+    for name in ("pixels", "colors", "features", "texture"):
+        default = UpscaleConfig.model_fields[f"{name}_weight"].default
+        parser.add_argument(f"--{name}", type=float, default=default)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    train(parser.parse_args())
+
+
+def train(args: argparse.Namespace) -> None:
+    """One step: a batch of large pictures, each made small to a half and to a quarter, both given
+    back.
+    """
+    device = torch.device(args.device)
+    prepared(device)
+    torch.backends.cuda.matmul.allow_tf32 = False  # JPEG's coefficients are such products
+    torch.manual_seed(0)
+    task = _task(args)
+    pictures = Pictures(task.pictures, device)
+    task.to(device)
+    for critic in task.critics:
+        critic.to(device)
+    run, sums = train_steps(args, task, pictures)
+    task.config = task.config.but(steps=run.steps)
+    print(run.steps, "steps, mean losses of the last", [round(x, 4) for x in sums], flush=True)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        print(json.dumps(task.export(args.output, licence="MIT")))
+        sheet = (task.samples(0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(np.ascontiguousarray(sheet)).save(args.output.with_suffix(".png"))
+
+
+def _task(args: argparse.Namespace) -> UpscaleTask:
+    everything = unpacked(args.pictures, tuple(QUALITY))
+    everything = everything[: args.few] if args.few else everything
+    config = UpscaleConfig(
+        batch=args.batch,
+        crop=args.crop,
+        learning_rate=args.rate,
+        decay=args.decay,
+        pixels_weight=args.pixels,
+        colors_weight=args.colors,
+        features_weight=args.features,
+        texture_weight=args.texture,
+        upscale_net=UpscaleNetConfig(args.channels, args.blocks),
+    )
+    start = None
+    if args.start != "nothing":
+        start = load_upscaler(args.start, device="cpu", dtype=torch.float32)
+    return UpscaleTask(loaded(args.critic), everything, config, start=start, data=tuple(QUALITY))
+
+
+def train_steps(
+    args: argparse.Namespace, task: UpscaleTask, pictures: Pictures
+) -> tuple[Run, list[float]]:
+    """For `args.seconds`: the run, and mean losses since they were last told."""
+    device, config = pictures.device, task.config
+    rate, slow = (torch.tensor(0.0, device=device) for _ in range(2))
+    matrices, others = task.weights()
+    parameters = [*matrices, *others]
+    muon = Muon(matrices, rate)
+    adam = torch.optim.Adam(
+        [{"params": others, "lr": slow}], betas=(0.9, 0.98), capturable=device.type == "cuda"
+    )
+
+    def losses() -> Tensor:
+        for parameter in parameters:
+            parameter.grad = None
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            parts = _losses(task, pictures)
+            total = torch.stack([task.balance[name] * loss for name, loss in parts.items()]).sum()
+        total.backward()
+        return torch.stack([loss.detach() for loss in parts.values()])
+
+    def update() -> Tensor:
+        grads = [p.grad for p in parameters if p.grad is not None]
+        length = torch.stack(torch._foreach_norm(grads)).norm()
+        scale = (config.clip / (length + 1e-6)).clamp_max(1)
+        for grad in grads:
+            grad.copy_(torch.where(torch.isfinite(length), grad * scale, 0.0))
+        muon.step()
+        adam.step()
+        return length
+
+    step = graphed(losses, device)
+    step()
+    apply = graphed(update, device)  # at a rate of 0 while it warms up
+    run, sums, told = Run(args.seconds, 1.0, args.decay), torch.zeros(5, device=device), 0
+    mean = [0.0]
+    while run.share < 1:
+        now = config.learning_rate * run.factor()
+        rate.fill_(now)
+        slow.fill_(0.2 * now)
+        sums[:4] += step()
+        sums[4] += apply()
+        run.steps += 1
+        if run.steps % 20 == 0:
+            mean = [round(value / (run.steps - told), 4) for value in sums.tolist()]
+            run.tell(lambda mean=mean: f"pixels, colors, features, texture, gradient {mean}")
+            told = run.steps
+            sums.zero_()
+    return run, mean
+
+
+def _losses(task: UpscaleTask, pictures: Pictures) -> dict[str, Tensor]:
+    batch, side = task.config.batch, task.config.crop
+    large = pictures.crops(batch, side, round(1.2 * side), samples=2).clamp(0, 1)
+    enlarged = {}
+    for times in TIMES:
+        draws = pictures.uniform(batch, DRAWS)
+        noise = torch.randn(batch, 3, side // times, side // times, device=pictures.device)
+        small = task.degradations[str(times)](large, draws, noise)
+        enlarged[times] = task.net(small, times)
+    return task.losses(enlarged, large)
+
+
+if __name__ == "__main__":
+    main()
