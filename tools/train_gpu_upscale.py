@@ -1,10 +1,13 @@
 r"""The network that enlarges pictures, trained on one GPU: the package's task and losses, with
 batches made and degraded on the device.
 
-    python tools/train_gpu_upscale.py --pictures pictures.bin --critic A --critic compact -o OUT \
-        --seconds 200
+    python tools/train_gpu_upscale.py --pictures pictures.bin --critic A --critic compact \
+        -o OUT.safetensors --seconds 200
 
-`pictures.bin` is what `tools/train_gpu.py pack` writes. With `--device cpu` everything but the CUDA
+`pictures.bin` is what `tools/train_gpu.py pack` writes. For a first share of the run (`--plain`)
+features and textures count for a tenth; what stands then, averaged over steps, is written as
+OUT-plain.safetensors. Between its weights and the last ones lies every mean of soft and crisp (Wang
+et al. 2018, arXiv:1809.00219, section 3.4). With `--device cpu` everything but the CUDA
 graphs runs as a test of itself.
 """
 
@@ -16,7 +19,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from train_gpu import QUALITY, Muon, Pictures, Run, graphed, loaded, prepared, unpacked
 
 from impasto.networks.shapes import UpscaleNetConfig
 from impasto.networks.upscale_net import TIMES
@@ -24,6 +26,7 @@ from impasto.networks.upscaler import load_upscaler
 from impasto.training.configs import UpscaleConfig
 from impasto.training.degrade import DRAWS
 from impasto.training.upscale import UpscaleTask
+from train_gpu import QUALITY, Muon, Pictures, Run, graphed, loaded, prepared, unpacked
 
 
 def main() -> None:
@@ -36,7 +39,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--decay", type=float, default=0.5)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--plain", type=float, default=0.35)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--crop", type=int, default=160)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--few", type=int, help="pictures to take, for a test")
@@ -63,13 +67,17 @@ def train(args: argparse.Namespace) -> None:
     task.to(device)
     for critic in task.critics:
         critic.to(device)
-    run, sums = train_steps(args, task, pictures)
-    task.config = task.config.but(steps=run.steps)
-    print(run.steps, "steps, mean losses of the last", [round(x, 4) for x in sums], flush=True)
+    train_steps(args, task, pictures)
+    write(task, args.output)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        print(json.dumps(task.export(args.output, licence="MIT")))
         sheet = (task.samples(0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(np.ascontiguousarray(sheet)).save(args.output.with_suffix(".png"))
+
+
+def write(task: UpscaleTask, path: Path) -> None:
+    """The network as it is now."""
+    with torch.autocast(task.device.type, dtype=torch.bfloat16):
+        print(path.name, json.dumps(task.export(path, licence="MIT")), flush=True)
 
 
 def _task(args: argparse.Namespace) -> UpscaleTask:
@@ -92,14 +100,15 @@ def _task(args: argparse.Namespace) -> UpscaleTask:
     return UpscaleTask(loaded(args.critic), everything, config, start=start, data=tuple(QUALITY))
 
 
-def train_steps(
-    args: argparse.Namespace, task: UpscaleTask, pictures: Pictures
-) -> tuple[Run, list[float]]:
-    """For `args.seconds`: the run, and mean losses since they were last told."""
+def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures) -> None:
+    """For `args.seconds`."""
     device, config = pictures.device, task.config
-    rate, slow = (torch.tensor(0.0, device=device) for _ in range(2))
+    rate, slow, ease = (torch.tensor(x, device=device) for x in (0.0, 0.0, 0.1))
+    balance = torch.tensor(list(task.balance.values()), device=device)
+    eased = torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
     matrices, others = task.weights()
     parameters = [*matrices, *others]
+    mean = [parameter.detach().clone() for parameter in parameters]
     muon = Muon(matrices, rate)
     adam = torch.optim.Adam(
         [{"params": others, "lr": slow}], betas=(0.9, 0.98), capturable=device.type == "cuda"
@@ -109,10 +118,10 @@ def train_steps(
         for parameter in parameters:
             parameter.grad = None
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            parts = _losses(task, pictures)
-            total = torch.stack([task.balance[name] * loss for name, loss in parts.items()]).sum()
+            parts = torch.stack(list(_losses(task, pictures).values()))
+            total = (parts * balance * (1 + eased * (ease - 1))).sum()
         total.backward()
-        return torch.stack([loss.detach() for loss in parts.values()])
+        return parts.detach()
 
     def update() -> Tensor:
         grads = [p.grad for p in parameters if p.grad is not None]
@@ -122,14 +131,23 @@ def train_steps(
             grad.copy_(torch.where(torch.isfinite(length), grad * scale, 0.0))
         muon.step()
         adam.step()
+        torch._foreach_lerp_(mean, parameters, 0.01)
         return length
 
     step = graphed(losses, device)
     step()
     apply = graphed(update, device)  # at a rate of 0 while it warms up
     run, sums, told = Run(args.seconds, 1.0, args.decay), torch.zeros(5, device=device), 0
-    mean = [0.0]
+    with torch.no_grad():  # steps of the warming up
+        for each, parameter in zip(mean, parameters, strict=True):
+            each.copy_(parameter)
+    plain = True
     while run.share < 1:
+        if plain and run.share >= args.plain:
+            plain = False
+            ease.fill_(1.0)
+            task.config = task.config.but(steps=run.steps)
+            _write_mean(task, mean, parameters, args.output)
         now = config.learning_rate * run.factor()
         rate.fill_(now)
         slow.fill_(0.2 * now)
@@ -137,11 +155,23 @@ def train_steps(
         sums[4] += apply()
         run.steps += 1
         if run.steps % 20 == 0:
-            mean = [round(value / (run.steps - told), 4) for value in sums.tolist()]
-            run.tell(lambda mean=mean: f"pixels, colors, features, texture, gradient {mean}")
+            found = [round(value / (run.steps - told), 4) for value in sums.tolist()]
+            run.tell(lambda found=found: f"pixels, colors, features, texture, gradient {found}")
             told = run.steps
             sums.zero_()
-    return run, mean
+    task.config = task.config.but(steps=run.steps)
+
+
+@torch.no_grad()
+def _write_mean(
+    task: UpscaleTask, mean: list[Tensor], parameters: list[torch.nn.Parameter], path: Path
+) -> None:
+    own = [parameter.detach().clone() for parameter in parameters]
+    for values in (mean, own):
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.copy_(value)
+        if values is mean:
+            write(task, path.with_name(f"{path.stem}-plain.safetensors"))
 
 
 def _losses(task: UpscaleTask, pictures: Pictures) -> dict[str, Tensor]:

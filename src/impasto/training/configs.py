@@ -193,10 +193,10 @@ class UpscaleConfig(RunConfig):
     clip: Positive = 2.0
     pixels_weight: Annotated[
         Positive, Field(description="More is nearer to each pixel, and softer.")
-    ] = 4.0
-    colors_weight: Weight = 8.0
+    ] = 6.0
+    colors_weight: Weight = 12.0
     features_weight: Annotated[Weight, Field(description="More is crisper.")] = 1.0
-    texture_weight: Annotated[Weight, Field(description="More makes up more detail.")] = 0.15
+    texture_weight: Annotated[Weight, Field(description="More makes up more detail.")] = 0.2
     held_out: Count = 32
     upscale_net: UpscaleNetConfig = UpscaleNetConfig()
 

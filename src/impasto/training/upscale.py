@@ -45,10 +45,11 @@ class UpscaleTask(Task):
     """Train an `UpscaleNet` on `pictures`, uint8 `(3, H, W)` (`read_pictures`), of which one in
     eight, at most `held_out`, is kept for validation.
 
-    `critics`: encoders whose features are compared, a layer by the first that has it. `start`: a
-    network to go on from. `data` names where the pictures are from, for the recipe.
+    `critics`: encoders whose features are compared; what one of them cannot see, such as a lattice
+    in step with its pooling, another can. `start`: a network to go on from. `data` names where the
+    pictures are from, for the recipe.
 
-    Raises `ImpastoError` for fewer than two pictures and a layer that no critic has.
+    Raises `ImpastoError` for fewer than two pictures, no critic, and one without the layers.
     """
 
     config: UpscaleConfig
@@ -73,9 +74,10 @@ class UpscaleTask(Task):
             self.net.load_state_dict(start.net.state_dict())
         # In a tuple: in a list they would be part of the checkpoint.
         self.critics = tuple(in_precision(critic, config.precision) for critic in critics)
-        for layer in FEATURES:
-            if not any(layer in critic.layers for critic in critics):
-                raise ImpastoError(f"no critic has the layer {layer}; add one that does")
+        if not critics:
+            raise ImpastoError("a critic is needed, whose features the losses compare; name one")
+        for critic in critics:
+            critic.canonical(FEATURES)
         self.balance = {
             "pixels": config.pixels_weight,
             "colors": config.colors_weight,
@@ -153,33 +155,25 @@ class UpscaleTask(Task):
         """
         pixels = [(x - pictures).abs().mean() for x in enlarged.values()]
         colors = [F.avg_pool2d(x - pictures, times).abs().mean() for times, x in enlarged.items()]
-        found = self._features(torch.cat(list(enlarged.values())))
-        with torch.no_grad():
-            targets = self._features(pictures)
+        both = torch.cat(list(enlarged.values()))
         features, texture = [], []
-        for layer, weight in FEATURES.items():
-            stride = 2 ** (int(layer[4]) - 1)
-            ours, theirs = found[layer], targets[layer]
-            for each in ours.split(len(pictures)):
-                features.append(weight * _relative(each, theirs))
-            theirs = _grams(theirs, _WINDOW // stride)
-            for each in ours.split(len(pictures)):
-                texture.append(weight * _relative(_grams(each, _WINDOW // stride), theirs))
-        share = sum(FEATURES.values()) * len(enlarged)
+        for critic in self.critics:
+            critic.to(pictures.device)
+            found = critic.features(both, FEATURES)
+            with torch.no_grad():
+                targets = critic.features(pictures, FEATURES)
+            for layer in FEATURES:
+                side = _WINDOW // 2 ** (int(layer[4]) - 1)
+                theirs, grams = targets[layer], _grams(targets[layer], side)
+                for ours in found[layer].split(len(pictures)):
+                    features.append(FEATURES[layer] * _relative(ours, theirs))
+                    texture.append(FEATURES[layer] * _relative(_grams(ours, side), grams))
         return {
             "pixels": torch.stack(pixels).mean(),
             "colors": torch.stack(colors).mean(),
-            "features": torch.stack(features).sum() / share,
-            "texture": torch.stack(texture).sum() / share,
+            "features": torch.stack(features).mean(),
+            "texture": torch.stack(texture).mean(),
         }
-
-    def _features(self, pictures: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for critic in self.critics:
-            own = [name for name in FEATURES if name in critic.layers and name not in found]
-            if own:
-                found |= critic.to(pictures.device).features(pictures, own)
-        return found
 
     # ------------------------------------------------------------------------------------ the outcome
 
