@@ -47,7 +47,7 @@ def main() -> None:
     for name in ("channels", "blocks"):
         default = getattr(UpscaleNetConfig(), name)
         parser.add_argument(f"--{name}", type=int, default=default)
-    for name in ("pixels", "colors", "features", "texture"):
+    for name in ("pixels", "colors", "lattice", "features", "texture"):
         default = UpscaleConfig.model_fields[f"{name}_weight"].default
         parser.add_argument(f"--{name}", type=float, default=default)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -105,7 +105,7 @@ def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures)
     device, config = pictures.device, task.config
     rate, slow, ease = (torch.tensor(x, device=device) for x in (0.0, 0.0, 0.1))
     balance = torch.tensor(list(task.balance.values()), device=device)
-    eased = torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
+    eased = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0], device=device)
     matrices, others = task.weights()
     parameters = [*matrices, *others]
     mean = [parameter.detach().clone() for parameter in parameters]
@@ -137,7 +137,7 @@ def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures)
     step = graphed(losses, device)
     step()
     apply = graphed(update, device)  # at a rate of 0 while it warms up
-    run, sums, told = Run(args.seconds, 1.0, args.decay), torch.zeros(5, device=device), 0
+    run, sums, told = Run(args.seconds, 1.0, args.decay), torch.zeros(6, device=device), 0
     with torch.no_grad():  # steps of the warming up
         for each, parameter in zip(mean, parameters, strict=True):
             each.copy_(parameter)
@@ -151,12 +151,14 @@ def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures)
         now = config.learning_rate * run.factor()
         rate.fill_(now)
         slow.fill_(0.2 * now)
-        sums[:4] += step()
-        sums[4] += apply()
+        sums[:5] += step()
+        sums[5] += apply()
         run.steps += 1
         if run.steps % 20 == 0:
             found = [round(value / (run.steps - told), 4) for value in sums.tolist()]
-            run.tell(lambda found=found: f"pixels, colors, features, texture, gradient {found}")
+            run.tell(
+                lambda found=found: f"pixels, colors, lattice, features, texture, gradient {found}"
+            )
             told = run.steps
             sums.zero_()
     task.config = task.config.but(steps=run.steps)

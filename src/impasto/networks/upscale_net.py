@@ -4,9 +4,9 @@ What Johnson et al. 2016 (arXiv:1603.08155, section 3.2 and 4.2) train by a perc
 shape that the field came to after them: residual blocks without norms at the small size (Lim et al.
 2017, arXiv:1707.02921), sub-pixel output (Shi et al. 2016, arXiv:1609.05158), on top of a bicubic
 enlargement. Two things hold by construction, whatever the weights are:
-- the blocks see each pixel less the mean of its neighbourhood, and what they say of nothing is
-  taken from what they say: a plain area and a linear ramp are enlarged as by bicubic, with no
-  lattice and no colour cast;
+- the blocks see each pixel less the mean of its neighbourhood, what they say of nothing is taken
+  from what they say, and what makes pixels of it has no biases: a plain area and a linear ramp are
+  enlarged as by bicubic, with no lattice and no colour cast;
 - nothing but a neighbourhood is looked at: a picture painted in tiles is the picture painted whole.
 """
 
@@ -40,8 +40,19 @@ class UpscaleNet(nn.Module):
         self.config = config = config or UpscaleNetConfig()
         self.entry = _Convolution(3, config.channels, _ENTRY)
         self.blocks = nn.ModuleList(_Residual(config.channels) for _ in range(config.blocks))
+        # Without biases: what is nothing stays nothing, up to the picture's border.
+        twice, fourfold = config.channels // 2, config.channels // 4
+        self.rise = nn.ModuleDict(
+            {
+                "2": _Convolution(config.channels, 4 * twice, 3, bias=False),
+                "4": _Convolution(twice, 4 * fourfold, 3, bias=False),
+            }
+        )
         self.leave = nn.ModuleDict(
-            {str(times): _Convolution(config.channels, 3 * times**2, 3) for times in TIMES}
+            {
+                "2": _Convolution(twice, 3, 3, bias=False),
+                "4": _Convolution(fourfold, 3, 3, bias=False),
+            }
         )
         for last in self.leave.values():
             nn.init.zeros_(last.get_parameter("weight"))  # at first it is bicubic
@@ -61,7 +72,7 @@ class UpscaleNet(nn.Module):
         """How far a pixel of the small picture can be seen, in its pixels; the rest makes no
         difference at all.
         """
-        return _MEAN // 2 + _ENTRY // 2 + 2 * self.config.blocks + 1
+        return _MEAN // 2 + _ENTRY // 2 + 2 * self.config.blocks + 3
 
     def forward(self, picture: Tensor, times: int) -> Tensor:
         """See the class; `times` is one of `TIMES`."""
@@ -71,16 +82,28 @@ class UpscaleNet(nn.Module):
         kind = self.dtype
         # Types are chosen here; autocast would take borders to float32 and back.
         with torch.autocast(picture.device.type, enabled=False):
-            found = self._detailed(detail.to(kind), times)
-            silence = self._detailed(nothing.to(kind), times)[..., :times, :times]
-        height, width = picture.shape[-2:]
-        return bicubic(picture, times) + found - silence.repeat(1, 1, height, width)
+            silence = self._described(nothing.to(kind))[..., :1, :1]
+            x = self._described(detail.to(kind)) - silence
+            x = F.relu(_spread(self.rise["2"](x)))
+            if times == 4:
+                x = F.relu(_spread(self.rise["4"](x)))
+            found = self.leave[str(times)](x).float().contiguous()
+        return bicubic(picture, times) + found
 
-    def _detailed(self, x: Tensor, times: int) -> Tensor:
+    def _described(self, x: Tensor) -> Tensor:
         x = self.entry(x.contiguous(memory_format=torch.channels_last), relu=True)
         for block in self.blocks:
             x = block(x)
-        return F.pixel_shuffle(self.leave[str(times)](x).float().contiguous(), times)
+        return x
+
+
+def _spread(x: Tensor) -> Tensor:
+    """`(B, 4 C, H, W)` -> `(B, C, 2 H, 2 W)`: pixel shuffle, of channels-last memory in a third of
+    its time.
+    """
+    batch, _, height, width = x.shape
+    x = x.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
 def bicubic(picture: Tensor, times: int) -> Tensor:
@@ -103,19 +126,21 @@ class _Convolution(nn.Module):
     as a kernel.
     """
 
-    def __init__(self, channels: int, out: int, side: int) -> None:
+    def __init__(self, channels: int, out: int, side: int, *, bias: bool = True) -> None:
         super().__init__()
         self.channels, self.side = channels, side
         fan = channels * side * side
         self.weight = nn.Parameter(torch.randn(out, fan) * math.sqrt(2 / fan))
-        self.bias = nn.Parameter(torch.zeros(out))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         kernel = self.weight.view(-1, self.side, self.side, self.channels).permute(0, 3, 1, 2)
-        kernel, bias = kernel.to(x.dtype), self.bias.to(x.dtype)
-        if relu and self.side == 3 and not self.weight.requires_grad:
+        kernel = kernel.to(x.dtype)
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        if relu and bias is not None and self.side == 3 and not self.weight.requires_grad:
             return conv_relu(x, kernel, bias, "reflect")
-        y = padded_convolution(x, kernel, 1, "reflect") + bias[:, None, None]
+        y = padded_convolution(x, kernel, 1, "reflect")
+        y = y if bias is None else y + bias[:, None, None]
         return F.relu(y, inplace=True) if relu else y
 
 

@@ -178,8 +178,9 @@ class UpscaleConfig(RunConfig):
 
     `crop`: side of the large pictures in px, divisible by 32. `learning_rate` is Muon's, for the
     convolutions. `pixels_weight`: of differences from the large picture; `colors_weight`: from it
-    reduced to the size of the small one, where nothing has to be guessed; `features_weight`: under
-    the critics; `texture_weight`: of Gram matrices of windows of 32 px. `held_out`: most pictures
+    reduced to the size of the small one, where nothing has to be guessed; `lattice_weight`: of each
+    sub-pixel position's mean over small squares; `features_weight`: under the critics;
+    `texture_weight`: of Gram matrices of windows of 32 px. `held_out`: most pictures
     kept for validation.
     """
 
@@ -195,8 +196,9 @@ class UpscaleConfig(RunConfig):
         Positive, Field(description="More is nearer to each pixel, and softer.")
     ] = 6.0
     colors_weight: Weight = 12.0
+    lattice_weight: Weight = 24.0
     features_weight: Annotated[Weight, Field(description="More is crisper.")] = 1.0
-    texture_weight: Annotated[Weight, Field(description="More makes up more detail.")] = 0.2
+    texture_weight: Annotated[Weight, Field(description="More makes up more detail.")] = 0.1
     held_out: Count = 32
     upscale_net: UpscaleNetConfig = UpscaleNetConfig()
 

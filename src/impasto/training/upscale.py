@@ -4,6 +4,8 @@ Large pictures are made small as pictures in the world are (`impasto.training.de
 network is to give them back, at two and four times the small size in one step. What it lowers:
 - `pixels`, `colors`: mean absolute differences, of pixels and of the picture reduced again to the
   small size. The first alone gives the mean of all that might be there, which is blurred;
+- `lattice`: the same of each sub-pixel position over squares of 16 px. A network that does not know
+  the detail likes to answer with a lattice in step with the small pixels;
 - `features`: mean absolute differences of a VGG's features, relative to their mean (Johnson's
   feature reconstruction loss, equation 2);
 - `texture`: the same of Gram matrices of small windows (Sajjadi et al. 2017, arXiv:1612.07919,
@@ -37,6 +39,7 @@ in the small picture already.
 """
 
 _WINDOW = 32  # px: of a Gram matrix
+_SQUARE = 16  # px: of what a lattice is looked for in
 _CHUNK = 4  # pictures judged at once
 _COLUMNS = 4  # pictures on a sheet
 
@@ -81,6 +84,7 @@ class UpscaleTask(Task):
         self.balance = {
             "pixels": config.pixels_weight,
             "colors": config.colors_weight,
+            "lattice": config.lattice_weight,
             "features": config.features_weight,
             "texture": config.texture_weight,
         }
@@ -155,6 +159,10 @@ class UpscaleTask(Task):
         """
         pixels = [(x - pictures).abs().mean() for x in enlarged.values()]
         colors = [F.avg_pool2d(x - pictures, times).abs().mean() for times, x in enlarged.items()]
+        lattice = [
+            F.avg_pool2d(F.pixel_unshuffle(x - pictures, times), _SQUARE // times).abs().mean()
+            for times, x in enlarged.items()
+        ]
         both = torch.cat(list(enlarged.values()))
         features, texture = [], []
         for critic in self.critics:
@@ -171,6 +179,7 @@ class UpscaleTask(Task):
         return {
             "pixels": torch.stack(pixels).mean(),
             "colors": torch.stack(colors).mean(),
+            "lattice": torch.stack(lattice).mean(),
             "features": torch.stack(features).mean(),
             "texture": torch.stack(texture).mean(),
         }
