@@ -44,9 +44,10 @@ FACTORS: Mapping[int, tuple[int, ...]] = {2: (2,), 4: (4,), 8: (4, 2)}
 HONOURS = frozenset({"device", "keep_exif", "max_memory", "recipe"})
 """The settings that make a difference here."""
 
-# Bytes for a pixel of a tile with its halo in bfloat16, times 4; and what a process has besides.
-_A_PIXEL, _PROCESS = 4500, 0.45e9
-_LARGEST, _SMALLEST = 512, 64  # sides of tiles, px of the small picture
+# Measured of the embedded network: bytes for a pixel of a tile with its halo at 16 bits, and what a
+# process has besides.
+_A_PIXEL, _PROCESS = {2: 1200, 4: 3200, 8: 24000}, 0.4e9
+_LARGEST, _SMALLEST, _AROUND = 512, 64, 100  # sides of tiles and of two halos, small px
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class Enlargement:
             self.picture.image.shape[-2],
             self.picture.image.shape[-1],
         )
-        self.side = _side(settings, self.size, times)
+        bits = torch.finfo(self.upscaler.net.dtype).bits
+        self.side = _side(settings, self.size, times, _A_PIXEL[times] * bits / 16)
         named = isinstance(source, str | os.PathLike) and os.path.isfile(source)
         net_file = os.path.isfile(network)
         self._recipe: dict[str, object] = {
@@ -188,19 +190,19 @@ def _bicubic(image: Tensor, times: int) -> Tensor:
     return torch.from_numpy(np.stack(planes))[None]
 
 
-def _side(settings: Settings, size: tuple[int, int], times: int) -> int:
+def _side(settings: Settings, size: tuple[int, int], times: int, a_pixel: float) -> int:
     """Of tiles, px of the small picture; `OptionError` where even the result does not fit."""
     free = available()
     most = memory(settings.max_memory)
     most = most if free is None else min(most, SPARE * free)
     # The picture in floating point; the result in 8 bits, and Pillow's copy of it in 4 bytes.
     held = _PROCESS + size[0] * size[1] * (16 + 8 * times**2)
-    a_pixel = _A_PIXEL * max(0.3, (times / 4) ** 2)
-    if held + 4 * _SMALLEST**2 * a_pixel > most:
+    least = (_SMALLEST + _AROUND) ** 2 * a_pixel
+    if held + least > most:
         height, width = (times * side for side in size)
         raise OptionError(
-            f"{width} x {height} px need about {spoken(held)} of memory, and {spoken(most)} may be "
+            f"{width} x {height} px need about {spoken(held + least)} of memory, and {spoken(most)} may be "
             "taken; allow more by `max_memory`, or choose smaller `times`"
         )
-    side: float = ((most - held) / 2 / a_pixel) ** 0.5
+    side: float = ((most - held) / a_pixel) ** 0.5 - _AROUND
     return int(min(_LARGEST, max(_SMALLEST, side)))

@@ -87,7 +87,7 @@ class UpscaleNet(nn.Module):
             x = F.relu(_spread(self.rise["2"](x)))
             if times == 4:
                 x = F.relu(_spread(self.rise["4"](x)))
-            found = self.leave[str(times)](x).float().contiguous()
+            found: Tensor = self.leave[str(times)](x).float().contiguous()
         return bicubic(picture, times) + found
 
     def _described(self, x: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class _Residual(nn.Module):
         self.first = _Convolution(channels, channels, 3)
         self.second = _Convolution(channels, channels, 3)
         with torch.no_grad():  # without norms, sums of many blocks would grow
-            self.second.weight *= 0.2
+            self.second.weight.mul_(0.2)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.second(self.first(x, relu=True))

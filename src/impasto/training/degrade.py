@@ -98,6 +98,14 @@ _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.
 class Jpeg(nn.Module):
     """What JPEG does to pictures `(B, 3, side, side)` in [0, 1]: the loss, without the file."""
 
+    dct: Tensor
+    tables: Tensor
+    ycc: Tensor
+    rgb: Tensor
+    halved: Tensor
+    doubled: Tensor
+    places: Tensor
+
     def __init__(self, side: int) -> None:
         super().__init__()
         self.side, self.padded = side, -(-(side + 15) // 16) * 16
@@ -113,7 +121,7 @@ class Jpeg(nn.Module):
             align_corners=False,
         )[0, 0]
         for name, value in {
-            "dct": torch.block_diag(*[dct.float()] * blocks),
+            "dct": torch.kron(torch.eye(blocks), dct.float()),
             "tables": torch.tensor((_LUMA, _CHROMA)).float().view(2, 8, 8),
             "ycc": torch.tensor(_YCC),
             "rgb": torch.tensor(_YCC, dtype=torch.float64).inverse().float(),
@@ -128,10 +136,11 @@ class Jpeg(nn.Module):
         corner `phase`, `(B, 2)`, 0 to 15, px from that of a block.
         """
         x = _shifted(_shifted(pictures, self._seen(phase[:, 0]), 2), self._seen(phase[:, 1]), 3)
-        y, colors = torch.einsum("ij,bjhw->bihw", self.ycc, x * 255 - 128).split((1, 2), 1)
+        whole = torch.einsum("ij,bjhw->bihw", self.ycc, x * 255 - 128)
+        y, colors = whole[:, :1], whole[:, 1:]
         scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).view(-1, 1, 1, 1)
         tables = ((self.tables * scale + 50) / 100).floor().clamp(1, 255)
-        luma, chroma = tables.split(1, dim=1)
+        luma, chroma = tables[:, :1], tables[:, 1:]
         small = self._packed(self.halved @ colors @ self.halved.mT, chroma)
         small = self.doubled @ small @ self.doubled.mT
         colors = torch.where(_each(halve), small, self._packed(colors, chroma))

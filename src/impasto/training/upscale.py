@@ -173,7 +173,7 @@ class UpscaleTask(Task):
             for layer in FEATURES:
                 side = _WINDOW // 2 ** (int(layer[4]) - 1)
                 theirs, grams = targets[layer], _grams(targets[layer], side)
-                for ours in found[layer].split(len(pictures)):
+                for ours in found[layer].chunk(len(enlarged)):
                     features.append(FEATURES[layer] * _relative(ours, theirs))
                     texture.append(FEATURES[layer] * _relative(_grams(ours, side), grams))
         return {
