@@ -17,9 +17,12 @@ from impasto.errors import OptionError
 from impasto.methods.upscale import Enlargement, UpscaleProgress
 from impasto.networks.upscaler import UPSCALER
 from impasto.pictures.image import check_output, save_notes, save_picture
+from impasto.pictures.writing import FORMATS
 from impasto.settings import Settings
 
 __all__ = ["Enlarging", "enlarge"]
+
+_SIDES = {"AVIF": 65536, "JPEG": 65535, "WEBP": 16383}  # the longest that formats have
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def enlarge(asked: Enlarging, given: Mapping[str, Any], *, quiet: bool) -> None:
                     Settings(**given),
                     network=asked.network or UPSCALER,
                 )
+                _check_sides(path, work)
                 for note in work.notes:
                     show.note(note)
                 pace = Pace()
@@ -81,3 +85,12 @@ def enlarge(asked: Enlarging, given: Mapping[str, Any], *, quiet: bool) -> None:
         if interrupt.came:
             say(f"interrupted at tile {last.step} of {last.of}; the rest of {path} is bicubic")
             raise typer.Exit(INTERRUPTED)
+
+
+def _check_sides(path: Path, work: Enlargement) -> None:
+    """`OptionError` for a picture that is longer than its format can be, before long work."""
+    longest, form = work.times * max(work.size), FORMATS[path.suffix.lower()]
+    if longest > _SIDES.get(form, longest):
+        raise OptionError(
+            f"{form} holds at most {_SIDES[form]} px a side, and this would be {longest}; save as .png"
+        )
