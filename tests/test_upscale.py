@@ -3,6 +3,7 @@ degradations it is trained by against Pillow's.
 """
 
 import io
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,15 @@ def test_a_file_keeps_everything(net: UpscaleNet, tmp_path: Path) -> None:
     assert found.fingerprint == Upscaler(net).fingerprint
     picture = torch.rand(1, 3, 9, 9)
     torch.testing.assert_close(found.net(picture, 2), net(picture, 2), atol=2e-3, rtol=0)
+
+
+def test_the_embedded_file_is_small_and_says_what_it_is() -> None:
+    path = Path(str(resources.files("impasto") / "assets" / "upscaler.safetensors"))
+    assert path.stat().st_size < 3_000_000
+    found = load_upscaler(device="cpu")
+    assert found.licence == "MIT"
+    assert found.recipe["task"] == "upscale"
+    assert found.fingerprint in path.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
