@@ -277,7 +277,7 @@ def test_jpeg_is_as_pillows(quality: int, halve: bool) -> None:
     phase = torch.zeros(1, 2, dtype=torch.long)
     found = Jpeg(80)(picture, torch.tensor([float(quality)]), torch.tensor([halve]), phase)
     lost = (packed - picture).abs().mean()
-    assert (found - packed).abs().mean() < 0.15 * lost
+    assert (found - packed).abs().mean() < 0.25 * lost
 
 
 def test_jpeg_cuts_blocks_where_its_phase_says() -> None:

@@ -136,7 +136,7 @@ class Jpeg(nn.Module):
         corner `phase`, `(B, 2)`, 0 to 15, px from that of a block.
         """
         x = _shifted(_shifted(pictures, self._seen(phase[:, 0]), 2), self._seen(phase[:, 1]), 3)
-        whole = torch.einsum("ij,bjhw->bihw", self.ycc, x * 255 - 128)
+        whole = torch.einsum("ij,bjhw->bihw", self.ycc, x * 255 - 128).round()
         y, colors = whole[:, :1], whole[:, 1:]
         scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).view(-1, 1, 1, 1)
         tables = ((self.tables * scale + 50) / 100).floor().clamp(1, 255)
@@ -144,7 +144,7 @@ class Jpeg(nn.Module):
         small = self._packed(self.halved @ colors @ self.halved.mT, chroma)
         small = self.doubled @ small @ self.doubled.mT
         colors = torch.where(_each(halve), small, self._packed(colors, chroma))
-        whole = torch.cat([self._packed(y, luma), colors], 1)
+        whole = torch.cat([self._packed(y, luma), colors], 1).round()
         x = torch.einsum("ij,bjhw->bihw", self.rgb, whole) + 128
         own = torch.arange(self.side, device=x.device) + phase[..., None]
         return _rounded(_shifted(_shifted(x, own[:, 0], 2), own[:, 1], 3) / 255)
