@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from impasto.apps.batch import Batch, Outcome, Photo, Worker
+from impasto.apps.batch import Batch, Outcome, Worker
+from impasto.apps.finding import Photo
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.pictures.samples import sample, sample_names
 from impasto.settings import Settings

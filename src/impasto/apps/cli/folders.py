@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
-from impasto.apps.batch import Arrivals, Batch, Outcome, Worker
+from impasto.apps.batch import AHEAD, Batch, Outcome, Worker
 from impasto.apps.cli.options import in_flags
+from impasto.apps.finding import Arrivals
 from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts
 from impasto.apps.progress import Display, display
 from impasto.apps.report import emit, one_line, printable, say
@@ -34,12 +34,15 @@ def paint_all(work: Batch, *, ray: str | None, workers: int | None, quiet: bool)
     count = len(work.photos) * len(work.styles)
     with display(quiet) as show:
         tally = Tally(show, count)
-        if ray is None:
+        if ray is None and work.elsewhere:
+            outcomes = worker.outcomes(work.tasks(), tally.step)
+        elif ray is None:
             outcomes = (worker.paint(task, tally.step) for task in work.tasks())
         else:
             from impasto.apps.ray_workers import outcomes_by_ray
 
-            outcomes = outcomes_by_ray(work.settings, work.tasks(), ray, workers)
+            ahead = AHEAD if work.elsewhere else 2  # so that it never waits for a task
+            outcomes = outcomes_by_ray(work.settings, work.tasks(), ray, workers, ahead)
         try:
             # Closed in any case: what Ray has started ends with the generator.
             with closing(outcomes):
@@ -105,7 +108,7 @@ class Tally:
         for outcome in outcomes:
             self.counts[outcome.task.styles, outcome.state] += 1
             if outcome.state == "painted":
-                emit(Path(outcome.task.output))
+                emit(outcome.task.output)
             elif outcome.state == "there":
                 self._skipped += 1
             else:
