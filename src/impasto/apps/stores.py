@@ -84,17 +84,23 @@ def pictures(source: str, wanted: Callable[[str], bool]) -> list[tuple[str, str]
 
     def look() -> list[tuple[str, str]]:
         files, root = _opened(source)
+        root = root.rstrip("/") or root
         if "*" in root:
             paths, start = [path for path in files.glob(root) if wanted(path)], None
         elif files.isfile(root):
             paths, start = [root], None
         else:
             # A folder's own name may be a file of no bytes in a bucket.
-            paths, start = [path for path in files.find(root) if wanted(path)], root.rstrip("/")
+            paths, start = [path for path in files.find(root) if wanted(path)], root
         names = [
             PurePosixPath(path).name if start is None else path[len(start) :] for path in paths
         ]
-        urls = [str(files.unstrip_protocol(path)) for path in paths]
+        # As it was given, with a server's name, which paths do not have.
+        given = source.rstrip("/")
+        front = given[: -len(root)] if given.endswith(root) else None
+        urls = [
+            str(files.unstrip_protocol(path) if front is None else front + path) for path in paths
+        ]
         return sorted(zip(urls, [name.lstrip("/") for name in names], strict=True))
 
     found = _persistent(source, look)
