@@ -84,7 +84,7 @@ def test_a_bucket_holds_the_very_files_that_a_folder_would(run, form):
     assert not [name for name in store if ".impasto" in name]
     code, out, err = run("batch", "memory://in", "-o", "memory://out", *args)
     assert (code, out) == (2, [])
-    assert "mosaic       0      2         1" in err
+    assert "mosaic        0      2         1" in err
 
 
 def test_what_is_done_is_known_without_its_photo_and_a_newer_photo_is_painted(monkeypatch):

@@ -207,7 +207,8 @@ class Worker:
         coming, going = deque[Future[Underway]](), deque[Future[Outcome]]()
         with ThreadPoolExecutor(ahead) as pool:
             try:
-                coming.extend(pool.submit(self.fetch, task) for task in islice(more, ahead - 1))
+                first = islice(more, max(1, ahead - 1))
+                coming.extend(pool.submit(self.fetch, task) for task in first)
                 while coming or going:
                     if coming:
                         made = self.make(coming.popleft().result(), told)

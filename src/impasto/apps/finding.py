@@ -1,5 +1,5 @@
 """The photos of a batch: in a folder, under a pattern, in a list, here or in a bucket, and those that
-come later.
+come later. And what they are called by processes in other folders.
 """
 
 import glob
@@ -14,8 +14,9 @@ from PIL import Image
 
 from impasto.apps import stores
 from impasto.errors import InputError, OptionError
+from impasto.settings import Settings
 
-__all__ = ["Arrivals", "Photo", "find"]
+__all__ = ["Arrivals", "Photo", "absolute", "find", "reached"]
 
 _LIST = ".txt"
 
@@ -102,6 +103,21 @@ def _named_picture(path: str) -> bool:
 def _readable() -> frozenset[str]:
     endings = Image.registered_extensions()
     return frozenset(ending for ending, form in endings.items() if form in Image.OPEN)
+
+
+def reached(path: str) -> str:
+    """A path as other processes know it; a URL as it is."""
+    return path if stores.is_url(path) else os.path.abspath(path)
+
+
+def absolute(settings: Settings) -> Settings:
+    """The same for a process in another folder: files by their whole paths."""
+    files = {
+        name: reached(value)
+        for name in ("encoder", "network")
+        if os.path.isfile(value := getattr(settings, name))
+    }
+    return settings.but(**files) if files else settings
 
 
 class Arrivals:

@@ -17,15 +17,18 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from math import ceil
 from typing import Any, Generic, TypeVar
 
-from impasto.apps import stores
 from impasto.apps.batch import Outcome, Task, Worker
+from impasto.apps.film import FilmWork
+from impasto.apps.finding import absolute, reached
+from impasto.apps.report import verdict
 from impasto.errors import InputError, OptionError
 from impasto.settings import Settings
 
-__all__ = ["TRIES", "Died", "Pool", "absolute", "outcomes_by_ray", "pool"]
+__all__ = ["TRIES", "outcomes_by_ray", "scenes_by_ray"]
 
 J = TypeVar("J")
 
@@ -54,10 +57,10 @@ def outcomes_by_ray(
     extra `ray` is missing, `InputError` where no cluster answers, or no worker lives.
     """
     told = json.dumps(absolute(settings).dump())
-    with pool(_Painter, told, address, workers, ahead=ahead) as painters:
+    with _pool(_Painter, told, address, workers, ahead=ahead) as painters:
         given = ((task, _arguments(task)) for task in tasks)
         for task, answer in filter(None, painters.answers(given, again=_unexpected)):
-            if isinstance(answer, Died):
+            if isinstance(answer, _Died):
                 said = f"{task.photo} was given up: {answer.tries} workers died over it"
                 yield Outcome(task, "left out", 0.0, said, code=1)
             else:
@@ -71,22 +74,58 @@ def _unexpected(answer: dict[str, Any]) -> bool:
 
 def _arguments(task: Task) -> tuple[Any, ...]:
     """A task for a process in another folder."""
-    styles = [os.path.abspath(each) if os.path.isfile(each) else each for each in task.styles]
-    return _reached(task.photo), styles, _reached(task.output)
+    styles = [reached(each) if os.path.isfile(each) else each for each in task.styles]
+    return reached(task.photo), styles, reached(task.output)
 
 
-def _reached(path: str) -> str:
-    return path if stores.is_url(path) else os.path.abspath(path)
+def scenes_by_ray(
+    film: FilmWork, address: str, workers: int | None = None
+) -> Generator[tuple[int, int]]:
+    """Paint a film scene by scene, the scenes by many workers: the same frames as `film.paint`
+    makes. Told every second: how many frames are there, and how many scenes were found so far.
+
+    A scene is one worker's; a worker that dies is replaced, and another goes on with its scene from
+    the last frame that it kept. Arguments and errors as of `outcomes_by_ray`; `InputError` also
+    for frames that cannot be read or kept.
+    """
+    runs, found = film.frames.begin(), 0
+
+    def parts() -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        nonlocal found
+        for first, last in film.scenes():
+            found += 1
+            if not any(run.first <= first and last <= run.last for run in runs):
+                yield (first, last), (first, last)
+
+    missing = parts()
+    begun = list(islice(missing, 1))
+    if not begun:
+        return
+    with _pool(_Filmer, json.dumps(film.dump()), address, workers) as filmers:
+        for answered in filmers.answers(chain(begun, missing), again=_unexpected, every=1.0):
+            if answered is not None:
+                (first, last), answer = answered
+                if isinstance(answer, _Died):
+                    raise InputError(f"{answer.tries} workers died over frames {first} to {last}")
+                if answer["said"]:
+                    raise InputError(answer["said"])
+            yield film.frames.count, found
 
 
-def absolute(settings: Settings) -> Settings:
-    """The same for a process in another folder: files by their whole paths."""
-    files = {
-        name: os.path.abspath(value)
-        for name in ("encoder", "network")
-        if os.path.isfile(value := getattr(settings, name))
-    }
-    return settings.but(**files) if files else settings
+class _Filmer:
+    """An actor that paints scenes of one film."""
+
+    def __init__(self, film: str) -> None:
+        self.film = FilmWork.read(json.loads(film))
+
+    def work(self, first: int, last: int) -> dict[str, Any]:
+        try:
+            for _ in self.film.paint(first, last):
+                pass
+        except Exception as error:
+            said, code = verdict(error)
+            return {"said": said, "code": code}
+        return {"said": "", "code": 0}
 
 
 class _Painter:
@@ -106,9 +145,9 @@ class _Painter:
 
 
 @contextmanager
-def pool(
+def _pool(
     kind: type, job: str, address: str, workers: int | None = None, *, ahead: int = 1
-) -> Iterator["Pool"]:
+) -> Iterator["_Pool"]:
     """Workers of that kind, each made of `job`, whose `work` takes up to `ahead` tasks at once.
 
     Arguments and errors as of `outcomes_by_ray`. Ray ends with the block.
@@ -120,7 +159,7 @@ def pool(
         gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 1))
         count = workers or gpus or cpus
         needs = {**_needs(count, gpus, cpus), "max_concurrency": ahead}
-        yield Pool(ray, ray.remote(kind).options(**needs), job, count, ahead)
+        yield _Pool(ray, ray.remote(kind).options(**needs), job, count, ahead)
     finally:
         ray.shutdown()
 
@@ -170,7 +209,7 @@ def _same_signals() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Died:
+class _Died:
     """In place of an answer: so many workers died over a task."""
 
     tries: int
@@ -199,7 +238,7 @@ class _Place:
 
 
 @dataclass(eq=False)
-class Pool:
+class _Pool:
     """So many actors, each with up to `ahead` tasks at a time, the one it works at among them."""
 
     ray: Any
@@ -216,7 +255,7 @@ class Pool:
         again: Callable[[Any], bool] = lambda _: False,
         every: float | None = None,
     ) -> Iterator[tuple[J, Any] | None]:
-        """Each task with what `work` gave for its arguments, or `Died`, as they come; None when
+        """Each task with what `work` gave for its arguments, or `_Died`, as they come; None when
         `every` seconds have passed without one.
 
         No more tasks are taken than there is room for. Those whose worker died, or of whose answer
@@ -239,7 +278,7 @@ class Pool:
                 answer, deaths = self.ray.get(ready[0]), 0
                 failed = again(answer)
             except self.ray.exceptions.RayActorError as error:
-                answer, deaths, failed = Died(given.tries), deaths + 1, True
+                answer, deaths, failed = _Died(given.tries), deaths + 1, True
                 if place.actor is given.actor:
                     place.actor = self.remote.remote(self.job)
                 if deaths > TRIES * self.count * self.ahead:

@@ -14,7 +14,7 @@ from impasto.methods.stylizer import Progress
 from impasto.networks.held import HeldMoments
 from impasto.networks.instance_norm import moments_from
 
-__all__ = ["Following", "Seen", "match"]
+__all__ = ["Following", "Seen", "begins_scene", "match"]
 
 CUT = 0.3
 """Where less than this share of a frame was seen in the one before, it begins a new scene."""
@@ -46,6 +46,11 @@ def match(frame: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     return back, sure * agreement(frame, warp(before, back))
 
 
+def begins_scene(frame: Tensor, before: Tensor) -> bool:
+    """Whether a frame is painted without the one before: little of it was seen there."""
+    return frame.shape != before.shape or bool(match(frame, before)[1].mean() < CUT)
+
+
 class Following:
     """A `Renderer` of the frames of a film in their order.
 
@@ -58,6 +63,11 @@ class Following:
         self.first, self.then, self.honoured = first, then, honoured
         self.seen: Seen | None = None
         self.moments = HeldMoments()
+
+    def reset(self) -> None:
+        """The next frame begins a scene."""
+        self.seen = None
+        self.moments.reset()
 
     @property
     def steps(self) -> int:
