@@ -30,6 +30,7 @@ from impasto.film.writing import check_film_output, write_film
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.files import recipe_text
+from impasto.pictures.tiles import floats_of
 from impasto.pipeline import Job, method_of, plan
 from impasto.settings import Settings
 
@@ -177,7 +178,8 @@ class FilmWork:
             here = job.of(frame.pixels)
             if number == done:
                 if following is not None and following.seen is not None:
-                    following.seen = replace(following.seen, frame=here.content.image)
+                    photo = floats_of(here.content.image)
+                    following.seen = replace(following.seen, frame=photo)
                 yield Progress(here.content.image, number, max(count or 0, number), note="there")
                 continue
             step = deque(here.steps(), maxlen=1).pop()

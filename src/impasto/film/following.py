@@ -13,6 +13,7 @@ from impasto.methods.base import Before, Frame, Renderer
 from impasto.methods.stylizer import Progress
 from impasto.networks.held import HeldMoments
 from impasto.networks.instance_norm import moments_from
+from impasto.pictures.tiles import floats_of
 
 __all__ = ["Following", "Seen", "begins_scene", "match"]
 
@@ -81,7 +82,7 @@ class Following:
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """The next frame of the film, all of the same size."""
-        photo, seen = frame.image, self.seen
+        photo, seen = floats_of(frame.image), self.seen
         if seen is not None and torch.equal(photo, seen.frame):
             yield Progress(seen.picture, 1, 1)
             return

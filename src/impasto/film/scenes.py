@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from impasto.film.following import begins_scene
+from impasto.pictures.tiles import floats_of
 
 __all__ = ["scenes"]
 
@@ -15,7 +16,7 @@ _UNLIKE = 0.03  # mean difference of the cells, in [0, 1], from which a cut is l
 
 def scenes(frames: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
     """The numbers, from 1, of the first and the last frame of each scene of a film, as they are
-    found; frames are `(1, 3, H, W)` in [0, 1].
+    found; frames are `(1, 3, H, W)` in [0, 1], or uint8.
 
     A scene begins where `Following` begins anew. Flow is looked at only where a frame differs at
     all from the one before; a cut between frames that are alike is not found, and that scene is
@@ -23,7 +24,7 @@ def scenes(frames: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
     """
     first = number = 0
     before = small = None
-    for number, frame in enumerate(frames, 1):
+    for number, frame in enumerate(map(floats_of, frames), 1):
         cells = interpolate(frame, size=_SMALL, mode="area")
         if before is None or small is None:
             first = number
