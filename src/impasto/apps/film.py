@@ -12,6 +12,7 @@ goes by. When all are there the film is written, and the folder deleted.
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -19,9 +20,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
+
 from impasto.apps.finding import absolute
 from impasto.apps.kept import Kept
-from impasto.errors import OptionError
+from impasto.errors import InputError, OptionError
 from impasto.film.following import Following
 from impasto.film.frames import Film, FilmFrame
 from impasto.film.opening import open_film
@@ -85,9 +89,10 @@ class FilmWork:
     @cached_property
     def job(self) -> Job:
         """Everything that is the same for all frames, planned with the first."""
-        frame = next(self.film.frames())
+        number, frame = self._first_seen()
         networks = self.networks or Networks()
-        first = plan(frame.pixels, self.styles, self.settings, networks=networks)
+        with self._naming(number):
+            first = plan(frame.pixels, self.styles, self.settings, networks=networks)
         source = self.source.name if self.source.is_dir() else self.source
         recipe = first.recipe | {"content": first.recipe_of(source)["content"]}
         recipe |= {"film": {"apart": True} if self.apart else {"between": self._between(first)}}
@@ -101,6 +106,12 @@ class FilmWork:
         honoured = "before" in method_of(self.settings).honours
         following = Following(first.renderer, then.renderer, honoured=honoured)
         return replace(first, renderer=following, recipe=recipe)
+
+    def _first_seen(self) -> tuple[int, FilmFrame]:
+        for number, frame in enumerate(self.film.frames(), 1):
+            if not _hidden(frame):
+                return number, frame
+        raise InputError(f"{self.film.path} is transparent all over; name another film")
 
     def _between(self, first: Job) -> int:
         return self.between or max(1, first.renderer.steps // FEWER)
@@ -149,7 +160,12 @@ class FilmWork:
             if first:
                 yield first, number
             return
-        yield from scenes(self.job.of(each.pixels).content.image for each in self.film.frames())
+        frames = enumerate(self.film.frames(), 1)
+        nothing = torch.zeros(1, 3, 1, 1)  # of another size than any frame: not compared with one
+        yield from scenes(
+            nothing if _hidden(frame) else self._job_of(number, frame).content.image
+            for number, frame in frames
+        )
 
     def paint(self, first: int = 1, last: int | None = None) -> Iterator[Progress]:
         """Paint the frames that are missing, from the beginning of a scene to its end: a `Progress`
@@ -175,7 +191,10 @@ class FilmWork:
                     kept.restore(run, following)
             if number < done:
                 continue
-            here = job.of(frame.pixels)
+            if _hidden(frame):
+                yield from self._keep_hidden(number, frame, start, there=number == done)
+                continue
+            here = self._job_of(number, frame)
             if number == done:
                 if following is not None and following.seen is not None:
                     photo = floats_of(here.content.image)
@@ -185,6 +204,40 @@ class FilmWork:
             step = deque(here.steps(), maxlen=1).pop()
             kept.add(number, frame, here.finish(step), job.renderer, start)
             yield replace(step, step=number, of=max(count or 0, number))
+
+    def _job_of(self, number: int, frame: FilmFrame) -> Job:
+        """The job of a frame; `InputError` for one that does not go with the others."""
+        with self._naming(number):
+            here = self.job.of(frame.pixels)
+        (height, width), own = (job.content.image.shape[-2:] for job in (self.job, here))
+        if own != (height, width) and not self.is_folder:
+            raise InputError(
+                f"frame {number} is not {width}x{height} like the first; write to a folder instead"
+            )
+        return here
+
+    @contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        """What is wrong with an array is that frame's."""
+        try:
+            yield
+        except InputError as error:
+            said = str(error).replace("the array", f"frame {number} of {self.film.path}")
+            raise InputError(said) from error
+
+    def _keep_hidden(
+        self, number: int, frame: FilmFrame, start: int, *, there: bool
+    ) -> Iterator[Progress]:
+        """A frame of which nothing is seen stays as it is, and the next begins a scene."""
+        job = self.job
+        if isinstance(job.renderer, Following):
+            job.renderer.reset()
+        image = torch.zeros_like(job.content.image)
+        if not there:
+            size = (image.shape[-1], image.shape[-2])
+            self.frames.add(number, frame, Image.new("RGBA", size), job.renderer, start)
+        note = "there" if there else ""
+        yield Progress(image, number, max(self.film.count or 0, number), note=note)
 
     @cached_property
     def _reading(self) -> "_Reading":
@@ -199,6 +252,11 @@ class FilmWork:
         notes += write_film(self.output, self.frames.read(), self.film, text)
         self.frames.delete()
         return notes
+
+
+def _hidden(frame: FilmFrame) -> bool:
+    """Whether nothing of it is seen."""
+    return frame.pixels.shape[2] == 4 and not frame.pixels[..., 3].any()
 
 
 class _Reading:

@@ -103,6 +103,9 @@ class Kept:
         """`renderer` goes on from the last frame of a run, once it is shown that frame."""
         with safe_open(run.state, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if "picture" not in found:  # nothing was seen of that frame
+            renderer.reset()
+            return
         renderer.seen = Seen(torch.empty(0), found["picture"].float() / 255)
         half = (len(found) - 1) // 2
         renderer.moments.means = [found[f"mean/{place}"] for place in range(half)]

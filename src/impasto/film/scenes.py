@@ -28,7 +28,9 @@ def scenes(frames: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
         cells = interpolate(frame, size=_SMALL, mode="area")
         if before is None or small is None:
             first = number
-        elif float((cells - small).abs().mean()) > _UNLIKE and begins_scene(frame, before):
+        elif frame.shape != before.shape or (
+            float((cells - small).abs().mean()) > _UNLIKE and begins_scene(frame, before)
+        ):
             yield first, number - 1
             first = number
         before, small = frame, cells
