@@ -4,7 +4,7 @@ end.
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +20,7 @@ from impasto.methods.stylizer import Progress
 
 __all__ = ["Tally", "paint_all", "paint_arrivals"]
 
+_LATELY = 60.0  # seconds over which the pace is measured
 _LOOK = 1.0  # seconds between two looks at a folder that is watched
 
 
@@ -97,6 +98,7 @@ class Tally:
         self.counts = Counter[tuple[tuple[str, ...], str]]()
         self._begun = time.perf_counter()
         self._skipped = 0
+        self._marks = deque([(self._begun, 0.0)])  # when how much was done, lately
 
     def step(self, step: Progress) -> None:
         """One task is at this step."""
@@ -127,9 +129,14 @@ class Tally:
 
     def _tell(self, share: float = 0.0) -> None:
         """Where they all are; `share`: of the task that is being painted."""
-        worked, seconds = self.done - self._skipped + share, time.perf_counter() - self._begun
-        left = seconds * (self.of - self.done - share) / worked if worked else None
-        pace = f"{_short(60 * worked / seconds)} pictures a minute" if worked else ""
+        now, worked = time.perf_counter(), self.done - self._skipped + share
+        self._marks.append((now, worked))
+        while len(self._marks) > 10 and now - self._marks[0][0] > _LATELY:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        pace_now = (worked - before) / (now - since)
+        left = (self.of - self.done - share) / pace_now if pace_now > 0 else None
+        pace = f"{_short(60 * pace_now)} pictures a minute" if pace_now > 0 else ""
         self.show.update(self.done, self.of, pace, left)
 
     def table(self, work: Batch) -> None:
