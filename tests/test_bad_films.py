@@ -71,7 +71,7 @@ def veiled(frames, alphas) -> list[np.ndarray]:
     ("name", "codec", "pixels", "size", "said"),
     [
         ("deep.mkv", "libx264", "yuv420p10le", (64, 48), "10 bits a channel painted in 8"),
-        ("odd.mkv", "libx264", "yuv444p", (63, 47), "cut to 62x46: video has even sides"),
+        ("odd.mkv", "libx264", "yuv444p", (64, 47), "cut to 64x46: video has even sides"),
         ("grey.mkv", "ffv1", "gray", (64, 48), ""),
         (
             "veil.mov",
