@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from slow_store import slow_store
-
 from impasto.apps.batch import Batch, Outcome, Worker
 from impasto.apps.finding import find
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.pictures.samples import sample, sample_names
 from impasto.settings import Settings
+from slow_store import slow_store
 
 
 def photos(folder: Path, count: int) -> None:

@@ -18,9 +18,8 @@ QUICK = Settings(method="arbitrary", size=64, device="cpu")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(workplace):
+    return workplace
 
 
 def pan(count: int, size: tuple[int, int] = (64, 48)) -> list[np.ndarray]:

@@ -25,12 +25,8 @@ PLACES = ("coffee", "rocket", "cat")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def folder(workplace, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    before = signal.getsignal(signal.SIGINT)
-    yield tmp_path
-    signal.signal(signal.SIGINT, before)
 
 
 def pan(name: str, count: int) -> list[np.ndarray]:

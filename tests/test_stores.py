@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from PIL import Image
 from impasto.apps import batch as engine
 from impasto.apps import stores
 from impasto.apps.batch import Batch, Outcome, Task, Worker
-from impasto.apps.cli import main as cli
 from impasto.apps.finding import find
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.errors import InputError, OptionError
@@ -27,9 +25,8 @@ TYPED = ("--method", "arbitrary", "--size", "48", "--device", "cpu")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(workplace, monkeypatch):
     """A current folder with two photos and a broken one below `photos`, and a bucket that is empty."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(stores, "PAUSE", 0.01)
     for number, name in enumerate(("a", "below/a")):
@@ -38,29 +35,14 @@ def folder(tmp_path, monkeypatch):
     Path("photos/notes.md").write_text("no photo")
     memory = fsspec.filesystem("memory")
     memory.store.clear()
-    before = signal.getsignal(signal.SIGINT)
-    yield tmp_path
+    yield workplace
     memory.store.clear()
-    signal.signal(signal.SIGINT, before)
 
 
 def paint(path: Path, seed: int) -> None:
     cells = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(cells).resize((60, 48), Image.Resampling.BICUBIC).save(path)
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("batch", …)` -> exit code, lines of stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, list[str], str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(args)
-        out, err = capsys.readouterr()
-        return ended.value.code, out.split(), err
-
-    return call
 
 
 def up() -> dict[str, bytes]:
@@ -76,14 +58,14 @@ def test_a_bucket_holds_the_very_files_that_a_folder_would(run, form):
     store = up()
     args = ("mosaic", "--format", form, *TYPED)
     code, out, err = run("batch", "memory://in", "-o", "memory://out", *args)
-    assert (code, out) == (2, [f"memory://out/a.{form}", f"memory://out/below/a.{form}"])
+    assert (code, out.split()) == (2, [f"memory://out/a.{form}", f"memory://out/below/a.{form}"])
     assert err.count("memory://in/broken.jpg is not a picture") == 1
     run("batch", "photos", "-o", "out", *args)
     for name in ("a", "below/a"):
         assert store[f"/out/{name}.{form}"].getvalue() == Path(f"out/{name}.{form}").read_bytes()
     assert not [name for name in store if ".impasto" in name]
     code, out, err = run("batch", "memory://in", "-o", "memory://out", *args)
-    assert (code, out) == (2, [])
+    assert (code, out) == (2, "")
     assert "mosaic        0      2         1" in err
 
 
@@ -145,7 +127,7 @@ def test_stores_that_cannot_be_used_are_one_line(run):
         ("memory://in", "-o", "out", "--watch"),
     ):
         code, out, err = run("batch", args[0], "mosaic", *args[1:], *TYPED)
-        assert (code, out, err.count("\n"), err[:7]) == (2, [], 1, "error: "), (args, err)
+        assert (code, out, err.count("\n"), err[:7]) == (2, "", 1, "error: "), (args, err)
 
 
 def test_what_breaks_off_while_it_is_put_leaves_nothing_and_what_fails_once_is_tried_again(
