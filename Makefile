@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev
 
 test-ray: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[ray]"
-	$(BIN)/python -m pytest -q tests/test_batch.py -k ray
+	$(BIN)/python -m pytest -q tests/test_batch.py tests/test_stores.py tests/test_scenes.py -k ray
 
 docs: $(VENV)/.installed-dev
 	IMPASTO_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict --quiet

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from impasto.apps import batch as engine
-from impasto.apps.batch import Arrivals, Batch, Photo, Worker, find
+from impasto.apps.batch import Batch, Worker
 from impasto.apps.cli import folders
 from impasto.apps.cli import main as cli
+from impasto.apps.finding import Arrivals, Photo, find
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.errors import ImpastoError, InputError, OptionError
 from impasto.pictures.files import read_recipe
@@ -262,7 +263,7 @@ def actors() -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"ray::_Remote" in path.read_bytes():
+            if b"ray::_Painter" in path.read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.apps import film as engine
+from impasto.apps import kept
 from impasto.apps.film import FilmWork
 from impasto.errors import InputError, OptionError
 from impasto.film.following import DRAWN, Following, drawn, match
@@ -443,7 +443,7 @@ def test_no_room_is_one_line_and_what_is_done_stays(monkeypatch):
     steps = work.paint()
     next(steps)
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "save_file", full)
+        patch.setattr(kept, "save_file", full)
         with pytest.raises(InputError, match="make room"):
             next(steps)
     work = FilmWork(Path("frames"), ["mosaic"], Path("out"), QUICK)

@@ -15,6 +15,8 @@ from impasto.methods.stylizer import Places
 from impasto.methods.tiled import Room, Shares, TiledPass
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
+from impasto.networks.held import HeldMoments
+from impasto.networks.instance_norm import moments_from
 from impasto.networks.shapes import TransformNetConfig
 from impasto.networks.statistics import measure, mixed, replayed
 from impasto.networks.style_bank import StyleBank
@@ -118,6 +120,27 @@ def test_painted_by_tiles_in_bytes_is_painted_whole(net: TransformNet, scale: fl
     apart = (steps[-1].image / 255 - expected).abs().mean()
     other = list(whole.render(x, whole.named("b")))[-1].image
     assert float(apart) < 0.4 * float((other - expected).abs().mean())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.6])
+def test_a_film_by_tiles_holds_its_statistics_as_one_that_is_painted_whole(
+    net: TransformNet, scale: float
+) -> None:
+    frames = [picture(120, 152) * share for share in (0.3, 1.0)]
+    whole, tiled = (FeedForward(painter(net), style_scale=scale) for _ in range(2))
+    v, everywhere = whole.named("a"), torch.ones(1, 1, 15, 19)
+    held, by_tiles = HeldMoments(), HeldMoments()
+    for frame in frames:
+        for moments in (held, by_tiles):
+            moments.begin()
+        with moments_from(held):
+            expected = list(whole.render(frame, v))[-1].image
+        with moments_from(by_tiles):
+            found = list(tiled.render(frame, v, places=Places([v], everywhere)))[-1].image
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    assert len(by_tiles.means) == len(held.means)
+    alone = list(tiled.render(frame, v, places=Places([v], everywhere)))[-1].image
+    assert float((alone - expected).abs().mean()) > 0.01, "the second frame's own are others"
 
 
 class _Tight(Room):

@@ -9,37 +9,39 @@ Painted frames are kept as PNGs in a folder, `out.mp4.frames`, and beside them w
 goes by. When all are there the film is written, and the folder deleted.
 """
 
-import json
-import shutil
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
+from impasto.apps.finding import absolute
+from impasto.apps.kept import Kept
 from impasto.errors import InputError, OptionError
-from impasto.film.following import Following, Seen
+from impasto.film.following import Following
 from impasto.film.frames import Film, FilmFrame
 from impasto.film.opening import open_film
+from impasto.film.scenes import scenes
 from impasto.film.writing import check_film_output, write_film
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
-from impasto.pictures.files import read_recipe, recipe_options, recipe_text
-from impasto.pictures.writing import atomic_write
+from impasto.pictures.files import recipe_text
+from impasto.pictures.tiles import floats_of
 from impasto.pipeline import Job, method_of, plan
 from impasto.settings import Settings
 
 __all__ = ["FilmWork"]
+
+PIECE = 25
+"""Frames of a piece, where each is painted by itself."""
 
 FEWER = 4
 """Of an optimiser's steps, a frame that begins at the one before takes one in so many."""
@@ -87,9 +89,10 @@ class FilmWork:
     @cached_property
     def job(self) -> Job:
         """Everything that is the same for all frames, planned with the first."""
-        frame = next(self.film.frames())
+        number, frame = self._first_seen()
         networks = self.networks or Networks()
-        first = plan(frame.pixels, self.styles, self.settings, networks=networks)
+        with self._naming(number):
+            first = plan(frame.pixels, self.styles, self.settings, networks=networks)
         source = self.source.name if self.source.is_dir() else self.source
         recipe = first.recipe | {"content": first.recipe_of(source)["content"]}
         recipe |= {"film": {"apart": True} if self.apart else {"between": self._between(first)}}
@@ -104,39 +107,141 @@ class FilmWork:
         following = Following(first.renderer, then.renderer, honoured=honoured)
         return replace(first, renderer=following, recipe=recipe)
 
+    def _first_seen(self) -> tuple[int, FilmFrame]:
+        for number, frame in enumerate(self.film.frames(), 1):
+            if not _hidden(frame):
+                return number, frame
+        raise InputError(f"{self.film.path} is transparent all over; name another film")
+
     def _between(self, first: Job) -> int:
         return self.between or max(1, first.renderer.steps // FEWER)
 
     @cached_property
-    def frames(self) -> "_Kept":
+    def frames(self) -> Kept:
         """The frames that are painted."""
         if self.is_folder:
-            return _Kept(self.output, ".impasto-film", self.job.recipe)
+            return Kept(self.output, ".impasto-film", self.job.recipe, whole=True)
         beside = self.output.with_name(f"{self.output.name}.frames")
-        return _Kept(beside, "state", self.job.recipe)
+        return Kept(beside, "state", self.job.recipe, whole=False)
 
-    def paint(self) -> Iterator[Progress]:
-        """Paint the frames that are missing: a `Progress` for each, `step` its number.
+    def dump(self) -> dict[str, Any]:
+        """As JSON has it, for a process in another folder; `read` makes it again."""
+        known = [os.path.abspath(each) if os.path.isfile(each) else each for each in self.styles]
+        return {
+            "source": os.path.abspath(self.source),
+            "styles": known,
+            "output": os.path.abspath(self.output),
+            "settings": absolute(self.settings).dump(),
+            "between": self.between,
+            "apart": self.apart,
+            "rate": None if self.rate is None else str(self.rate),
+        }
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> "FilmWork":
+        """What `dump` said."""
+        given = {**told, "source": Path(told["source"]), "output": Path(told["output"])}
+        given["settings"] = Settings.read(told["settings"])
+        given["rate"] = None if told["rate"] is None else Fraction(told["rate"])
+        return cls(**given)
+
+    def scenes(self) -> Iterator[tuple[int, int]]:
+        """The first and the last frame of each part of the film that can be painted without the
+        others, to the same frames: of scenes, or, of a film whose frames are painted apart, of
+        pieces.
+        """
+        if self.apart:
+            first = number = 0
+            for number, _ in enumerate(self.film.frames(), 1):
+                first = first or number
+                if number - first + 1 == PIECE:
+                    yield first, number
+                    first = 0
+            if first:
+                yield first, number
+            return
+        frames = enumerate(self.film.frames(), 1)
+        nothing = torch.zeros(1, 3, 1, 1)  # of another size than any frame: not compared with one
+        yield from scenes(
+            nothing if _hidden(frame) else self._job_of(number, frame).content.image
+            for number, frame in frames
+        )
+
+    def paint(self, first: int = 1, last: int | None = None) -> Iterator[Progress]:
+        """Paint the frames that are missing, from the beginning of a scene to its end: a `Progress`
+        for each, `step` its number.
 
         Raises `InputError` for a film that breaks off before its first frame and for a disk that is
         full; what is done stays.
         """
         job, kept, count = self.job, self.frames, self.film.count
-        renderer = job.renderer
-        done = kept.restore(renderer if isinstance(renderer, Following) else None)
-        number = 0
-        for number, frame in enumerate(self.film.frames(), 1):
+        following = job.renderer if isinstance(job.renderer, Following) else None
+        if following is not None:
+            following.reset()
+        runs = kept.begin() if (first, last) == (1, None) else kept.runs()
+        done, start = first - 1, first
+        frames = self._reading.since(first)
+        for number, frame in islice(frames, None if last is None else last - first + 1):
+            ahead = [run for run in runs if run.first <= number <= run.last]
+            if number > done and ahead:
+                run = max(ahead, key=lambda each: each.last)
+                # What follows on from there continues that run, unless it was begun elsewhere.
+                done, start = run.last, start if start < number else run.first
+                if following is not None:
+                    kept.restore(run, following)
             if number < done:
                 continue
-            here = job.of(frame.pixels)
+            if _hidden(frame):
+                yield from self._keep_hidden(number, frame, start, there=number == done)
+                continue
+            here = self._job_of(number, frame)
             if number == done:
-                if isinstance(renderer, Following) and renderer.seen is not None:
-                    renderer.seen = replace(renderer.seen, frame=here.content.image)
+                if following is not None and following.seen is not None:
+                    photo = floats_of(here.content.image)
+                    following.seen = replace(following.seen, frame=photo)
                 yield Progress(here.content.image, number, max(count or 0, number), note="there")
                 continue
             step = deque(here.steps(), maxlen=1).pop()
-            kept.add(number, frame, here.finish(step), renderer)
+            kept.add(number, frame, here.finish(step), job.renderer, start)
             yield replace(step, step=number, of=max(count or 0, number))
+
+    def _job_of(self, number: int, frame: FilmFrame) -> Job:
+        """The job of a frame; `InputError` for one that does not go with the others."""
+        with self._naming(number):
+            here = self.job.of(frame.pixels)
+        (height, width), own = (job.content.image.shape[-2:] for job in (self.job, here))
+        if own != (height, width) and not self.is_folder:
+            raise InputError(
+                f"frame {number} is not {width}x{height} like the first; write to a folder instead"
+            )
+        return here
+
+    @contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        """What is wrong with an array is that frame's."""
+        try:
+            yield
+        except InputError as error:
+            said = str(error).replace("the array", f"frame {number} of {self.film.path}")
+            raise InputError(said) from error
+
+    def _keep_hidden(
+        self, number: int, frame: FilmFrame, start: int, *, there: bool
+    ) -> Iterator[Progress]:
+        """A frame of which nothing is seen stays as it is, and the next begins a scene."""
+        job = self.job
+        if isinstance(job.renderer, Following):
+            job.renderer.reset()
+        image = torch.zeros_like(job.content.image)
+        if not there:
+            size = (image.shape[-1], image.shape[-2])
+            self.frames.add(number, frame, Image.new("RGBA", size), job.renderer, start)
+        note = "there" if there else ""
+        yield Progress(image, number, max(self.film.count or 0, number), note=note)
+
+    @cached_property
+    def _reading(self) -> "_Reading":
+        return _Reading(self.film)
 
     def finish(self) -> list[str]:
         """Write the film of the painted frames, and delete them; notes of what is worth knowing."""
@@ -149,86 +254,25 @@ class FilmWork:
         return notes
 
 
-class _Kept:
-    """Painted frames in a folder, and what the next one goes by."""
-
-    def __init__(self, folder: Path, state: str, recipe: Mapping[str, object]) -> None:
-        self.folder, self.recipe = folder, recipe
-        self.state = folder / f"{state}.safetensors"
-        aside = ("impasto", "torch")
-        self._asked = json.dumps({k: v for k, v in recipe.items() if k not in aside})
-
-    def check(self) -> None:
-        """Make the folder; `InputError` where that cannot be, or others' files are in it."""
-        try:
-            self.folder.mkdir(exist_ok=True)
-            # Of a run that was killed at its first frame there may be that frame alone.
-            found = [] if self.state.exists() else list(self.folder.iterdir())
-            with atomic_write(self.folder / "x") as probe:
-                probe.touch()
-            (self.folder / "x").unlink()
-        except OSError as error:
-            raise InputError(
-                f"cannot write into {self.folder} ({error.strerror}); choose another place"
-            ) from error
-        if not all(map(_is_own, found)):
-            raise InputError(f"{self.folder} is not empty; choose another name, or empty it")
-
-    def restore(self, renderer: Following | None) -> int:
-        """How many frames are there, made as is asked now; `renderer` then goes on from the last."""
-        if not self.state.exists():
-            return 0
-        with safe_open(self.state, framework="pt") as file:
-            known = file.metadata()
-            if known.get("asked") != self._asked:
-                return 0
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if renderer is not None:
-            renderer.seen = Seen(torch.empty(0), found["picture"].float() / 255)
-            half = (len(found) - 1) // 2
-            renderer.moments.means = [found[f"mean/{place}"] for place in range(half)]
-            renderer.moments.variances = [found[f"variance/{place}"] for place in range(half)]
-        return int(known["done"])
-
-    def add(self, number: int, frame: FilmFrame, picture: Image.Image, renderer: Any) -> None:
-        """Keep the picture of a frame; `InputError` where there is no room for it."""
-        told = {"time": str(frame.time)}
-        recipe = {**self.recipe, "frame": number, **told}
-        name = f"{frame.name or f'{number:08}'}.png"
-        found: dict[str, Tensor] = {"none": torch.empty(0)}
-        if isinstance(renderer, Following) and renderer.seen is not None:
-            found = {"picture": (renderer.seen.picture * 255).round().to(torch.uint8)}
-            pairs = zip(renderer.moments.means, renderer.moments.variances, strict=True)
-            for place, (mean, variance) in enumerate(pairs):
-                found |= {f"mean/{place}": mean, f"variance/{place}": variance}
-        try:
-            with atomic_write(self.folder / name) as partial:
-                options = recipe_options("PNG", recipe)
-                picture.save(partial, format="PNG", compress_level=1, **options)
-            with atomic_write(self.state) as partial:
-                save_file(found, partial, {"asked": self._asked, "done": str(number)})
-        except Exception as error:  # safetensors has errors of its own
-            raise InputError(
-                f"cannot keep frame {number} in {self.folder} ({error}); make room, and go on by "
-                "the same command"
-            ) from error
-
-    def read(self) -> Iterator[FilmFrame]:
-        """The frames in their order."""
-        for path in sorted(self.folder.glob("[0-9]*.png")):
-            told = read_recipe(path) or {}
-            with Image.open(path) as image:
-                yield FilmFrame(np.asarray(image), Fraction(str(told["time"])))
-
-    def delete(self) -> None:
-        """The folder with all that is in it."""
-        shutil.rmtree(self.folder)
+def _hidden(frame: FilmFrame) -> bool:
+    """Whether nothing of it is seen."""
+    return frame.pixels.shape[2] == 4 and not frame.pixels[..., 3].any()
 
 
-def _is_own(path: Path) -> bool:
-    """Whether a file is a painted frame, or was about to become one."""
-    if path.name.startswith(".impasto-"):
-        return True
-    with suppress(InputError):
-        return "frame" in (read_recipe(path) or {})
-    return False
+class _Reading:
+    """A film that is read on, for whoever needs it from some frame on: scene after scene it is read
+    once.
+    """
+
+    def __init__(self, film: Film) -> None:
+        self.film, self.last = film, 0
+        self._frames: Iterator[tuple[int, FilmFrame]] = iter(())
+
+    def since(self, first: int) -> Iterator[tuple[int, FilmFrame]]:
+        """Frames and their numbers from `first` on."""
+        if self.last >= first or self.last == 0:
+            self._frames = enumerate(self.film.frames(), 1)
+        for number, frame in self._frames:
+            self.last = number
+            if number >= first:
+                yield number, frame

@@ -49,8 +49,8 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def emit(path: Path) -> None:
-    """The path of a result, alone on a line of stdout, as the very bytes the file system knows."""
+def emit(path: Path | str) -> None:
+    """The path or URL of a result, alone on a line of stdout, as the very bytes the file system knows."""
     typer.echo(os.fsencode(path))
 
 

@@ -13,8 +13,9 @@ from impasto.methods.base import Before, Frame, Renderer
 from impasto.methods.stylizer import Progress
 from impasto.networks.held import HeldMoments
 from impasto.networks.instance_norm import moments_from
+from impasto.pictures.tiles import floats_of
 
-__all__ = ["Following", "Seen", "match"]
+__all__ = ["Following", "Seen", "begins_scene", "match"]
 
 CUT = 0.3
 """Where less than this share of a frame was seen in the one before, it begins a new scene."""
@@ -46,6 +47,11 @@ def match(frame: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     return back, sure * agreement(frame, warp(before, back))
 
 
+def begins_scene(frame: Tensor, before: Tensor) -> bool:
+    """Whether a frame is painted without the one before: little of it was seen there."""
+    return frame.shape != before.shape or bool(match(frame, before)[1].mean() < CUT)
+
+
 class Following:
     """A `Renderer` of the frames of a film in their order.
 
@@ -59,6 +65,11 @@ class Following:
         self.seen: Seen | None = None
         self.moments = HeldMoments()
 
+    def reset(self) -> None:
+        """The next frame begins a scene."""
+        self.seen = None
+        self.moments.reset()
+
     @property
     def steps(self) -> int:
         """Of the first frame."""
@@ -71,7 +82,7 @@ class Following:
 
     def render(self, frame: Frame) -> Iterator[Progress]:
         """The next frame of the film, all of the same size."""
-        photo, seen = frame.image, self.seen
+        photo, seen = floats_of(frame.image), self.seen
         if seen is not None and torch.equal(photo, seen.frame):
             yield Progress(seen.picture, 1, 1)
             return

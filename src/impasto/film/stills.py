@@ -17,7 +17,9 @@ __all__ = ["Animation", "FolderFilm"]
 
 
 class FolderFilm:
-    """The pictures of a folder, in the order of their names, numbers by their value."""
+    """The pictures of a folder, in the order of their names, numbers by their value. What cannot be
+    read is left out, and noted.
+    """
 
     def __init__(self, path: Path, rate: Fraction) -> None:
         self.path, self.rate, self.tick, self.notes = path, rate, 1 / rate, list[str]()
@@ -33,9 +35,19 @@ class FolderFilm:
         """See `Film`."""
         if not self.files:
             raise InputError(f"the folder {self.path} holds no pictures; name another")
+        broken = list[str]()
         for place, path in enumerate(self.files):
-            with opened(path) as image:
-                yield FilmFrame(_colours(image), place / self.rate, getattr(path, self._named))
+            try:
+                with opened(path) as image:
+                    pixels = _colours(image)
+            except InputError:
+                broken.append(path.name)
+                continue
+            yield FilmFrame(pixels, place / self.rate, getattr(path, self._named))
+        if len(broken) == len(self.files):
+            raise InputError(f"no picture in {self.path} can be read; name another folder")
+        if broken:
+            self.notes.append(f"{len(broken)} broken pictures left out, the first is {broken[0]}")
 
 
 class Animation:

@@ -32,6 +32,7 @@ _CODING = MappingProxyType(
         "libvpx-vp9": {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"},
     }
 )
+_ON_WHITE = "video is written without transparency: laid on white"
 _BT709, _TV = 1, 1  # of H.273, and FFmpeg's number of the limited range
 _HDR = (16, 18)  # transfer characteristics of H.273: PQ and HLG
 
@@ -72,8 +73,11 @@ class Video:
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.tick = Fraction(stream.time_base or Fraction(1, 1000))
             self.aspect = Fraction(stream.sample_aspect_ratio or 1)
-            if self.count is None and container.duration:
-                self.count = round(self.rate * Fraction(container.duration, 1_000_000)) or None
+            # With sound, what it says may be how long that is.
+            alone = len(container.streams) == 1
+            seconds = Fraction(container.duration or 0, 1_000_000)
+            self._length = seconds if alone else Fraction(0)
+            self.count = self.count or round(self.rate * seconds) or None
             self._notice(stream.codec_context)
 
     def _notice(self, codec: Any) -> None:
@@ -86,7 +90,7 @@ class Video:
 
     def frames(self) -> Iterator[FilmFrame]:
         """See `Film`."""
-        broken, number = 0, 0
+        broken, number, time = 0, 0, Fraction(0)
         av = _av()
         with _reading(self.path), av.open(str(self.path)) as container:
             stream = container.streams.video[0]
@@ -97,13 +101,17 @@ class Video:
                     broken += 1
                     continue
                 for frame in decoded:
-                    time = number / self.rate if frame.pts is None else frame.pts * frame.time_base
-                    yield FilmFrame(_pixels(frame), Fraction(time))
+                    known = frame.pts is not None
+                    time = Fraction(frame.pts * frame.time_base if known else number / self.rate)
+                    yield FilmFrame(_pixels(frame), time)
                     number += 1
-        if broken:
-            self.notes.append(f"{broken} broken packets left out")
         if not number:
             raise InputError(f"{self.path} has no frames that can be read; name another film")
+        if broken:
+            self.notes.append(f"{broken} broken packets left out")
+        elif time + 5 / self.rate < Fraction(9, 10) * self._length:
+            end, length = float(time), float(self._length)
+            self.notes.append(f"pictures end at {end:.1f} s of {length:.1f}: is it cut short?")
 
 
 def _pixels(frame: Any) -> Array:
@@ -162,9 +170,11 @@ class VideoWriter:
     def write(self, frame: FilmFrame) -> None:
         """The next frame, of the size of the first, its transparency laid on white."""
         av, pixels = _av(), _opaque(even_sides(frame.pixels))
+        if frame.pixels.shape[2] == 4 and _ON_WHITE not in self.notes:
+            self.notes.append(_ON_WHITE)
         if self._stream is None:
             self._begin(pixels.shape[1], pixels.shape[0])
-            if pixels.shape != (*frame.pixels.shape[:2], 3):
+            if pixels.shape[:2] != frame.pixels.shape[:2]:
                 height, width = pixels.shape[:2]
                 self.notes.append(f"cut to {width}x{height}: video has even sides")
         self._play(frame.time)

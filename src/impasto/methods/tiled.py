@@ -103,7 +103,8 @@ class TiledPass:
 
     `views[r]`: the picture that the statistics of style `r` are measured of. They are those of a
     picture painted in that style alone, so that a region far from its border is what it would be
-    without the others. `whole[r]` is that picture, where it was painted whole.
+    without the others. `whole[r]` is that picture, where it was painted whole. In a film they are held
+    over the frames, as those of a picture painted at once.
     """
 
     @torch.no_grad()

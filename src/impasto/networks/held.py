@@ -38,7 +38,10 @@ class HeldMoments:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the variance to normalise `x`, `(1, C, H, W)`, by."""
-        mean, variance = channel_moments(x)
+        return self.hold(*channel_moments(x))
+
+    def hold(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of a picture with these statistics of its own."""
         if self._place == len(self.means):
             self.means.append(mean)
             self.variances.append(variance)

@@ -5,10 +5,10 @@ standard deviation over the positions of one picture. All of a style that a netw
 gammas and betas.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import local
-from typing import TypeAlias
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +16,21 @@ from torch import Tensor
 
 from impasto.networks.kernels import instance_norm
 
-__all__ = ["EPSILON", "Moments", "conditional_instance_norm", "moments_from"]
+__all__ = ["EPSILON", "Moments", "conditional_instance_norm", "held", "moments_from"]
 
 EPSILON = 1e-5
 
-Moments: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""The mean and the variance, `(C,)` float32 each, to normalise one picture `(1, C, H, W)` by."""
+
+class Moments(Protocol):
+    """Where norms have their statistics from: a mean and a variance, `(C,)` float32 each."""
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Those to normalise one picture by, `(1, C, H, W)`."""
+        ...
+
+    def hold(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of a picture whose own were measured already."""
+        ...
 
 
 class _Source(local):  # a ContextVar would do, but PyTorch's tracer cannot read one
@@ -41,6 +50,14 @@ def moments_from(source: Moments) -> Iterator[None]:
         yield
     finally:
         _SOURCE.moments = before
+
+
+def held(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """What norms go by where these were measured of a picture that is painted in parts: themselves,
+    or, inside `moments_from`, what that makes of them.
+    """
+    source = _SOURCE.moments
+    return (mean, variance) if source is None else source.hold(mean, variance)
 
 
 def conditional_instance_norm(

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.networks.instance_norm import EPSILON
+from impasto.networks.instance_norm import EPSILON, held
 from impasto.networks.transform_net import Norm, TransformNet, scales_and_shifts
 
 __all__ = ["Statistics", "measure", "mixed", "replayed"]
@@ -37,7 +37,8 @@ def measure(net: TransformNet, photos: Tensor, vector: Tensor) -> tuple[Statisti
     """Paint `photos`, `(B, 3, H, W)`, as parts of one picture in the style `(1, V)`: the statistics
     that were found, and the pictures.
 
-    Of a batch of one they are those of instance norm.
+    Of a batch of one they are those of instance norm. In a film each norm goes by what is held over
+    its frames (`impasto.networks.instance_norm.moments_from`), and these are the statistics here.
     """
     means, variances = list[Tensor](), list[Tensor]()
 
@@ -67,6 +68,11 @@ class _Measuring:
         y = F.batch_norm(x, *kept, training=True, momentum=1.0, eps=EPSILON)
         count = x.numel() // x.shape[1]
         self.variance.mul_((count - 1) / count)
+        mean, variance = held(self.mean.clone(), self.variance.clone())
+        if not (torch.equal(mean, self.mean) and torch.equal(variance, self.variance)):
+            self.mean.copy_(mean)
+            self.variance.copy_(variance)
+            y = F.batch_norm(x, *kept, training=False, eps=EPSILON)
         return y.relu_() if relu else y
 
 

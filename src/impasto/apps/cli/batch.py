@@ -1,6 +1,5 @@
 """`impasto batch`: a folder of photos in one style or several."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -49,7 +48,7 @@ def batch(
         str,
         typer.Argument(
             metavar="PHOTOS",
-            help="A folder, a pattern in quotes, or a .txt file with a path a line.",
+            help="A folder, a pattern in quotes, or a .txt file with a path a line; s3:// and such, too.",
         ),
     ],
     styles: Annotated[
@@ -57,7 +56,7 @@ def batch(
         typer.Argument(metavar="STYLE", help="Paintings, or names of styles; one picture in each."),
     ],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output", "-o", metavar="FOLDER", help="Where the pictures go; made if it is missing."
         ),
@@ -90,16 +89,23 @@ def batch(
     impasto batch "photos/*/*.jpg" painting.jpg -o out
     impasto batch inbox painting.jpg -o out --watch
     impasto batch photos painting.jpg -o out --ray local --workers 2
+    impasto batch s3://bucket/photos painting.jpg -o s3://bucket/painted --ray auto
     """
     with reporting(debug):
-        from impasto.apps.batch import Batch, find
+        from impasto.apps.batch import Batch
         from impasto.apps.cli.folders import paint_all, paint_arrivals
+        from impasto.apps.finding import find
+        from impasto.apps.stores import is_url, of_one_process
         from impasto.settings import Settings
 
         if workers is not None and ray is None:
             raise OptionError("`workers` are Ray's; add `ray=local`")
         if watch and ray is not None:
             raise OptionError("`watch` and `ray` do not go together; choose one")
+        if watch and is_url(photos):
+            raise OptionError(f"`watch` looks at folders of this machine, and not at {photos}")
+        if ray is not None and (of_one_process(photos) or of_one_process(output)):
+            raise OptionError("what memory:// holds only this process sees, and `ray` has others")
         columns = [tuple(styles)] if "blend" in given else [(style,) for style in styles]
         found = find(photos, output)
         work = Batch(found, columns, output, Settings(**given), f".{form.lower()}")

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from impasto.apps.cli.batch import Ray, Workers
 from impasto.apps.cli.options import Debug, Quiet, SettingsCommand, asks
 from impasto.apps.report import reporting
+from impasto.errors import OptionError
 from impasto.settings import OPTIONS
 
 __all__ = ["film", "register"]
@@ -60,17 +62,21 @@ def film(
             help="Frames a second, where FILM is a folder; 25 if not given.",
         ),
     ] = None,
+    ray: Ray = None,
+    workers: Workers = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Paint a film so that its frames agree: no flicker, strokes that move with what they paint.
 
     Sound and times are kept. Ctrl-C stops; the same command goes on from the frames that are done.
-    Films need the extra film.
+    With --ray, scenes are shared out: what lies between two cuts is one worker's. Films need the
+    extra film.
 
     impasto film clip.mp4 painting.jpg -o out.mp4 --method arbitrary
     impasto film clip.mp4 waves -o out.webm --size 960 --method arbitrary
     impasto film frames painting.jpg -o painted --between 12
+    impasto film clip.mp4 waves -o out.mp4 --method arbitrary --ray local --workers 2
     """
     with reporting(debug):
         from fractions import Fraction
@@ -79,6 +85,8 @@ def film(
         from impasto.apps.film import FilmWork
         from impasto.settings import Settings
 
+        if workers is not None and ray is None:
+            raise OptionError("`workers` are Ray's; add `ray=local`")
         exact = None if rate is None else Fraction(rate).limit_denominator(1001)
         work = FilmWork(source, styles, output, Settings(**given), between, apart, exact)
-        paint_film(work, quiet=quiet)
+        paint_film(work, ray=ray, workers=workers, quiet=quiet)

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import typer
 
 from impasto.apps.film import FilmWork
 from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
-from impasto.apps.progress import display
+from impasto.apps.progress import Display, display
 from impasto.apps.report import emit, printable, say
 from impasto.film.opening import open_film
 from impasto.film.scores import SCORES, film_scores
@@ -17,28 +18,22 @@ from impasto.film.scores import SCORES, film_scores
 __all__ = ["paint_film", "score_films"]
 
 
-def paint_film(work: FilmWork, *, quiet: bool = False) -> None:
-    """Make the film and print its path on stdout.
+def paint_film(
+    work: FilmWork, *, ray: str | None = None, workers: int | None = None, quiet: bool = False
+) -> None:
+    """Make the film, here or by Ray, and print its path on stdout.
 
     Ctrl-C or SIGTERM keeps the frames that are done and raises `typer.Exit(130)`. Raises
     `ImpastoError`, long work not yet begun, for anything that does not fit.
     """
     work.check()
-    begun, done = time.perf_counter(), 0
+    begun = time.perf_counter()
     with OneInterrupt():
         try:
             with display(quiet) as show:
                 for note in work.job.notes:
                     show.note(note)
-                for step in work.paint():
-                    if step.note == "there":
-                        show.note(f"{step.step} frames are there already")
-                        begun = time.perf_counter()
-                        continue
-                    done += 1
-                    pace = done / (time.perf_counter() - begun)
-                    left = (step.of - step.step) / pace if step.of > step.step else None
-                    show.update(step.step, step.of, f"{pace:.2f} frames a second", left)
+                painted = _painted(work, show) if ray is None else _by_ray(work, show, ray, workers)
             notes = work.finish()
         except KeyboardInterrupt:
             where = work.frames.folder
@@ -47,8 +42,42 @@ def paint_film(work: FilmWork, *, quiet: bool = False) -> None:
         if not quiet:
             for note in notes:
                 say(f"note: {note}")
-            say(f"{done} frames in {time.perf_counter() - begun:.1f} s")
+            say(f"{painted} in {time.perf_counter() - begun:.1f} s")
         emit(work.output)
+
+
+def _painted(work: FilmWork, show: Display) -> str:
+    """All of it painted here, and how much that was."""
+    begun, done = time.perf_counter(), 0
+    for step in work.paint():
+        if step.note == "there":
+            show.note(f"{step.step} frames are there already")
+            begun = time.perf_counter()
+            continue
+        done += 1
+        _tell(show, step.step, step.of, done / (time.perf_counter() - begun))
+    return f"{done} frames"
+
+
+def _by_ray(work: FilmWork, show: Display, address: str, workers: int | None) -> str:
+    from impasto.apps.ray_workers import scenes_by_ray
+
+    begun, there, count, found = time.perf_counter(), work.frames.count, 0, 0
+    if there:
+        show.note(f"{there} frames are there already")
+    # Closed in any case: what Ray has started ends with the generator.
+    with closing(scenes_by_ray(work, address, workers)) as told:
+        for count, scenes in told:
+            found = scenes
+            if count > there:
+                pace = (count - there) / (time.perf_counter() - begun)
+                _tell(show, count, max(work.film.count or 0, count), pace)
+    return f"{max(count, there) - there} frames of {found} scenes, each by one worker,"
+
+
+def _tell(show: Display, done: int, of: int, pace: float) -> None:
+    left = (of - done) / pace if of > done else None
+    show.update(done, of, f"{pace:.2f} frames a second", left)
 
 
 def score_films(source: Path, painted: Sequence[Path], *, as_json: bool) -> None:

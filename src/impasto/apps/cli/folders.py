@@ -4,14 +4,14 @@ end.
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
-from impasto.apps.batch import Arrivals, Batch, Outcome, Worker
+from impasto.apps.batch import AHEAD, Batch, Outcome, Worker
 from impasto.apps.cli.options import in_flags
+from impasto.apps.finding import Arrivals
 from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts
 from impasto.apps.progress import Display, display
 from impasto.apps.report import emit, one_line, printable, say
@@ -20,6 +20,7 @@ from impasto.methods.stylizer import Progress
 
 __all__ = ["Tally", "paint_all", "paint_arrivals"]
 
+_LATELY = 60.0  # seconds over which the pace is measured
 _LOOK = 1.0  # seconds between two looks at a folder that is watched
 
 
@@ -34,12 +35,15 @@ def paint_all(work: Batch, *, ray: str | None, workers: int | None, quiet: bool)
     count = len(work.photos) * len(work.styles)
     with display(quiet) as show:
         tally = Tally(show, count)
-        if ray is None:
+        if ray is None and work.elsewhere:
+            outcomes = worker.outcomes(work.tasks(), tally.step)
+        elif ray is None:
             outcomes = (worker.paint(task, tally.step) for task in work.tasks())
         else:
             from impasto.apps.ray_workers import outcomes_by_ray
 
-            outcomes = outcomes_by_ray(work.settings, work.tasks(), ray, workers)
+            ahead = AHEAD if work.elsewhere else 2  # so that it never waits for a task
+            outcomes = outcomes_by_ray(work.settings, work.tasks(), ray, workers, ahead)
         try:
             # Closed in any case: what Ray has started ends with the generator.
             with closing(outcomes):
@@ -94,6 +98,7 @@ class Tally:
         self.counts = Counter[tuple[tuple[str, ...], str]]()
         self._begun = time.perf_counter()
         self._skipped = 0
+        self._marks = deque([(self._begun, 0.0)])  # when how much was done, lately
 
     def step(self, step: Progress) -> None:
         """One task is at this step."""
@@ -105,7 +110,7 @@ class Tally:
         for outcome in outcomes:
             self.counts[outcome.task.styles, outcome.state] += 1
             if outcome.state == "painted":
-                emit(Path(outcome.task.output))
+                emit(outcome.task.output)
             elif outcome.state == "there":
                 self._skipped += 1
             else:
@@ -124,9 +129,14 @@ class Tally:
 
     def _tell(self, share: float = 0.0) -> None:
         """Where they all are; `share`: of the task that is being painted."""
-        worked, seconds = self.done - self._skipped + share, time.perf_counter() - self._begun
-        left = seconds * (self.of - self.done - share) / worked if worked else None
-        pace = f"{_short(60 * worked / seconds)} pictures a minute" if worked else ""
+        now, worked = time.perf_counter(), self.done - self._skipped + share
+        self._marks.append((now, worked))
+        while len(self._marks) > 10 and now - self._marks[0][0] > _LATELY:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        pace_now = (worked - before) / (now - since)
+        left = (self.of - self.done - share) / pace_now if pace_now > 0 else None
+        pace = f"{_short(60 * pace_now)} pictures a minute" if pace_now > 0 else ""
         self.show.update(self.done, self.of, pace, left)
 
     def table(self, work: Batch) -> None:
