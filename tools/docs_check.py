@@ -101,7 +101,7 @@ def files(folder: Path) -> None:
     for name in sample_names():
         for side in (80, 96, 112):
             sample(name).resize((128, side)).save(folder / "photos" / f"{name}{side}.jpg")
-    for name, picture in paintings.items():
+    for name, picture in (paintings | {"harbour": paintings["waves"]}).items():
         picture.save(folder / "paintings" / f"{name}.jpg")
     paintings["waves"].save(folder / "one" / "waves.jpg")
     sky = Image.new("L", (128, 96), 0)
@@ -204,7 +204,9 @@ class Page:
         if lacking := self.unmade & set(text.split()):
             return "left out", f"it needs {', '.join(lacking)} of a line that was not run"
         if "impasto serve" in text:
-            return self._serve(text)
+            return self._serve(text, "--port", "/api/v1/health")
+        if "http.server" in text:
+            return self._serve(text, "", "/")
         line = shortened(text)
         verdict = self._verdict(run(line, self.folder), line[len(text) :].strip())
         if verdict[0] == "offline":
@@ -218,12 +220,14 @@ class Page:
             return "offline", "it fetches VGG-19"
         return "FAILED", (done.stderr or done.stdout).strip()[-600:]
 
-    def _serve(self, line: str) -> tuple[str, str]:
-        """Started, asked, and left running for the lines that follow."""
+    def _serve(self, line: str, option: str, path: str) -> tuple[str, str]:
+        """Started, with its port behind `option`, asked for `path`, and left running for the lines
+        that follow.
+        """
         asked = re.search(r"--port (\d+)", line)
         # The page's first server is the one that its other lines speak to.
         port = asked[1] if asked else free_port() if self.servers else self.port
-        line += "" if asked else f" --port {port}"
+        line += "" if asked else f" {option} {port}"
         server = subprocess.Popen(
             ["bash", "-c", f"exec env {line}"],
             cwd=self.folder,
@@ -231,7 +235,7 @@ class Page:
             stderr=subprocess.DEVNULL,
         )
         self.servers.append(server)
-        address = f"http://127.0.0.1:{port}/api/v1/health"
+        address = f"http://127.0.0.1:{port}{path}"
         begun = time.monotonic()
         while server.poll() is None and time.monotonic() - begun < LIMIT:
             try:
