@@ -50,7 +50,8 @@ SHORTER = {
 }
 LEFT_OUT = {
     r"^make ": "it sets up an environment; CI runs it",
-    r"^(pip|git|apt-get) ": "it installs",
+    r"^(pip|npm|git|apt-get) ": "it installs",
+    r"node_modules": "it needs a package of npm",
     r"^docker ": "it needs Docker",
     r"hf://": "it fetches from the Hub",
     r"--watch\b": "it waits for more photos until it is stopped",
@@ -170,7 +171,8 @@ def examples(page: Path) -> Iterator[tuple[str, str]]:
         elif language in ("", "sh", "console"):
             for line in text.replace("\\\n", " ").splitlines():
                 if re.match(
-                    r"(\w+=\S+ )*(impasto|make|pip|git|apt-get|docker|fabric|curl|python) ", line
+                    r"(\w+=\S+ )*(impasto|make|pip|npm|git|apt-get|docker|fabric|curl|python) ",
+                    line,
                 ):
                     yield "sh", COMMENT.sub("", line)
 
