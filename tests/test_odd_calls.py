@@ -306,3 +306,24 @@ def test_time_left_leaves_the_first_step_out() -> None:
     pace = Pace(lambda: next(now))
     assert pace.left(1, 50) is None
     assert [pace.left(done, 50) for done in (2, 3, 4)] == [48.0, 47.0, 46.0]
+
+
+# ------------------------------------------------------------------------------- names without picture
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("score", "photo.png", "starry-night", "photo.png"),
+        ("reconstruct", "starry-night", "--style"),
+        ("learn", "starry-night", "--name", "another"),
+    ],
+    ids=" ".join,
+)
+def test_who_needs_a_picture_says_so_of_a_learned_style(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, text = said(capsys, *words)
+    assert code == 2
+    assert "starry-night is a learned style, which has no picture; give a file" in text
+    assert "\n" not in text.strip()

@@ -81,7 +81,7 @@ def _painted(styles):
     return not isinstance(styles, str) or "." in styles
 _pipeline.plan = _small
 photo, a, b = (Image.open(f"{name}.jpg") for name in ("photo", "a", "b"))
-image = torch.rand(1, 3, 64, 64)
+image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
 """
 
 
@@ -107,7 +107,8 @@ def files(folder: Path) -> None:
     paintings["waves"].save(folder / "one" / "waves.jpg")
     sky = Image.new("L", (128, 96), 0)
     sky.paste(255, (0, 0, 128, 48))
-    sky.save(folder / "sky.png")
+    for name in ("sky", "mask"):
+        sky.save(folder / f"{name}.png")
     sky.point(lambda level: 255 - level).save(folder / "ground.png")
     _film(folder / "clip.mp4", sample("cat").resize((128, 96)))
     run("impasto stylize photo.jpg waves --size 96 --method arbitrary -q -o out.png", folder)
