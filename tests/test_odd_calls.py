@@ -327,3 +327,19 @@ def test_who_needs_a_picture_says_so_of_a_learned_style(
     assert code == 2
     assert "starry-night is a learned style, which has no picture; give a file" in text
     assert "\n" not in text.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("-", "painting.png"), "nothing is read from a pipe"),
+        (("photo.png", "-"), "nothing is read from a pipe"),
+        (("photo.png", "painting.png", "-o", "-"), "nothing is written to a pipe"),
+    ],
+    ids=str,
+)
+def test_a_dash_is_no_file(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], hint: str
+) -> None:
+    code, text = said(capsys, "stylize", *words, "--size", "48")
+    assert (code, hint in text, text.count("\n")) == (2, True, 1)

@@ -101,6 +101,8 @@ def named(source: str) -> Image.Image | None:
         return sample_style(source)
     if source in sample_names():
         return sample(source)
+    if source == "-":
+        raise InputError("nothing is read from a pipe: save the picture to a file, and name that")
     if not Path(source).suffix and "://" not in source:
         raise UnknownSampleError(source)
     return None
