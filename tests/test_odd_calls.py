@@ -343,3 +343,54 @@ def test_a_dash_is_no_file(
 ) -> None:
     code, text = said(capsys, "stylize", *words, "--size", "48")
     assert (code, hint in text, text.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize(
+    "words", [("photo.png", "painting.png"), ("--method", "fast", "photo.png"), ("none.jpg", "x")]
+)
+def test_a_line_without_a_command_is_told_which(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, text = said(capsys, *words)
+    assert (code, "impasto stylize PHOTO STYLE" in text, text.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("given", [{"preset": "gatys2015"}, {"steps": 5}, {"encoder": "compact-2"}])
+def test_what_a_learned_style_has_no_use_for_is_said_of_it(given: dict[str, Any]) -> None:
+    """Not of the method that its name chose: no other would take it."""
+    with pytest.raises(OptionError, match=f"`{next(iter(given))}`.*starry-night, a learned style"):
+        plan("photo.png", "starry-night", size=48, **given)
+
+
+def test_a_learned_style_chooses_the_method_with_either_engine() -> None:
+    pytest.importorskip("onnxruntime")
+    from impasto import lite
+
+    chosen = lite.stylize("photo.png", "starry-night", size=48)
+    assert (
+        np.asarray(chosen)
+        == np.asarray(lite.stylize("photo.png", "starry-night", size=48, method="fast"))
+    ).all()
+
+
+def test_regions_have_no_blend_however_many_weights_it_has() -> None:
+    with pytest.raises(OptionError, match="`regions`"):
+        plan("photo.png", "waves", size=48, blend=(1, 2), regions=["painting.png"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "ours"),
+    [
+        ("preset", "gatys", "gatys2015"),
+        ("preset", "Johnson2016", "johnson2016"),
+        ("method", "optimise", "optimize"),
+        ("style_loss", "grams", "gram"),
+    ],
+)
+def test_a_name_nearly_right_is_answered_with_the_right_one(
+    setting: str, name: str, ours: str
+) -> None:
+    with pytest.raises(OptionError, match=f"did you mean '{ours}'"):
+        plan("photo.png", "waves", size=48, **{setting: name})
+    with pytest.raises(OptionError, match=f"there are: .*{ours}"):
+        plan("photo.png", "waves", size=48, **{setting: "zzz"})

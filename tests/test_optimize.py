@@ -448,5 +448,5 @@ def test_another_style_loss_is_what_is_minimised(
     assert (there - aim).norm() < 0.8 * (before - aim).norm()
     with pytest.raises(OptionError, match="`style_loss=mean-color` has no scale 'gatys'"):
         PixelOptimizer(compact, settings.but(preset="gatys2015"))
-    with pytest.raises(OptionError, match="unknown `style_loss` 'other'; choose gram"):
+    with pytest.raises(OptionError, match="unknown `style_loss` 'other'; there are: gram"):
         PixelOptimizer(compact, Settings(style_loss="other"))

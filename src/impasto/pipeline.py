@@ -31,6 +31,7 @@ from impasto.methods.base import (
     Renderer,
     StyleInput,
     named_style,
+    refuse_of_learned,
     refuse_unhonoured,
 )
 from impasto.methods.forecast import foretold
@@ -212,14 +213,14 @@ def plan(
     settings = _with_method(settings, styles)
     method = method_of(settings)
     given = _Inputs(content, settings, method.large, style_masks)
+    if regions is not None and settings.blend is not None:
+        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
     asked = settings if start is None else _started(settings)
     also = {"regions": regions, "strength_mask": strength_mask}
     also = {name: value for name, value in also.items() if value is not None}
     refuse_unhonoured(method, settings, start is not None, also)
-    if regions is not None and settings.blend is not None:
-        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     method.check(inputs, settings)
     beginning = open_source(start, settings.size).image if start is not None else None
     photo = given.photo
@@ -280,7 +281,8 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
     name.
 
     A style is a picture or the name of one that a network has learned: all names are in one space.
-    `InputError` where the method asked for does not take a learned style.
+    `InputError` where the method asked for does not take a learned style, `OptionError` for a
+    setting that the one found has no use for.
     """
     names = [named_style(style) for style in styles if isinstance(style, str)]
     closed = [style for style in names if not style.pictured]
@@ -308,7 +310,9 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
             else "leave it out"
         )
         raise InputError(f"{refused[0].source} is a learned style and no picture: {way}")
-    return settings.but(method=others[0])
+    chosen = settings.but(method=others[0])
+    refuse_of_learned(refused[0], method_of(chosen), chosen)
+    return chosen
 
 
 _SINGLE = (str, bytes, os.PathLike, Image.Image, np.ndarray, Tensor, Mapping)

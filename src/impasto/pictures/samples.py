@@ -49,7 +49,7 @@ class UnknownSampleError(InputError):
     def __init__(self, called: str) -> None:
         super().__init__(
             f"no file and no sample called {called!r}; sample styles: {', '.join(STYLES)}; "
-            f"sample photos: {', '.join(sample_names())}"
+            f"sample photos: {', '.join(sample_names())} (impasto styles lists learned ones, too)"
         )
         self.called = called
 
