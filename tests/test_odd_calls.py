@@ -396,3 +396,16 @@ def test_a_name_nearly_right_is_answered_with_the_right_one(
         plan("photo.png", "waves", size=48, **{setting: name})
     with pytest.raises(OptionError, match=f"there are: .*{ours}"):
         plan("photo.png", "waves", size=48, **{setting: "zzz"})
+
+
+def test_a_film_takes_a_learned_style_by_its_name_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "frames").mkdir()
+    for number in range(2):
+        PICTURE.save(folder / "frames" / f"{number}.png")
+    code, text = said(
+        capsys, "film", "frames", "starry-night", "-o", "painted", "--size", "48", "-q"
+    )
+    assert (code, text) == (0, "")
+    assert len(list((folder / "painted").glob("*.png"))) == 2
