@@ -81,7 +81,7 @@ def _painted(styles):
     return not isinstance(styles, str) or "." in styles
 _pipeline.plan = _small
 photo, a, b = (Image.open(f"{name}.jpg") for name in ("photo", "a", "b"))
-image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 96, 128)
 """
 
 
