@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from impasto.networks.checkpoint import Painter, load_network
 from impasto.networks.encoder import Encoder, Pooling
+from impasto.networks.upscaler import Upscaler, load_upscaler
 from impasto.networks.weights import load_encoder
 
 __all__ = ["Networks"]
 
-_Net = TypeVar("_Net", Painter, Encoder)
+_Net = TypeVar("_Net", Painter, Encoder, Upscaler)
 
 
 class Networks:
@@ -38,6 +39,12 @@ class Networks:
         return self._once(
             (_stamp(name), pooling, device),
             lambda: load_encoder(name, pooling=pooling, device=device),
+        )
+
+    def upscaler(self, network: str | Path, device: str) -> Upscaler:
+        """As `load_upscaler`."""
+        return self._once(
+            ("upscaler", _stamp(network), device), lambda: load_upscaler(network, device=device)
         )
 
     def _once(self, key: Hashable, load: Callable[[], _Net]) -> _Net:
