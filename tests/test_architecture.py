@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "film": {"methods", "networks", "pictures", "ground"},
     "pipeline": {"methods", "settings", "networks", "losses", "pictures", "ground"},
     "analysis": {"pipeline", "methods", "settings", "networks", "losses", "pictures", "ground"},
-    "training": {"networks", "losses", "pictures", "ground"},
+    "training": {"methods", "networks", "losses", "pictures", "ground"},
     "lite": {"methods", "settings", "networks", "pictures", "ground"},
     "export": {"lite", "networks", "pictures", "ground"},
 }

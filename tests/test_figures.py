@@ -11,7 +11,7 @@ from impasto.analysis.grid import ratio_grid, sweep
 from impasto.analysis.reconstruct import content_reconstructions
 from impasto.analysis.usual import Descent
 from impasto.apps.cli.tables import presets
-from impasto.errors import OptionError
+from impasto.errors import InputError, OptionError
 from impasto.losses.presets import PRESETS
 from impasto.losses.variation import natural_prior, powered_variation
 from impasto.networks.encoder import Encoder
@@ -77,6 +77,23 @@ def test_a_blend_goes_from_one_painting_to_the_other(compact: Encoder) -> None:
     assert not torch.equal(first, last)
     with pytest.raises(OptionError, match="two paintings"):
         sweep("cat", "waves", "blend", encoder=compact, size=SIZE)
+
+
+def test_a_learned_style_goes_over_what_one_pass_honours(compact: Encoder) -> None:
+    """Without a picture there is no number for style, and no ratio to it."""
+    options = {"encoder": compact, "size": SIZE}
+    work = sweep("cat", "starry-night", "strength", (0.5,), **options)  # type: ignore[arg-type]
+    (cell,) = [each for each in work.finish().cells if each.numbers]
+    assert set(cell.numbers) == {"content"}
+    assert "0 for the painting" not in work.title
+    made = impasto.stylize("cat", "starry-night", size=SIZE, strength=0.5)
+    assert torch.equal(cell.picture, open_picture(made).image)
+    work = sweep("cat", "starry-night", "keep_color", **options)  # type: ignore[arg-type]
+    assert [label.split("\n")[1] for label in work.columns[:2]] == ["none", "luminance"]
+    with pytest.raises(InputError, match="learned style"):
+        ratio_grid("cat", "starry-night", encoder=compact, size=SIZE)
+    with pytest.raises(OptionError, match="style_weight"):
+        sweep("cat", "starry-night", "style_weight", **options)  # type: ignore[arg-type]
 
 
 def test_a_reconstruction_of_a_deep_layer_is_no_static(compact: Encoder) -> None:

@@ -193,7 +193,7 @@ def test_refinement_refuses_another_start(method: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "slow"}, "unknown `method` 'slow'; choose optimize, fast, arbitrary"),
+        ({"method": "slow"}, "unknown `method` 'slow'; there are: optimize, fast, arbitrary"),
         ({"refine": 5}, "`refine` has no effect with `method=optimize`; it has with `method=fast`"),
         ({"refine": -1, "method": "arbitrary"}, "`refine` must be between 0 and 1"),
         ({"network": "mine.safetensors"}, "`network` has no effect with `method=optimize`"),

@@ -212,7 +212,9 @@ def test_a_learned_name_chooses_its_method(networks: Networks) -> None:
 def test_a_method_asked_for_is_not_exchanged() -> None:
     with pytest.raises(InputError, match=r"^starry-night is a learned style.*`method=fast`"):
         plan(PICTURE, ["starry-night"], method="optimize", size=48)
-    with pytest.raises(OptionError, match="`steps` has no effect with `method=fast`"):
+    with pytest.raises(
+        OptionError, match="`steps` has no effect with starry-night, a learned style"
+    ):
         plan(PICTURE, ["starry-night"], steps=3, size=48)
     with pytest.raises(InputError, match=r"did you mean .starry-night"):
         plan(PICTURE, ["starry-nite"], size=48)
@@ -306,3 +308,104 @@ def test_time_left_leaves_the_first_step_out() -> None:
     pace = Pace(lambda: next(now))
     assert pace.left(1, 50) is None
     assert [pace.left(done, 50) for done in (2, 3, 4)] == [48.0, 47.0, 46.0]
+
+
+# ------------------------------------------------------------------------------- names without picture
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("score", "photo.png", "starry-night", "photo.png"),
+        ("reconstruct", "starry-night", "--style"),
+        ("learn", "starry-night", "--name", "another"),
+    ],
+    ids=" ".join,
+)
+def test_who_needs_a_picture_says_so_of_a_learned_style(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, text = said(capsys, *words)
+    assert code == 2
+    assert "starry-night is a learned style, which has no picture; give a file" in text
+    assert "\n" not in text.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("-", "painting.png"), "nothing is read from a pipe"),
+        (("photo.png", "-"), "nothing is read from a pipe"),
+        (("photo.png", "painting.png", "-o", "-"), "nothing is written to a pipe"),
+    ],
+    ids=str,
+)
+def test_a_dash_is_no_file(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], hint: str
+) -> None:
+    code, text = said(capsys, "stylize", *words, "--size", "48")
+    assert (code, hint in text, text.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize(
+    "words", [("photo.png", "painting.png"), ("--method", "fast", "photo.png"), ("none.jpg", "x")]
+)
+def test_a_line_without_a_command_is_told_which(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, text = said(capsys, *words)
+    assert (code, "impasto stylize PHOTO STYLE" in text, text.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("given", [{"preset": "gatys2015"}, {"steps": 5}, {"encoder": "compact-2"}])
+def test_what_a_learned_style_has_no_use_for_is_said_of_it(given: dict[str, Any]) -> None:
+    """Not of the method that its name chose: no other would take it."""
+    with pytest.raises(OptionError, match=f"`{next(iter(given))}`.*starry-night, a learned style"):
+        plan("photo.png", "starry-night", size=48, **given)
+
+
+def test_a_learned_style_chooses_the_method_with_either_engine() -> None:
+    pytest.importorskip("onnxruntime")
+    from impasto import lite
+
+    chosen = lite.stylize("photo.png", "starry-night", size=48)
+    assert (
+        np.asarray(chosen)
+        == np.asarray(lite.stylize("photo.png", "starry-night", size=48, method="fast"))
+    ).all()
+
+
+def test_regions_have_no_blend_however_many_weights_it_has() -> None:
+    with pytest.raises(OptionError, match="`regions`"):
+        plan("photo.png", "waves", size=48, blend=(1, 2), regions=["painting.png"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "ours"),
+    [
+        ("preset", "gatys", "gatys2015"),
+        ("preset", "Johnson2016", "johnson2016"),
+        ("method", "optimise", "optimize"),
+        ("style_loss", "grams", "gram"),
+    ],
+)
+def test_a_name_nearly_right_is_answered_with_the_right_one(
+    setting: str, name: str, ours: str
+) -> None:
+    with pytest.raises(OptionError, match=f"did you mean '{ours}'"):
+        plan("photo.png", "waves", size=48, **{setting: name})
+    with pytest.raises(OptionError, match=f"there are: .*{ours}"):
+        plan("photo.png", "waves", size=48, **{setting: "zzz"})
+
+
+def test_a_film_takes_a_learned_style_by_its_name_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "frames").mkdir()
+    for number in range(2):
+        PICTURE.save(folder / "frames" / f"{number}.png")
+    code, text = said(
+        capsys, "film", "frames", "starry-night", "-o", "painted", "--size", "48", "-q"
+    )
+    assert (code, text) == (0, "")
+    assert len(list((folder / "painted").glob("*.png"))) == 2

@@ -231,6 +231,27 @@ def test_a_step_too_far_is_undone(compact: Encoder, name: str) -> None:
     assert (last[0] - goal).abs().max() < 0.2
 
 
+def test_l_bfgs_does_not_end_in_a_jump(compact: Encoder) -> None:
+    """A ripple on a bowl, where its steps overshoot now and then: at whatever step it is stopped,
+    the picture is as good as the best on the way.
+    """
+    goal = torch.full((1, 3, 32, 32), 0.6)
+
+    def ripple(_: object, x: Tensor) -> Tensor:
+        return (x - goal).square().sum() + (1 - (60 * (x - goal)).cos()).sum() / 99
+
+    rippled = Objective([Term("ripple", 1.0, (), ripple)])
+    start, jumps = torch.full_like(goal, 0.1), 0
+    for count in range(5, 30):
+        steps = list(descend(compact, rippled, start, count, "lbfgs", 1.0))
+        losses = [numbers["total"] for _, numbers, _ in steps]
+        best = min(range(count), key=losses.__getitem__)
+        if losses[-1] > 1.05 * losses[best] + 1e-9:
+            jumps += 1
+            torch.testing.assert_close(steps[-1][0], steps[best - 1][0] if best else start)
+    assert jumps
+
+
 def test_a_rate_falls_as_its_source_says(compact: Encoder) -> None:
     """With a slope of 1 plain descent moves by the rate: 1, then halved every 100 steps, smoothly."""
     down = Objective([Term("down", 1.0, (), lambda _, image: image.sum())])
@@ -448,5 +469,5 @@ def test_another_style_loss_is_what_is_minimised(
     assert (there - aim).norm() < 0.8 * (before - aim).norm()
     with pytest.raises(OptionError, match="`style_loss=mean-color` has no scale 'gatys'"):
         PixelOptimizer(compact, settings.but(preset="gatys2015"))
-    with pytest.raises(OptionError, match="unknown `style_loss` 'other'; choose gram"):
+    with pytest.raises(OptionError, match="unknown `style_loss` 'other'; there are: gram"):
         PixelOptimizer(compact, Settings(style_loss="other"))

@@ -162,5 +162,5 @@ def test_names_of_this_package_are_not_taken() -> None:
     there.add("more", 3)
     assert there.names == tuple(there) == ("own", "more")
     assert there.get("more") == 3
-    with pytest.raises(OptionError, match="unknown `thing` 'other'; choose own, more"):
+    with pytest.raises(OptionError, match="unknown `thing` 'other'; there are: own, more"):
         there.get("other")

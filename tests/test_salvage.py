@@ -15,6 +15,8 @@ from impasto.pictures.image import open_picture
 from impasto.pictures.salvage import MISSING
 from impasto.pictures.samples import sample
 
+HEIGHT = 800
+
 KINDS: dict[str, dict[str, Any]] = {
     "baseline.jpg": {},
     "progressive.jpg": {"progressive": True},
@@ -25,12 +27,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "veiled.png": {"mode": "RGBA"},
     "plain.bmp": {},
     "plain.tif": {},
+    "lossy.webp": {},
+    "lossless.webp": {"lossless": True},
+    "plain.avif": {},
 }
 
 
 def encoded(kind: str) -> bytes:
     options = dict(KINDS[kind])
-    image = sample("coffee").resize((240, 400)).convert(options.pop("mode", "RGB"))
+    image = sample("coffee").resize((120, HEIGHT)).convert(options.pop("mode", "RGB"))
     file = io.BytesIO()
     form = Image.registered_extensions()[f".{kind.rpartition('.')[2]}"]
     image.save(file, form, quality=90, **options)
@@ -56,7 +61,7 @@ def test_what_is_accepted_is_nearly_whole_and_says_what_is_missing(
     path, data = tmp_path / kind, encoded(kind)
     path.write_bytes(data)
     whole = open_picture(path).image
-    taken, refused = [], []
+    taken, refused = list[float](), list[float]()
     for part in (*np.linspace(0.05, 0.9, 12), *np.linspace(0.91, 0.999, 12)):
         path.write_bytes(data[: round(part * len(data))])
         try:
@@ -65,7 +70,7 @@ def test_what_is_accepted_is_nearly_whole_and_says_what_is_missing(
             refused.append(part)
             continue
         taken.append(part)
-        rows = round(400 * (1 - MISSING))
+        rows = round(HEIGHT * (1 - MISSING))
         # A unit of a JPEG cut short has neighbours that were smoothed towards it.
         away = (found.image - whole).abs().amax(dim=(0, 1, 3))
         kept = away[-rows:] if kind.endswith("bmp") else away[:rows]
@@ -76,3 +81,25 @@ def test_what_is_accepted_is_nearly_whole_and_says_what_is_missing(
     assert min(taken) > 0.85
     assert max(refused) < 0.999
     assert len(refused) > 10
+
+
+@pytest.mark.parametrize("kind", ["lossy.webp", "lossless.webp", "plain.avif"])
+def test_what_stands_behind_the_pixels_may_be_missing(kind: str, tmp_path: Path) -> None:
+    """A WebP whose EXIF is cut off, an animation whose second frame is: the first is all there."""
+    path, image, file = tmp_path / kind, sample("coffee").resize((64, 96)), io.BytesIO()
+    form = Image.registered_extensions()[path.suffix]
+    image.save(file, form, save_all=True, append_images=[image.rotate(180)], **KINDS[kind])
+    path.write_bytes(file.getvalue())
+    whole = open_picture(path).image
+    path.write_bytes(file.getvalue()[:-20])
+    found = open_picture(path)
+    assert (found.image == whole).all()
+    assert any("none of 96 rows are missing" in note for note in found.notes)
+
+
+def test_a_header_is_not_believed_without_end(tmp_path: Path) -> None:
+    """A file that says it is far longer than it is stays what it is: damaged, at once."""
+    path, data = tmp_path / "lossy.webp", encoded("lossy.webp")
+    path.write_bytes(data[:4] + b"\xf0\xff\xff\xff" + data[8:])
+    with pytest.raises(InputError):
+        open_picture(path)

@@ -1,8 +1,12 @@
 """Runs every command and snippet of README and docs once, as printed: `make docs-check`.
 
+    python tools/docs_check.py [--from PAGE] [PAGE …]
+
 Each page has a folder of its own with the files that its examples name, made from sample data. A
 line that would take long is run with more options behind its own, by `SHORTER`; what cannot be run
 is listed in `LEFT_OUT` with the reason. Both are said in the report, and nothing else is left out.
+Servers listen at a free port in place of the one printed. No time is judged: a limit is there only
+for what hangs. A table of the pages ends the report.
 """
 
 import argparse
@@ -10,10 +14,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +42,7 @@ SHORTER = {
     r"impasto (batch|film) .*--method": "--size 64",
     r"impasto (batch|film)": "--size 64 --steps 1",
     r"impasto deltas .*--smooth": "--size 96 --steps 2",
+    r"impasto styles add \S+\.impasto$": "--replace",
     r"impasto learn": f"{_TRAINING} --replace",
     r"impasto train": _TRAINING,
     r"impasto pairs": "--size 64 --steps 1",
@@ -43,12 +50,18 @@ SHORTER = {
 }
 LEFT_OUT = {
     r"^make ": "it sets up an environment; CI runs it",
-    r"^(pip|git|apt-get) ": "it installs",
+    r"^(pip|npm|git|apt-get) ": "it installs",
+    r"node_modules": "it needs a package of npm",
     r"^docker ": "it needs Docker",
+    r"hf://": "it fetches from the Hub",
     r"--watch\b": "it waits for more photos until it is stopped",
     r"--ray\b": "it needs Ray; make test-ray has it",
     r"^(fabric|torchrun|srun) ": "the tests of several processes run it",
 }
+VERDICTS = ("ok", "left out", "offline", "FAILED")
+LIMIT = 1800  # seconds: longer than any example takes on a busy machine
+PORT = "7860"  # the one that pages print
+
 # Said by a command that needs a network where there is none.
 OFFLINE = "no vgg19: cannot fetch"
 
@@ -68,7 +81,7 @@ def _painted(styles):
     return not isinstance(styles, str) or "." in styles
 _pipeline.plan = _small
 photo, a, b = (Image.open(f"{name}.jpg") for name in ("photo", "a", "b"))
-image = torch.rand(1, 3, 64, 64)
+image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 96, 128)
 """
 
 
@@ -84,16 +97,18 @@ def files(folder: Path) -> None:
     sample("cat").resize((128, 96)).save(folder / "photo.jpg")
     for name, style in (("painting", "waves"), ("a", "mosaic"), ("b", "orphism")):
         paintings[style].save(folder / f"{name}.jpg")
-    for name in ("photos", "paintings", "results", "painted"):
+    for name in ("photos", "paintings", "one", "results", "painted"):
         (folder / name).mkdir()
     for name in sample_names():
         for side in (80, 96, 112):
             sample(name).resize((128, side)).save(folder / "photos" / f"{name}{side}.jpg")
-    for name, picture in paintings.items():
+    for name, picture in (paintings | {"harbour": paintings["waves"]}).items():
         picture.save(folder / "paintings" / f"{name}.jpg")
+    paintings["waves"].save(folder / "one" / "waves.jpg")
     sky = Image.new("L", (128, 96), 0)
     sky.paste(255, (0, 0, 128, 48))
-    sky.save(folder / "sky.png")
+    for name in ("sky", "mask"):
+        sky.save(folder / f"{name}.png")
     sky.point(lambda level: 255 - level).save(folder / "ground.png")
     _film(folder / "clip.mp4", sample("cat").resize((128, 96)))
     run("impasto stylize photo.jpg waves --size 96 --method arbitrary -q -o out.png", folder)
@@ -114,17 +129,29 @@ def _film(path: Path, picture: Any) -> None:
         film.mux(stream.encode(None))
 
 
-def run(line: str, folder: Path, limit: float = 600) -> subprocess.CompletedProcess[str]:
-    """A line of a shell, in that folder."""
-    return subprocess.run(
-        ["bash", "-c", line],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        timeout=limit,
-        check=False,
-    )
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A line of a shell, in that folder; it fails where it takes longer than `LIMIT`."""
+    command = ["bash", "-c", line]
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environment(folder),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"it did not end in {LIMIT} s")
+
+
+def free_port() -> str:
+    """A port at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -145,7 +172,8 @@ def examples(page: Path) -> Iterator[tuple[str, str]]:
         elif language in ("", "sh", "console"):
             for line in text.replace("\\\n", " ").splitlines():
                 if re.match(
-                    r"(\w+=\S+ )*(impasto|make|pip|git|apt-get|docker|fabric|curl|python) ", line
+                    r"(\w+=\S+ )*(impasto|make|pip|npm|git|apt-get|docker|fabric|curl|python) ",
+                    line,
                 ):
                     yield "sh", COMMENT.sub("", line)
 
@@ -163,10 +191,11 @@ class Page:
         self.folder = folder
         self.servers: list[subprocess.Popen[bytes]] = []
         self.unmade: set[str] = set()  # files of lines that were not run
-        files(folder)
+        self.port = free_port()
 
     def check(self, kind: str, text: str) -> tuple[str, str]:
         """`ok`, `left out`, `offline` or `FAILED`, and what to say of it."""
+        text = text.replace(PORT, self.port)
         if kind == "python":
             script = self.folder / "snippet.py"
             small = re.sub(r"\bsize=\d+", "size=96", re.sub(r"\bsteps=\d+", "steps=2", text))
@@ -178,7 +207,9 @@ class Page:
         if lacking := self.unmade & set(text.split()):
             return "left out", f"it needs {', '.join(lacking)} of a line that was not run"
         if "impasto serve" in text:
-            return self._serve(text)
+            return self._serve(text, "--port", "/api/v1/health")
+        if "http.server" in text:
+            return self._serve(text, "", "/")
         line = shortened(text)
         verdict = self._verdict(run(line, self.folder), line[len(text) :].strip())
         if verdict[0] == "offline":
@@ -192,32 +223,75 @@ class Page:
             return "offline", "it fetches VGG-19"
         return "FAILED", (done.stderr or done.stdout).strip()[-600:]
 
-    def _serve(self, line: str) -> tuple[str, str]:
-        """Started, asked, and left running for the lines that follow."""
-        command = ["bash", "-c", f"exec env {line}"]
+    def _serve(self, line: str, option: str, path: str) -> tuple[str, str]:
+        """Started, with its port behind `option`, asked for `path`, and left running for the lines
+        that follow.
+        """
+        asked = re.search(r"--port (\d+)", line)
+        # The page's first server is the one that its other lines speak to.
+        port = asked[1] if asked else free_port() if self.servers else self.port
+        line += "" if asked else f" {option} {port}"
         server = subprocess.Popen(
-            command, cwd=self.folder, env=environment(self.folder), stderr=subprocess.DEVNULL
+            ["bash", "-c", f"exec env {line}"],
+            cwd=self.folder,
+            env=environment(self.folder),
+            stderr=subprocess.DEVNULL,
         )
         self.servers.append(server)
-        port = re.search(r"--port (\d+)", line)
-        address = f"http://127.0.0.1:{port[1] if port else 7860}/api/v1/health"
-        for _ in range(120):
-            time.sleep(0.5)
+        address = f"http://127.0.0.1:{port}{path}"
+        begun = time.monotonic()
+        while server.poll() is None and time.monotonic() - begun < LIMIT:
             try:
                 with urlopen(address, timeout=2):
                     return "ok", "started, and ended after the page"
             except OSError as error:
                 if getattr(error, "code", None):  # it answers, if only that it wants a password
                     return "ok", "started, and ended after the page"
-            if server.poll() is not None:
-                break
+            time.sleep(0.5)
         return "FAILED", f"nothing answers at {address}"
 
     def close(self) -> None:
         """End the servers."""
         for server in self.servers:
             server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.wait(LIMIT)
+
+
+def checked(path: Path, template: Path) -> Counter[str]:
+    """Run the examples of a page in a copy of the folder `template`, say each, and count them by
+    verdict.
+    """
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="docs-check-") as folder:
+        page = Page(Path(shutil.copytree(template, folder, dirs_exist_ok=True)))
+        try:
+            for kind, text in examples(path):
+                begun = time.perf_counter()
+                verdict, said = page.check(kind, text)
+                counts[verdict] += 1
+                shown = text if kind == "sh" else f"python: {text.strip().splitlines()[0]} …"
+                seconds = time.perf_counter() - begun
+                print(f"  {verdict:8} {seconds:5.1f} s  {shown}", flush=True)
+                if said:
+                    print(f"{'':20}{said}", flush=True)
+        finally:
+            page.close()
+    return counts
+
+
+def named(path: Path) -> str:
+    """The page as its repository calls it."""
+    return str(path.resolve().relative_to(ROOT))
+
+
+def chosen(pages: list[Path], first: Path | None) -> list[Path]:
+    """Those with examples, from `first` on."""
+    if first is not None:
+        names = [named(page) for page in pages]
+        if named(first) not in names:
+            raise SystemExit(f"no page {named(first)}; there are {', '.join(names)}")
+        pages = pages[names.index(named(first)) :]
+    return [page for page in pages if any(examples(page))]
 
 
 def main() -> None:
@@ -226,28 +300,21 @@ def main() -> None:
         description="Runs every command and snippet of the documentation."
     )
     parser.add_argument("pages", nargs="*", type=Path, default=PAGES)
-    failed = 0
-    for path in parser.parse_args().pages:
-        found = list(examples(path))
-        if not found:
-            continue
-        print(f"\n{path.resolve().relative_to(ROOT)}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="docs-check-") as folder:
-            page = Page(Path(folder))
-            try:
-                for kind, text in found:
-                    begun = time.perf_counter()
-                    verdict, said = page.check(kind, text)
-                    failed += verdict == "FAILED"
-                    shown = text if kind == "sh" else f"python: {text.strip().splitlines()[0]} …"
-                    seconds = time.perf_counter() - begun
-                    print(f"  {verdict:8} {seconds:5.1f} s  {shown}", flush=True)
-                    if said:
-                        print(f"{'':20}{said}", flush=True)
-            finally:
-                page.close()
-    print(f"\n{failed} failed")
-    sys.exit(failed > 0)
+    parser.add_argument(
+        "--from", dest="first", type=Path, metavar="PAGE", help="this page and those after it"
+    )
+    asked = parser.parse_args()
+    table: dict[str, Counter[str]] = {}
+    with tempfile.TemporaryDirectory(prefix="docs-check-") as folder:
+        files(Path(folder))
+        for path in chosen(asked.pages, asked.first):
+            print(f"\n{named(path)}", flush=True)
+            table[named(path)] = checked(path, Path(folder))
+    table["together"] = sum(table.values(), Counter())
+    print(f"\n{'':32}" + "".join(f"{verdict:>10}" for verdict in VERDICTS))
+    for name, counts in table.items():
+        print(f"{name:32}" + "".join(f"{counts[verdict]:10}" for verdict in VERDICTS))
+    sys.exit(table["together"]["FAILED"] > 0)
 
 
 if __name__ == "__main__":

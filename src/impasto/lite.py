@@ -71,6 +71,8 @@ def stylize(
 
 def paint(content: Input, styles: Sequence[Input], settings: Settings) -> Painted:
     """The same, with what else there is to know of the picture."""
+    if "method" not in settings.model_fields_set and any(map(_closed, styles)):
+        settings = settings.but(method="fast")  # as `plan` does: it is the one that knows names
     _check(styles, settings)
     networks = _Networks(settings.network)
     photo = _opened(content, settings.size)
@@ -110,6 +112,11 @@ def _check(styles: Sequence[Input], settings: Settings) -> None:
             )
     if not styles:
         raise OptionError("give at least one style picture")
+
+
+def _closed(style: Input) -> bool:
+    """Whether it is a name without a picture: a learned style's, if it is anything."""
+    return isinstance(style, str) and not named_style(style).pictured
 
 
 def _shares(count: int, settings: Settings) -> list[float]:

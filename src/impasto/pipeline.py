@@ -20,7 +20,14 @@ from impasto.habits import brought
 from impasto.inputs import Inputs, named, several
 from impasto.job import Job
 from impasto.memory import check as check_memory
-from impasto.methods.base import METHODS, Method, StyleInput, named_style, refuse_unhonoured
+from impasto.methods.base import (
+    METHODS,
+    Method,
+    StyleInput,
+    named_style,
+    refuse_of_learned,
+    refuse_unhonoured,
+)
 from impasto.methods.forecast import foretold
 from impasto.methods.regions import read_ground
 from impasto.methods.two_stage import Refined
@@ -74,6 +81,8 @@ def plan(
             "`blend` has no effect with `regions`: there each style has a place of its own; leave one of them out"
         )
     given = Inputs(content, settings, method.large, style_masks)
+    if regions is not None and settings.blend is not None:
+        raise OptionError("`blend` makes no difference where each style has one of the `regions`")
     inputs = given.styles(styles)
     # A start of one's own stands for what a method begins at by itself.
     asked = settings if start is None else _started(settings)
@@ -142,7 +151,8 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
     name.
 
     A style is a picture or the name of one that a network has learned: all names are in one space.
-    `InputError` where the method asked for does not take a learned style.
+    `InputError` where the method asked for does not take a learned style, `OptionError` for a
+    setting that the one found has no use for.
     """
     if settings.engine != "torch":
         raise OptionError(
@@ -174,7 +184,9 @@ def _with_method(settings: Settings, styles: Sequence[Source]) -> Settings:
             else "leave it out"
         )
         raise InputError(f"{refused[0].source} is a learned style and no picture: {way}")
-    return settings.but(method=others[0])
+    chosen = settings.but(method=others[0])
+    refuse_of_learned(refused[0], method_of(chosen), chosen)
+    return chosen
 
 
 def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from impasto.errors import OptionError
+from impasto.texts import meant
 
 __all__ = ["Registry"]
 
@@ -55,7 +56,7 @@ class Registry(Generic[T]):
             return found
         points = self._points()
         if name not in points:
-            raise OptionError(f"unknown `{self.kind}` {name!r}; choose {', '.join(self.names)}")
+            raise OptionError(f"unknown `{self.kind}` {name!r}{meant(name, self.names)}")
         try:
             loaded: T = points[name].load()
         except Exception as error:

@@ -19,11 +19,11 @@ from impasto.analysis.reconstruct import growing, style_distance
 from impasto.analysis.sheets import Cell
 from impasto.analysis.usual import GRID_SIZE
 from impasto.analysis.work import Task, Work, settings_of, title_of
-from impasto.errors import OptionError
+from impasto.errors import InputError, OptionError
 from impasto.layers import STYLE_LAYERS
 from impasto.losses.content import relative_content_loss
 from impasto.losses.presets import PRESETS
-from impasto.methods.base import METHODS
+from impasto.methods.base import METHODS, named_style
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import SMALLEST, Encoder, Pooling
@@ -60,9 +60,8 @@ DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingP
     }
 )
 
-_NUMBERS = (
-    "content: |F - P|^2 / |P|^2, 0 for the photo; style: mean |G - A|^2 / |A|^2, 0 for the painting"
-)
+_OF_CONTENT = "content: |F - P|^2 / |P|^2, 0 for the photo"
+_NUMBERS = f"{_OF_CONTENT}; style: mean |G - A|^2 / |A|^2, 0 for the painting"
 
 # The paper's columns, in units of its usual ratio.
 _AROUND = (0.01, 0.1, 1.0, 10.0)
@@ -130,6 +129,11 @@ def ratio_grid(
     does not fit.
     """
     settings = settings or Settings()
+    if _learned(painting):
+        raise InputError(
+            f"{painting} is a learned style, which has no layers to match: give the painting itself, "
+            "or go over what one pass honours, `over=strength` or `over=blend`"
+        )
     values = tuple(values) or ratios(settings)
     if any(not 0 <= value < float("inf") for value in values):
         raise OptionError(
@@ -162,11 +166,14 @@ def sweep(
     """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in
     `ratio_grid`.
 
-    `second`: another painting, which `over="blend"` needs: a value is its share. Raises
-    `ImpastoError`, long work not yet begun, for whatever does not fit.
+    `second`: another painting, which `over="blend"` needs: a value is its share. A painting may be
+    a learned style's name where the method takes it; without its picture there is no number for
+    style. Raises `ImpastoError`, long work not yet begun, for whatever does not fit.
     """
     settings, name = settings or Settings(), dial(over)
     values = tuple(values) or DIALS[name][1]
+    if name == "keep_color" and _learned(painting):  # a vector cannot be recoloured
+        values = tuple(value for value in values if value != "statistics")
     if not values:
         raise OptionError(f"say which `values` of {over}: A,B,C")
     if (name == "blend") != (second is not None):
@@ -214,12 +221,13 @@ def _work(
 ) -> Work:
     """The photo and the paintings stand at the right end. `base` says which layers are measured."""
     networks = _Sharing(encoder)
+    learned = [str(painting) for painting in shown.paintings if _learned(painting)]
     jobs = [
         [
             plan(
                 shown.photo,
                 shown.paintings,
-                settings.but(size=size, **_under(settings, encoder)),
+                settings.but(size=size, **({} if learned else _under(settings, encoder))),
                 networks=networks,
             )
             for settings in row
@@ -227,13 +235,17 @@ def _work(
         for row in cells
     ]
     photo = jobs[0][0].content.image
-    opened = [open_source(painting, max(SMALLEST, size)).image for painting in shown.paintings]
+    opened = [
+        None if _learned(painting) else open_source(painting, max(SMALLEST, size)).image
+        for painting in shown.paintings
+    ]
     measure = _measure(photo, opened[0], PixelOptimizer(encoder, base))
     tasks = tuple(
         _task(r, c, job, measure) for r, row in enumerate(jobs) for c, job in enumerate(row)
     )
     below, across = len(shown.rows) > 1, len(shown.columns)
-    pictures = [("photo", photo), *(("painting", _beside(each, photo)) for each in opened)]
+    seen = [each for each in opened if each is not None]
+    pictures = [("photo", photo), *(("painting", _beside(each, photo)) for each in seen)]
     given = tuple(
         Cell(*((place, across) if below else (0, across + place)), picture, name)
         for place, (name, picture) in enumerate(pictures)
@@ -241,12 +253,14 @@ def _work(
     notes = (note for row in jobs for job in row for note in job.notes)
     title = " and ".join(map(title_of, shown.paintings))
     return Work(
-        f"{title_of(shown.photo)} in the style of {title}, measured by {encoder.name}\n{_NUMBERS}",
+        f"{title_of(shown.photo)} in the style of {title}, measured by {encoder.name}\n"
+        f"{_OF_CONTENT if opened[0] is None else _NUMBERS}",
         shown.rows,
         (*shown.columns, *("",) * (1 if below else len(pictures))),
         given,
         tasks,
-        settings_of("grid", encoder, photo, *opened)
+        settings_of("grid", encoder, photo, *seen)
+        | ({"learned": learned} if learned else {})
         | {
             "cells": [[job.settings.dump() for job in row] for row in jobs],
             "measured": base.dump(),
@@ -292,13 +306,21 @@ def _beside(picture: Tensor, other: Tensor) -> Tensor:
     return resize(picture, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def _measure(photo: Tensor, painting: Tensor, base: PixelOptimizer) -> Measure:
-    """Distances to photo and painting that are the same for all cells, so that they compare."""
+def _learned(painting: Source) -> bool:
+    """Whether it is a name without a picture: a learned style's, if it is anything."""
+    return isinstance(painting, str) and not named_style(painting).pictured
+
+
+def _measure(photo: Tensor, painting: Tensor | None, base: PixelOptimizer) -> Measure:
+    """Distances to photo and painting, where there is one, that are the same for all cells, so that
+    they compare.
+    """
     encoder, held, layers = base.encoder, base.recipe.content_layers, base.recipe.style_layers
-    # The painting as an optimiser sees it at style scale 1.
-    factor = max(photo.shape[-2:]) / max(painting.shape[-2:])
-    height, width = (max(SMALLEST, round(side * factor)) for side in painting.shape[-2:])
-    aim = resize(painting, (height, width))
+    aim = None
+    if painting is not None:  # as an optimiser sees it at style scale 1
+        factor = max(photo.shape[-2:]) / max(painting.shape[-2:])
+        height, width = (max(SMALLEST, round(side * factor)) for side in painting.shape[-2:])
+        aim = resize(painting, (height, width)).to(encoder.device)
 
     @torch.no_grad()
     def measure(found: Tensor) -> Mapping[str, float]:
@@ -310,9 +332,11 @@ def _measure(photo: Tensor, painting: Tensor, base: PixelOptimizer) -> Measure:
         content = torch.stack(
             [relative_content_loss(ours[layer], theirs[layer]) for layer in held]
         ).mean()
+        if aim is None:
+            return {"content": content.item()}
         return {
             "content": content.item(),
-            "style": style_distance(encoder, there, aim.to(encoder.device), layers),
+            "style": style_distance(encoder, there, aim, layers),
         }
 
     return measure

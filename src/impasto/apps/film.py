@@ -103,7 +103,7 @@ class FilmWork:
             count = "refine" if self.settings.refine else "steps"
             fewer = self.settings.but(**{count: self._between(first)})
             then = plan(frame.pixels, self.styles, fewer, networks=networks)
-        honoured = "before" in method_of(self.settings).honours
+        honoured = "before" in method_of(first.settings).honours
         following = Following(first.renderer, then.renderer, honoured=honoured)
         return replace(first, renderer=following, recipe=recipe)
 

@@ -14,6 +14,8 @@ import typer
 from impasto.apps.cli.options import in_flags
 from impasto.apps.interrupt import INTERRUPTED, ignore_interrupts, requests_interrupt
 from impasto.errors import ImpastoError, printable
+from impasto.networks.header import learned_styles
+from impasto.pictures.samples import UnknownSampleError
 
 __all__ = ["emit", "one_line", "own_process", "printable", "reporting", "say", "verdict"]
 
@@ -91,6 +93,12 @@ def reporting(debug: bool) -> Iterator[None]:
 
 def verdict(error: Exception) -> tuple[str, int]:
     """What to say of an error, and the exit code it calls for: 2 for what the user can mend, else 1."""
+    if isinstance(error, UnknownSampleError) and _is_learned(error.called):
+        return (
+            f"{error.called} is a learned style, which has no picture; "
+            "give a file of the painting that it was learned from",
+            2,
+        )
     if isinstance(error, ImpastoError):
         return str(error), 2
     if isinstance(error, MemoryError) or (
@@ -101,3 +109,11 @@ def verdict(error: Exception) -> tuple[str, int]:
         return printable(f"{error.strerror}: {error.filename or 'while reading or writing'}"), 2
     said = one_line(str(error))
     return f"unexpected {type(error).__name__}: {said}; run again with `debug`", 1
+
+
+def _is_learned(name: str) -> bool:
+    """Whether the embedded network paints in a style of that name, shipped or the user's own."""
+    try:
+        return any(each.name == name for each in learned_styles())
+    except ImpastoError:  # of a bank that cannot be read, which is another matter
+        return False

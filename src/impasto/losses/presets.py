@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
+from impasto.texts import meant
 
 __all__ = [
     "CAFFE",
@@ -268,5 +269,5 @@ PRESETS = MappingProxyType(
 def preset(name: str) -> Preset:
     """The preset of that name; `OptionError` lists those that exist."""
     if name not in PRESETS:
-        raise OptionError(f"unknown `preset` {name!r}; choose one of {', '.join(PRESETS)}")
+        raise OptionError(f"unknown `preset` {name!r}{meant(name, PRESETS)}")
     return PRESETS[name]

@@ -41,6 +41,7 @@ __all__ = [
     "forecasting",
     "instant_method",
     "named_style",
+    "refuse_of_learned",
     "refuse_unhonoured",
 ]
 
@@ -225,7 +226,7 @@ def refuse_unhonoured(
     would make one. `given`: what was given besides, `regions` or `strength_mask`.
     """
     honoured = method.honours | _ALWAYS
-    asked = [name for name in settings.changed if name not in honoured]
+    asked = _unhonoured(method, settings)
     asked += ["init"] * (start and "start" not in honoured)
     asked += [name for name in given if name not in honoured]
     if not asked:
@@ -236,6 +237,21 @@ def refuse_unhonoured(
         others.append("`refine`")
     where = f"; it has with {' or '.join(others)}" if others else ""
     raise OptionError(f"`{setting}` has no effect with {method.called}{where}")
+
+
+def refuse_of_learned(style: StyleInput, method: Method, settings: Settings) -> None:
+    """`OptionError` naming the first setting without a use for the one `method` that takes this
+    learned style: no other can be named that would have one.
+    """
+    for name in _unhonoured(method, settings):
+        raise OptionError(
+            f"`{name}` has no effect with {style.source}, a learned style, which is painted in one "
+            "pass; leave it out, or give the painting itself"
+        )
+
+
+def _unhonoured(method: Method, settings: Settings) -> list[str]:
+    return [name for name in settings.changed if name not in method.honours | _ALWAYS]
 
 
 def instant_method(styles: Sequence[Source], settings: Settings, learned: Collection[str]) -> str:

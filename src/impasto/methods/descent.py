@@ -40,6 +40,9 @@ TOO_FAR = 4.0
 # gradient descent is that of a picture of so many pixels (Keras' example: 400 x 600), and grows
 # with them.
 SGD_PIXELS = 240_000
+# How far above the lowest loss so far the last one of L-BFGS may be; the picture of the lowest is
+# kept where it is more.
+JUMP = 1.05
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def descend(
     moves beside its pixels. `side`: of the parts that the gradient is taken by, px; 0: at once. A
     step whose loss or gradient is not finite is undone and the rate halved, said in the note;
     `DivergedError` when that does not help five times in a row. Where the loss ends above where it
-    began, the last picture is the best one on the way, said likewise.
+    began, the last picture is the best one on the way, said likewise; where L-BFGS, which has no
+    line search here, ends in a jump, it is that one, too.
     """
     canvas = _Canvas(start, grids)
     mean, failures, scale = start, 0, 1.0
@@ -139,9 +143,12 @@ def descend(
             keep = KEEP if step > 0.3 * steps else 0.0
             mean = torch.lerp(canvas.picture().clamp_(0, 1), mean, keep)
         stopped = way.settled(early_stop)
-        if (step == steps - 1 or stopped) and way.rose:
-            yield way.best(mean), numbers, way.told
-            return
+        if step == steps - 1 or stopped:
+            if way.rose:
+                yield way.best(mean), numbers, way.told
+                return
+            if optimizer == "lbfgs" and way.jumped:
+                mean = way.lowest
         yield mean, numbers, ""
         if stopped:
             return
@@ -166,6 +173,11 @@ class _Way:
     def too_far(self, loss: float) -> bool:
         """Whether it is many times the lowest so far."""
         return self._best is not None and loss > TOO_FAR * self._best[0] + 1e-9
+
+    @property
+    def jumped(self) -> bool:
+        """Whether it ends well above the lowest so far."""
+        return self._best is not None and self.losses[-1] > JUMP * self._best[0] + 1e-9
 
     @property
     def lowest(self) -> Tensor:

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageErr
 
 from impasto.errors import ImpastoError, InputError, OptionError
 from impasto.pictures.exif import read_exif, sifted, tags
-from impasto.pictures.salvage import loaded
+from impasto.pictures.salvage import completed, lacks, loaded
 
 __all__ = [
     "MAX_PIXELS",
@@ -123,8 +123,10 @@ def opened(path: Path) -> Iterator[Image.Image]:
     with decoding(str(path)):
         try:
             with _only_our_limit():
-                image = Image.open(path)
+                image = Image.open(completed(path) or path)
         except UnidentifiedImageError as err:
+            if lacks(path) > 0:
+                raise OSError("image file is truncated") from err
             raise InputError(
                 f"{path} is not a picture that can be read; save it as PNG or JPEG"
             ) from err

@@ -3,23 +3,92 @@
 What is missing is found out, never guessed. Most formats leave the rows that were not decoded at
 zero. A JPEG is decoded twice, with different noise in place of the end that is not there: where the
 two differ, the file did not say what stands there. Where they agree everywhere, it lacks no more
-than its end mark.
+than its end mark. A WebP or an AVIF is no file to its decoder before it is as long as it says: it is
+`completed`, and likewise decoded with several ends.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, JpegImagePlugin
 
-__all__ = ["loaded"]
+__all__ = ["Completed", "completed", "lacks", "loaded"]
 
 MISSING = 0.05
 """The most of a picture's rows that may be missing."""
 
 _END = b"\xff\xd9"
+# How many of them are compared, and how many tried: some are no data that can be decoded.
+_ENDS, _TRIED = 4, 12
 _IN_ROWS = ("BMP", "PNG", "PPM", "TIFF")  # and what is not decoded stays zero
+
+
+class Completed(BytesIO):
+    """A file of that `data` with zeros in place of the `lacking` bytes at its end."""
+
+    def __init__(self, data: bytes, lacking: int) -> None:
+        super().__init__(data + bytes(lacking))
+        self.data, self.lacking = data, lacking
+
+
+def completed(path: Path) -> Completed | None:
+    """The file at its full length, where it is a WebP or an AVIF that says it is longer than it is;
+    by at most a tenth, since more of its rows would be missing than may.
+    """
+    lacking = lacks(path)
+    if not 0 < lacking <= path.stat().st_size / 10:
+        return None
+    return Completed(*_roomy(path.read_bytes(), lacking))
+
+
+def lacks(path: Path) -> int:
+    """How many bytes longer a WebP or an AVIF says it is than it is; 0 or less for none."""
+    with path.open("rb") as file:
+        return _said_size(file) - os.fstat(file.fileno()).st_size
+
+
+def _roomy(data: bytes, lacking: int) -> tuple[bytes, int]:
+    """A WebP that ends within its pixels, with headers that allow it a longer end: some ends take
+    more bytes than the right one, and its decoder refuses what runs out.
+    """
+    place = 12  # of a chunk: four bytes of kind, four of size, and an even number of others
+    while data[:4] == b"RIFF" and place + 8 <= len(data):
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        if place + 8 + size > len(data) and data[place : place + 4] in (b"VP8 ", b"VP8L"):
+            whole = len(data) + lacking + len(data) // 2
+            whole += whole % 2
+            sizes = [(whole - start - 8).to_bytes(4, "little") for start in (0, place)]
+            head = data[:4] + sizes[0] + data[8 : place + 4] + sizes[1]
+            return head + data[place + 8 :], whole - len(data)
+        place += 8 + size + size % 2
+    return data, lacking
+
+
+def _said_size(file: BinaryIO) -> int:
+    """How many bytes the header says there are, of formats that say so; else 0."""
+    head = file.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        return int.from_bytes(head[4:8], "little") + 8
+    if head[4:8] != b"ftyp" or head[8:] not in (b"avif", b"avis"):
+        return 0
+    place = (
+        0  # of a box: four bytes of size, four of kind, and eight of size where four are too few
+    )
+    while len(head) >= 8:
+        size = int.from_bytes(head[:4])
+        if size == 1:
+            size = int.from_bytes(file.read(8))
+        if size < 8:
+            return 0
+        place += size
+        file.seek(place)
+        head = file.read(8)
+    return place
 
 
 def loaded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -28,6 +97,11 @@ def loaded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     Where the file ends too early and no more than `MISSING` of the rows are missing, the picture is
     another one, in which they repeat the last there is. Otherwise what the decoder raised.
     """
+    if isinstance(end := getattr(image, "fp", None), Completed):
+        found = _repeated(*_certain(end, image.tell()))
+        if found is None:
+            raise OSError("image file is truncated")
+        return found[0], (_cut_short(found[1], image.height),)
     try:
         image.load()
     except OSError as error:
@@ -39,8 +113,45 @@ def loaded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         whole, missing = found
         if not missing:
             return whole, ("the file lacks its end mark; the picture is whole",)
-        return whole, (f"the file is cut short: {missing} of {image.height} rows are missing",)
+        return whole, (_cut_short(missing, image.height),)
     return image, ()
+
+
+def _cut_short(missing: int, height: int) -> str:
+    return f"the file is cut short: {missing or 'none'} of {height} rows are missing"
+
+
+def _certain(end: Completed, frame: int) -> tuple[Image.Image, int, int]:
+    """The picture of a completed file, how many of its rows stand whatever the end, and how many
+    there are.
+
+    Zeros and ones are the two extremes for the arithmetic decoders of these formats: a symbol that
+    is the same with both is the file's own.
+    """
+    rows: list[np.ndarray] = []
+    for tail in _tails(end.lacking):
+        try:
+            image = Image.open(BytesIO(end.data + tail))
+            image.seek(frame)
+            image.load()
+        except (OSError, RuntimeError, SyntaxError, ValueError):
+            continue  # this end is no data
+        if not rows:
+            first = image
+        rows.append(np.asarray(image).reshape(image.height, -1))
+        if len(rows) == _ENDS:
+            break
+    if len(rows) < 2:
+        raise OSError("image file is truncated")
+    differ = (np.stack(rows[1:]) != rows[0]).any(axis=(0, 2))
+    return first, int(np.argmax(differ)) if differ.any() else first.height, first.height
+
+
+def _tails(count: int) -> Iterator[bytes]:
+    yield bytes(count)
+    yield b"\xff" * count
+    for seed in range(_TRIED - 2):
+        yield np.random.default_rng(seed).bytes(count)
 
 
 def _jpeg(image: Image.Image) -> tuple[Image.Image, int] | None:

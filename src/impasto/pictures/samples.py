@@ -15,7 +15,7 @@ from PIL import Image
 
 from impasto.errors import InputError
 
-__all__ = ["STYLES", "named", "sample", "sample_names", "sample_style"]
+__all__ = ["STYLES", "UnknownSampleError", "named", "sample", "sample_names", "sample_style"]
 
 # Colour photos in the scikit-image wheel that its docs declare public domain or CC0.
 _PHOTOS = {
@@ -41,6 +41,20 @@ STYLES: Mapping[str, str] = MappingProxyType(
     }
 )
 """The sample styles, and what each shows."""
+
+
+class UnknownSampleError(InputError):
+    """A name of no file and no sample; `called` is that name, which may be another thing's."""
+
+    def __init__(self, called: str) -> None:
+        super().__init__(
+            f"no file and no sample called {called!r}; sample styles: {', '.join(STYLES)}; "
+            f"sample photos: {', '.join(sample_names())} (impasto styles lists learned ones, too)"
+        )
+        self.called = called
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.called,)  # for other processes: by its name, not its message
 
 
 def sample_names() -> tuple[str, ...]:
@@ -87,9 +101,8 @@ def named(source: str) -> Image.Image | None:
         return sample_style(source)
     if source in sample_names():
         return sample(source)
+    if source == "-":
+        raise InputError("nothing is read from a pipe: save the picture to a file, and name that")
     if not Path(source).suffix and "://" not in source:
-        raise InputError(
-            f"no file and no sample called {source!r}; sample styles: {', '.join(STYLES)}; "
-            f"sample photos: {', '.join(sample_names())}"
-        )
+        raise UnknownSampleError(source)
     return None

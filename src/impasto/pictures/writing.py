@@ -95,6 +95,8 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     folder is missing or not writable, or the target is a folder or write-protected.
     """
     path = Path(path)
+    if str(path) in ("-", "/dev/stdout"):
+        raise InputError("nothing is written to a pipe: name a file, such as out.png")
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")

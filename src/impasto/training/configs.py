@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import OptionError
+from impasto.losses.presets import PRESETS
 from impasto.networks.shapes import SMALLEST, TransformNetConfig, UpscaleNetConfig
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
     "ArbitraryConfig",
     "BankConfig",
     "DistillConfig",
+    "JohnsonConfig",
     "NetworkConfig",
     "PaintingConfig",
     "PairsConfig",
     "RunConfig",
     "UpscaleConfig",
+    "bank_config",
 ]
 
 Count = Annotated[int, Field(ge=1)]
@@ -152,13 +155,54 @@ class BankConfig(PaintingConfig):
     `vector_rate`: Adam's learning rate for the rows. `style_size`: long side in px at which styles
     are read, that of the pictures to be painted: it sets how large strokes are. `vectors_only`: the
     network that is started from stays as it is, and with it `learning_rate` has nothing to say.
-    `shifted` is 0: it takes long, and vectors alone can do little about a grain.
+    `shifted` is 0: it takes long, and vectors alone can do little about a grain. `preset`: whose
+    losses; another than `impasto` has a configuration of its own (`bank_config`).
     """
 
+    preset: Annotated[
+        Literal["impasto", "johnson2016"],
+        Field(description="Whose losses; johnson2016: the paper's, with its Adam and its course."),
+    ] = "impasto"
     shifted: Shifted = 0.0
     vector_rate: Positive = 0.02
     style_size: Annotated[int, Field(ge=2 * SMALLEST)] = 512
     vectors_only: bool = False
+
+
+_JOHNSON = PRESETS["johnson2016"]
+_Nothing = Annotated[float, Field(ge=0, le=0)]
+
+
+class JohnsonConfig(BankConfig):
+    """How Johnson et al. 2016 (arXiv:1603.08155, section 4.1) train: the layers and weights of the
+    preset `johnson2016`, Adam at 1e-3 for everything, 40,000 steps of 4 pictures of 256 px, the
+    painting at 256 px as in the authors' code (github.com/jcjohnson/fast-neural-style).
+
+    What is this package's own is off: `even_weight`, `identity` and `clip` (1e12 is none) can be
+    turned on again, `coarse` and `shifted` have no place in this loss.
+    """
+
+    preset: Literal["johnson2016"] = "johnson2016"
+    steps: Steps = 40_000
+    batch: Batch = 4
+    crop: Crop = 256
+    learning_rate: Rate = 1e-3
+    warmup: Warmup = 0
+    decay: Decay = 0.0
+    clip: Positive = 1e12
+    content_weight: Positive = _JOHNSON.content_weight
+    style_weight: Positive = _JOHNSON.style_weight
+    tv_weight: Weight = _JOHNSON.tv_weight
+    coarse: _Nothing = 0.0
+    shifted: _Nothing = 0.0
+    even_weight: Weight = 0.0
+    identity: Share = 0.0
+    style_size: Annotated[int, Field(ge=2 * SMALLEST)] = 256
+
+
+def bank_config(**given: Any) -> BankConfig:
+    """Of the class that the `preset` among `given` asks for; `OptionError` as of any."""
+    return (JohnsonConfig if given.get("preset") == "johnson2016" else BankConfig)(**given)
 
 
 class PairsConfig(NetworkConfig):

@@ -17,7 +17,7 @@ from impasto.losses.gram import cooccurrence
 from impasto.losses.objective import mask_at
 from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
 
-__all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance"]
+__all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance", "second_moments"]
 
 CONTENT_LAYER = "relu4_1"
 """Where content is compared: the style's depth already, so one layer less to compute."""
@@ -124,16 +124,20 @@ class Criterion:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The features of `layers`, and the matrices of all that has a weight."""
         features = self.features(pictures, self.layers)
-        found = {layer: _second(features[layer], seen) for layer in self.layers}
+        found = {layer: second_moments(features[layer], seen) for layer in self.layers}
         if self._by_coarse:
             for by, layers in _COARSE.items():
                 if min(pictures.shape[-2:]) < by * SMALLEST:
                     continue  # too small a copy to encode
                 small = self.features(F.avg_pool2d(pictures, by), layers)
-                found |= {_coarse(layer, by): _second(small[layer], seen) for layer in layers}
+                found |= {
+                    _coarse(layer, by): second_moments(small[layer], seen) for layer in layers
+                }
         if self._by_shift:
             for layer, shifts in _SHIFTS.items():
-                found |= {_shifted(layer, *by): _second(features[layer], seen, by) for by in shifts}
+                found |= {
+                    _shifted(layer, *by): second_moments(features[layer], seen, by) for by in shifts
+                }
         return features, found
 
     @torch.no_grad()
@@ -178,8 +182,10 @@ class Criterion:
         ), distance / contrast.clamp_min(1)
 
 
-def _second(x: Tensor, seen: Tensor | None, by: tuple[int, int] = (0, 0)) -> Tensor:
-    """Products of features with those `by` rows and columns on, over what is seen of both."""
+def second_moments(x: Tensor, seen: Tensor | None = None, by: tuple[int, int] = (0, 0)) -> Tensor:
+    """Mean products of features with those `by` rows and columns on, `(B, C, C)`, over what is seen of
+    both.
+    """
     if seen is None:
         return cooccurrence(x, *by)
     mask = mask_at(seen, x)

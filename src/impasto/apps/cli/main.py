@@ -26,6 +26,7 @@ from impasto.apps.cli.options import (
     TrainingCommand,
     asks,
     unknown_option,
+    without_command,
 )
 from impasto.apps.report import one_line, own_process, reporting, say
 from impasto.errors import OptionError
@@ -263,6 +264,8 @@ def main(args: Sequence[str] | None = None) -> None:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        say(f"error: {unknown_option(error, args) or one_line(message())}")
+        commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        hint = without_command(args, commands) or unknown_option(error, args)
+        say(f"error: {hint or one_line(message())}")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

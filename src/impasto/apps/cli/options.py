@@ -5,7 +5,8 @@ values.
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -31,6 +32,7 @@ __all__ = [
     "in_flags",
     "unknown_option",
     "with_options",
+    "without_command",
     "words",
 ]
 
@@ -189,6 +191,19 @@ def unknown_option(error: Exception, args: Sequence[str] | None) -> str | None:
         usual = command.command.collect_usage_pieces(command)
         return f"there is no option {given}: it is an argument, {' '.join(usual[1:])}"
     return f"there is no option {given}; did you mean {max(parameter.opts, key=len)}?"
+
+
+def without_command(args: Sequence[str] | None, commands: Collection[str]) -> str | None:
+    """What to say where a line begins with a picture, or an option of `stylize`, in place of a
+    command.
+    """
+    word = next(iter(sys.argv[1:] if args is None else args), "")
+    name = word.lstrip("-").partition("=")[0].replace("-", "_")
+    if word in commands or not (
+        Path(word).suffix or Path(word).exists() or (word.startswith("--") and name in OPTIONS)
+    ):
+        return None
+    return "a line begins with what to do: impasto stylize PHOTO STYLE (impasto --help lists all)"
 
 
 _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")

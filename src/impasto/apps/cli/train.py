@@ -176,6 +176,7 @@ def train_bank(
     weights.
 
     impasto train bank --styles paintings --content photos -o mine.safetensors
+    impasto train bank --styles one --content photos --preset johnson2016 --from nothing -o one.safetensors
     impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
     """
     from impasto.apps.cli import training

@@ -26,10 +26,11 @@ from impasto.training.arbitrary import ArbitraryTask
 from impasto.training.bank import BankTask
 from impasto.training.configs import (
     ArbitraryConfig,
-    BankConfig,
     DistillConfig,
+    JohnsonConfig,
     PairsConfig,
     UpscaleConfig,
+    bank_config,
 )
 from impasto.training.data import read_pairs, read_pictures
 from impasto.training.distill import Distillation
@@ -37,6 +38,7 @@ from impasto.training.log import logged
 from impasto.training.painting import NetworkTask
 from impasto.training.pairs import PairsTask
 from impasto.training.processes import part, processes
+from impasto.training.published import PublishedBank
 from impasto.training.run import TrainingProgress, train
 from impasto.training.upscale import UpscaleTask
 
@@ -177,20 +179,20 @@ def train_bank(
     session: Session,
 ) -> None:
     """A bank of the paintings in the folders `styles`, on the photos in `content`; `config` is for
-    `BankConfig`.
+    `bank_config`.
 
     `start`: `embedded`, `nothing` or a file. Raises what `Session.run` does.
     """
     session.paths.check((start,), session.resume)
-    settings, painter = BankConfig(**config), _beginning(start)
+    settings, painter = bank_config(**config), _beginning(start)
     encoder = _encoder(painter.encoder if painter is not None else EMBEDDED)
 
     def begin(show: Display) -> BankTask:
-        paintings = _named_pictures(styles, show)
-        photos = pictures(content, show)
-        return BankTask(
-            encoder, photos, paintings, settings, start=painter, data=[*content, *styles]
-        )
+        paintings, photos = _named_pictures(styles, show), pictures(content, show)
+        data = [*content, *styles]
+        if isinstance(settings, JohnsonConfig):
+            return PublishedBank(encoder, photos, paintings, settings, start=painter, data=data)
+        return BankTask(encoder, photos, paintings, settings, start=painter, data=data)
 
     session.run(begin)
 
