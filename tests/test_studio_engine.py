@@ -234,7 +234,7 @@ def test_closing_ends_all_that_is_painted_and_waits() -> None:
             engine.place(small(PAINTING))
         with pytest.raises(BusyError, match="closing"):
             engine.thumbnail("waves")
-        assert not engine._worker.is_alive()
+        assert not engine.working
 
 
 def test_what_cannot_be_painted_stops_nobody_else(engine: Engine, learned: str) -> None:

@@ -34,7 +34,8 @@ from impasto.apps.studio.engine import BusyError, Engine, StyleCard
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.shelf import credit
-from impasto.apps.studio.visit import Choice, Visit
+from impasto.apps.studio.album import Choice
+from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
 from impasto.pictures.image import read_recipe

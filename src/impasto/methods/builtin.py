@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from impasto.errors import OptionError, WeightsError
 from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
@@ -15,6 +17,7 @@ from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, stag
 from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture
+from impasto.portable import is_portable
 from impasto.settings import Settings
 from impasto.sizes import memory
 
@@ -170,9 +173,7 @@ def _pass(
         memory=memory(settings.max_memory),
     )
     vectors = [
-        quick.named(str(style.source))
-        if picture is None
-        else quick.prepare(picture.image, picture.alpha)
+        quick.named(str(style.source)) if picture is None else _read(quick, picture, networks)
         for style, picture in zip(styles, pictures, strict=True)
     ]
     own = networks.painter(settings.network, settings.device).bank.vectors
@@ -192,6 +193,15 @@ def _pass(
     recipe |= {"vectors": digests} if digests else {}
     blend = quick.blend(vectors, [style.weight for style in styles])
     return Prepared(quick, blend, recipe, vectors)
+
+
+def _read(quick: FeedForward, picture: Picture, networks: Networks) -> Tensor:
+    """A picture's vector, read once for all that is painted with it."""
+    return networks.vector(
+        (quick.painter.predictor, quick.encoder, is_portable()),
+        (picture.image, picture.alpha),
+        lambda: quick.prepare(picture.image, picture.alpha),
+    )
 
 
 def _painter(

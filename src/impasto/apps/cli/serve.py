@@ -119,6 +119,14 @@ def serve(
         float,
         typer.Option(metavar="SECONDS", help="Of work at one picture.", rich_help_panel=LIMITS),
     ] = 600,
+    background_steps: Annotated[
+        int,
+        typer.Option(
+            metavar="STEPS",
+            help="By which a picture is refined by itself once it is painted, while nobody waits; 0: only on request.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 60,
     debug: Debug = False,
 ) -> None:
     """Open the studio: a page to paint with in a browser, and an HTTP API. Ctrl-C closes it.
@@ -144,6 +152,7 @@ def serve(
             size=max_size,
             waiting=queue,
             seconds=time_limit,
+            background=background_steps,
         )
         entrance = access(
             host,

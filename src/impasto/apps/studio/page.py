@@ -14,21 +14,21 @@ from typing import Any
 import gradio as gr
 
 from impasto.apps.studio import look
+from impasto.apps.studio.album import Choice
 from impasto.apps.studio.controls import with_settings
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.journal import short
 from impasto.apps.studio.limits import Upload
-from impasto.apps.studio.orders import USUAL, Glimpse
-from impasto.apps.studio.parts import Parts
-from impasto.apps.studio.visit import Choice, Visit
+from impasto.apps.studio.orders import USUAL
+from impasto.apps.studio.showing import Showing, Update
+from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
 from impasto.pictures.samples import sample
 
 __all__ = ["mount", "page"]
 
-Update = dict[Any, Any]
 Handler = Callable[..., Iterator[Update]]
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
@@ -38,7 +38,7 @@ _FRAME = (
 )
 _LOOKS = 300  # seconds that a page waits for thumbnails
 _TURN = "(turn, ...given) => [studio.turn(), ...given]"
-_MARK = "(mark, form) => [studio.mark(), form]"
+_MARK = "async (mark, form) => [await studio.mark(), form]"
 
 
 def page(engine: Engine, root: Path) -> gr.Blocks:
@@ -122,16 +122,16 @@ def _in_words(handler: Handler) -> Handler:
     return told
 
 
-class _Page(Parts):
+class _Page(Showing):
     """The page's parts, and what each event does to them."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
-        self.visits = Visits(root, engine.limits, engine.budget)
+        visits = Visits(root, engine.limits, engine.budget)
         keep = int(engine.limits.keep)
         with _Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
         ) as self.blocks:
-            super().__init__(engine)
+            super().__init__(engine, visits)
             self.events()
         # Orders wait in the engine, which says when it is full; Gradio's queue only has to be out
         # of their way.
@@ -155,18 +155,25 @@ class _Page(Parts):
         press = {**hidden, "trigger_mode": "multiple"}
         self.blocks.load(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
-        self.photo.upload(self.take_photo, wish, **press)
-        self.samples.select(self.take_sample, wish, **press)
-        self.painting.upload(self.take_paintings, wish, **press)
-        self.styles.select(self.pick, wish, **press)
+        painting = [
+            self.photo.upload(self.take_photo, wish, **press),
+            self.samples.select(self.take_sample, wish, **press),
+            self.painting.upload(self.take_paintings, wish, **press),
+            self.styles.select(self.pick, wish, **press),
+            self.mix.input(self.unmix, wish, **press),
+            gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press),
+            self.apply.click(self.use_held, wish, **hidden),
+            self.again.click(self.reuse, [self.turn], **hidden),
+        ]
+        aside: dict[str, Any] = {**unseen, "outputs": shown}
+        for event in painting:  # no wish of anybody's, and so without a number
+            event.then(self.improve, [self.onward, self.steps], **aside)
+        self.onward.input(self.improve, [self.onward, self.steps], **aside)
+        self.hand.input(self.follow, wish, **{**press, "outputs": [*shown, self.hand]})
         self.styles.delete(self.forget, wish, **press)
-        self.mix.input(self.unmix, wish, **press)
-        gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press)
         self.refine.click(self.refined, [self.turn, self.steps, *wish[1:]], **hidden)
-        self.apply.click(self.use_held, wish, **hidden)
         self.stop.click(self.enough, None, None, **unseen)
         self.history.select(self.look_back, [self.turn], **press)
-        self.again.click(self.reuse, [self.turn], **hidden)
         self.download.click(
             self.save, [self.mark, self.form], **{**hidden, "js": _MARK, "trigger_mode": "multiple"}
         )
@@ -276,6 +283,35 @@ class _Page(Parts):
             yield from self.paint(visit)
 
     @_in_words
+    def follow(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
+        """A slider moves: a small picture of how it would be, as far as one can be had at once."""
+        visit, picture = self.heard(request, turn, wish), None
+        if not visit.refining:
+            picture = visit.sketch(self.engine, Choice.read(visit.chosen, visit.controls))
+        newest = visit.hears("controls", turn)
+        small = look.data_url(picture, look.PREVIEW) if picture is not None and newest else ""
+        yield {self.hand: look.sketched(small)}
+
+    @_in_words
+    def improve(self, request: gr.Request, wanted: bool, steps: int) -> Iterator[Update]:
+        """Refine the last picture by itself, or, where that is not wanted, no longer."""
+        visit = self.visit(request)
+        if not wanted:
+            if visit.improving:
+                visit.stop()
+            return
+        if self.shelf.unrefinable(visit.chosen, visit):
+            return
+        key, sent = visit.shown, 0.0
+        for glimpse in visit.improve(self.engine, int(steps)):
+            seen = visit.shown == key and not visit.at_work
+            if glimpse.done:
+                yield self.resting(visit, glimpse.note) if seen else self.recent(visit)
+            elif seen and time.monotonic() - sent > _FRAME:
+                sent = time.monotonic()
+                yield {**self.under_way(visit, glimpse), **self.stoppable()}
+
+    @_in_words
     def use_held(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """What was set while it was refined is to be painted now."""
         yield from self.paint(self.heard(request, turn, wish))
@@ -284,10 +320,7 @@ class _Page(Parts):
     def refined(self, request: gr.Request, turn: float, steps: int, *wish: Any) -> Iterator[Update]:
         """Optimise the picture from here."""
         visit = self.heard(request, turn, wish)
-        yield {
-            self.refine: gr.update(visible=False),
-            self.stop: gr.update(visible=True, interactive=True),
-        }
+        yield self.stoppable()
         yield from self.paint(visit, refine=int(steps))
 
     def enough(self, request: gr.Request) -> None:
@@ -367,72 +400,3 @@ class _Page(Parts):
         if visit.hears("controls", turn):
             visit.controls = wish[1:]
         return visit
-
-    def on_offer(self, visit: Visit) -> Update:
-        """The styles, with the visitor's own."""
-        return gr.update(value=self.shelf.tiles(visit), chosen=visit.chosen)
-
-    def choice(self, visit: Visit) -> Update:
-        """What is chosen, marked, with a weight for each of several."""
-        several = visit.chosen if len(visit.chosen) > 1 else []
-        titles = [self.shelf.title(key, visit) for key in several]
-        weights = [
-            gr.update(
-                visible=number < len(several),
-                **({"label": titles[number]} if number < len(several) else {}),
-            )
-            for number in range(len(self.weights))
-        ]
-        return {
-            self.styles: gr.update(chosen=visit.chosen),
-            **dict(zip(self.weights, weights, strict=True)),
-        }
-
-    def under_way(self, visit: Visit, glimpse: Glimpse) -> Update:
-        """An order waiting or being worked at."""
-        update: Update = {self.stop: gr.skip()}
-        if words := look.step_words(glimpse.step, glimpse.of, glimpse.left, glimpse.ahead):
-            part = glimpse.step / glimpse.of if glimpse.of else None
-            update[self.status] = look.progress(words, part=part, losses=glimpse.losses)
-        if glimpse.image is not None:
-            picture = look.data_url(glimpse.image, look.PREVIEW)
-            mark = visit.glimpsed(glimpse.image)
-            update[self.canvas] = look.compare(visit.before, picture, glimpse.image.size, mark)
-            update[self.download] = update[self.form] = gr.update(visible=True)
-        return update
-
-    def resting(self, visit: Visit, note: str = "") -> Update:
-        """The picture shown, if any, and what can be done with it."""
-        update = {
-            self.stop: gr.skip() if visit.at_work else gr.update(visible=False),
-            self.apply: gr.update(visible=visit.held),
-        }
-        kept = visit.kept
-        if kept is None:
-            return {**update, self.status: look.progress(note)}
-        hint = self.shelf.unrefinable(visit.chosen, visit)
-        width, height = kept.size
-        words = f"{self.shelf.titles(kept.choice.styles, visit)}, {width} x {height} pixels." + (
-            f" {look.sentence(note)}" if note else ""
-        )
-        return {
-            **update,
-            self.canvas: look.compare(kept.before, kept.after, kept.size, visit.shown, kept.file),
-            self.status: look.progress(words, hint=hint),
-            self.refine: gr.update(
-                visible=self.limits.steps > 0, interactive=visit.newest and not hint
-            ),
-            self.download: gr.update(visible=True),
-            self.form: gr.update(visible=True),
-            self.visit_room: gr.update(visible=True),
-            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
-        }
-
-    def back(self, request: gr.Request) -> Update:
-        """As it was before something went wrong, if there is a visit at all."""
-        visit = self.visits.begun(str(request.session_hash))
-        return {self.status: gr.skip()} if visit is None else self.resting(visit)
-
-    def visit(self, request: gr.Request) -> Visit:
-        """Whose turn it is."""
-        return self.visits.of(str(request.session_hash))

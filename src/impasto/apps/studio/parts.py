@@ -5,12 +5,12 @@ from typing import Any
 import gradio as gr
 
 from impasto.apps.studio import look
+from impasto.apps.studio.album import FORMS
 from impasto.apps.studio.controls import percent
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.look import Tile
 from impasto.apps.studio.orders import USUAL
 from impasto.apps.studio.shelf import Shelf
-from impasto.apps.studio.visit import FORMS
 from impasto.pictures.samples import sample, sample_names
 from impasto.settings import OPTIONS
 
@@ -51,7 +51,7 @@ class Parts:
         self.turn = gr.Number(0, visible=False)
         self.mark = gr.Textbox("", visible=False)
         self.ready = _html("", elem_id="ready", js_on_load="studio.save(element, watch)")
-        self.hand = _html("", elem_id="hand", js_on_load="studio.hand(trigger)")
+        self.hand = _html("", elem_id="hand", js_on_load="studio.hand(element, trigger, watch)")
 
     def choices(self) -> None:
         """The photo, and the styles."""
@@ -129,9 +129,16 @@ class Parts:
                 label="Size, long side",
                 elem_id="size",
             )
+            self.onward = gr.Checkbox(
+                self.limits.background > 0 and self.limits.steps > 0,
+                label="Go on refining by itself",
+                container=False,
+                visible=self.limits.steps > 0,
+                elem_id="onward",
+            )
             with gr.Accordion("More", open=False):
                 most = max(self.limits.steps, 1)
-                begin = min(_REFINE, most)
+                begin = min(self.limits.background or _REFINE, most)
                 self.steps = gr.Slider(
                     1, most, begin, step=1, label="Refining steps", buttons=[], elem_id="steps"
                 )
