@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput, forecasting
 from impasto.methods.matching import reader
 from impasto.methods.needs import of_descent
-from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.optimize import PixelOptimizer, Style
+from impasto.methods.recolour import recoloured
+from impasto.methods.style_grams import StyleGrams, grams_of
 from impasto.methods.stylizer import Forecast, Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture, resize
@@ -99,14 +100,13 @@ class Refined(Method):
         return f"{self.method.called} with `refine`"
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
-        """Every style must be a picture, whatever the first pass makes of it."""
+        """Every style must be a picture, whatever the first pass makes of it, or known by its Gram
+        matrices.
+        """
         self.method.check(styles, settings)
         for style in styles:
             if not style.pictured:
-                raise OptionError(
-                    f"`refine` needs the painting itself, and a learned style like {style.source!r} is only a vector; "
-                    "use `method=arbitrary` with the picture"
-                )
+                grams_of(str(style.name), settings)
 
     def memory(self, settings: Settings, height: int, width: int) -> float:
         """Of whichever takes more."""
@@ -118,7 +118,7 @@ class Refined(Method):
     ) -> Renderer:
         """See `Method`."""
         first, second = stages(self.method, styles, settings.but(steps=settings.refine), networks)
-        return TwoStage(first, second)
+        return recoloured(TwoStage(first, second), styles, settings)
 
 
 def stages(
@@ -129,10 +129,19 @@ def stages(
     # For large strokes the optimiser has larger paintings; a network reads them at the size it
     # paints at.
     scale = max(1.0, settings.style_scale)
-    pictures = [style.look(round(settings.size * scale)) for style in styles]
-    read = [_smaller(picture, scale) for picture in pictures]
-    shown = [style.showing(picture) for style, picture in zip(styles, read, strict=True)]
-    return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
+    pictures = [
+        style.look(round(settings.size * scale))
+        if style.pictured
+        else grams_of(str(style.name), settings)
+        for style in styles
+    ]
+    shown = [
+        style if isinstance(picture, StyleGrams) else style.showing(_smaller(picture, scale))
+        for style, picture in zip(styles, pictures, strict=True)
+    ]
+    # The pictures have the photo's palette where that was asked for; the whole gets it at the end.
+    plain = settings.but(keep_color="none") if settings.keep_color == "statistics" else settings
+    return method.prepare(shown, plain, networks), descent(optimizer, pictures, styles)
 
 
 def _smaller(picture: Picture, scale: float) -> Picture:
@@ -143,10 +152,17 @@ def _smaller(picture: Picture, scale: float) -> Picture:
 
 
 def descent(
-    optimizer: PixelOptimizer, pictures: Sequence[Picture], styles: Sequence[StyleInput]
+    optimizer: PixelOptimizer,
+    pictures: Sequence[Picture | StyleGrams],
+    styles: Sequence[StyleInput],
 ) -> Renderer:
-    """The optimiser with these pictures, blended by the styles' weights."""
-    prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
+    """The optimiser with these pictures, or Gram matrices, blended by the styles' weights."""
+    prepared = [
+        Style((picture,), (1.0,), (None,))
+        if isinstance(picture, StyleGrams)
+        else optimizer.prepare(picture.image, picture.alpha)
+        for picture in pictures
+    ]
     style = optimizer.blend(prepared, [style.weight for style in styles])
     encoder = optimizer.encoder
     recipe = computed(encoder.device, encoder.dtype) | {"pooled": encoder.pooling}

@@ -30,7 +30,7 @@ from impasto.apps.studio.orders import (
     check,
 )
 from impasto.errors import ImpastoError
-from impasto.networks.header import EMBEDDED, learned_styles, network_header
+from impasto.networks.header import EMBEDDED, known_grams, learned_styles, network_header
 from impasto.pictures.samples import STYLES, sample
 from impasto.settings import Settings
 
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class StyleCard:
     """A style to choose by name: `learned` by the network, a `sample` plate drawn by code, or both.
 
-    `title`: for people. `note`: what it is.
+    `title`: for people. `note`: what it is. `measured`: its Gram matrices are known.
     """
 
     name: str
@@ -58,11 +58,12 @@ class StyleCard:
     note: str
     learned: bool
     sample: bool
+    measured: bool = False
 
     @property
     def refinable(self) -> bool:
-        """Whether its picture is known, which refine needs."""
-        return self.sample
+        """Whether its picture is known, or what refine needs of it."""
+        return self.sample or self.measured
 
 
 class Engine:
@@ -121,7 +122,8 @@ class Engine:
     def styles(self) -> list[StyleCard]:
         """The styles that can be ordered by name, learned ones first, then samples; at once."""
         learned = self._learned()
-        cards = [_card(name, note) for name, note in learned.items()]
+        measured = known_grams(self._network)
+        cards = [_card(name, note, name in measured) for name, note in learned.items()]
         # A network that reads no picture paints in no other style than those it has learned.
         others = STYLES if network_header(self._network).reads else ()
         return cards + [_card(name, None) for name in others if name not in learned]
@@ -153,16 +155,11 @@ class Engine:
         `BusyError` where the queue is full or the engine closed.
         """
         check(order, self.limits)
-        by_vector = [card.name for card in self._known(order.styles) if not card.sample]
-        if by_vector and order.settings.refine:
-            raise ImpastoError(
-                f"{by_vector[0]} is known by its vector only; drop the painting itself to refine with it"
-            )
-        if by_vector and order.settings.keep_color == "statistics":
-            raise ImpastoError(
-                f"{by_vector[0]} is known by its vector only and cannot be recoloured like the photo; "
-                "keep the colours by luminance, or drop the painting itself"
-            )
+        for card in self._known(order.styles):
+            if order.settings.refine and not card.refinable:
+                raise ImpastoError(
+                    f"{card.name} is known by its vector only; drop the painting itself to refine with it"
+                )
         return (self._aside if order.aside else self._queue).put(order)
 
     @property
@@ -270,9 +267,10 @@ class Engine:
         with self._loading:
             networks = self._networks = self._networks or Networks()
         styles = [style.image if isinstance(style, Upload) else style for style in order.styles]
-        # To refine, a style has to be a picture: its name as the network learned it is of no use
-        # then.
-        learned = frozenset() if order.settings.refine else frozenset(self._learned())
+        # To refine, a style is its picture where there is one, and not as the network learned it.
+        learned = frozenset(self._learned())
+        if order.settings.refine:
+            learned = known_grams(self._network) - STYLES.keys()
         method = instant_method(styles, order.settings, learned)
         settings = order.settings.but(
             method=method, device=self._device, network=str(self._network)
@@ -307,7 +305,7 @@ class Engine:
             photo = Upload(sample(_PHOTO), _PHOTO)
             self._settle(thumbnail, self._once(Order(photo, (name,), Settings(size=_THUMBNAIL))))
             if name not in self._learned():  # its plate is read before the first who wants it
-                self._aside.chore(partial(self._job, Order(photo, (name,))))
+                self._aside.chore(lambda: None if self._job(Order(photo, (name,))) else None)
         except Exception as error:
             self._thumbnails.pop(name, None)  # the next who asks may have more luck
             self._settle(thumbnail, _in_words(error))
@@ -324,7 +322,7 @@ class Engine:
                 thumbnail.set_result(outcome)
 
 
-def _card(name: str, note: str | None) -> StyleCard:
+def _card(name: str, note: str | None, measured: bool = False) -> StyleCard:
     """`note`: of the network that learned it; None for a style that is not learned."""
     known = name in STYLES
     title = name.replace("-", " ")
@@ -334,6 +332,7 @@ def _card(name: str, note: str | None) -> StyleCard:
         STYLES[name] if known else note or "",
         note is not None,
         known,
+        measured,
     )
 
 
