@@ -69,7 +69,7 @@ class _LowRank:
             each.diagonal() - (basis @ core @ basis.mT).diagonal()
             for each, core in zip(units, cores, strict=True)
         ]
-        return cls(basis, cores, torch.stack(rests).clamp_min(0), traces)
+        return cls(basis, cores, torch.stack(rests), traces)
 
     def at(self, lower: int, upper: int, share: float) -> Tensor:
         """`(C, C)`: between two sizes, `share` of the upper one."""
@@ -102,11 +102,13 @@ class StyleGrams:
 
 
 @torch.no_grad()
-def measure(name: str, picture: Tensor, encoder: Encoder) -> StyleGrams:
-    """Of a painting, `(1, 3, H, W)` in [0, 1], as large as it is."""
+def measure(
+    name: str, picture: Tensor, encoder: Encoder, sizes: Sequence[int] = SIZES
+) -> StyleGrams:
+    """Of a painting, `(1, 3, H, W)` in [0, 1], at these long sides, px, the smallest first."""
     found: dict[str, list[Tensor]] = {layer: [] for layer in LAYERS}
     height, width = picture.shape[-2:]
-    for side in SIZES:
+    for side in sizes:
         factor = side / max(height, width)
         small = resize(picture, (round(height * factor), round(width * factor)))
         whole = dict.fromkeys(LAYERS, 0.0)
@@ -119,13 +121,13 @@ def measure(name: str, picture: Tensor, encoder: Encoder) -> StyleGrams:
         for layer, total in sums.items():
             found[layer].append(total / whole[layer])
     layers = {layer: _LowRank.of(found[layer], rank) for layer, rank in LAYERS.items()}
-    return StyleGrams(name, SIZES, layers)
+    return StyleGrams(name, tuple(sizes), layers)
 
 
 def save_grams(
     path: Path, styles: Sequence[StyleGrams], encoder: str, pictures: Mapping[str, str]
 ) -> None:
-    """Write those of several styles, by one `encoder`, as safetensors: all or nothing. `pictures`:
+    """Write those of several styles, at the same sizes, by one `encoder`, as safetensors: all or nothing. `pictures`:
     the digest of each one's file, to be told apart.
     """
     tensors = {
@@ -138,7 +140,7 @@ def save_grams(
         "kind": GRAMS_KIND,
         "encoder": encoder,
         "encoder_digest": encoder_digest(encoder),
-        "sizes": json.dumps(SIZES),
+        "sizes": json.dumps(styles[0].sizes),
         "pictures": json.dumps(dict(pictures)),
     }
     write_weights(path, tensors, header)

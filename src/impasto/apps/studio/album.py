@@ -7,10 +7,11 @@ import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from impasto.apps.studio.budget import Budget, Lease
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
@@ -19,7 +20,7 @@ from impasto.errors import ImpastoError
 from impasto.pictures.files import recipe_options
 from impasto.settings import Settings
 
-__all__ = ["FORMS", "LIVE", "Album", "Choice", "Kept", "named_after"]
+__all__ = ["FORMS", "LIVE", "Album", "Choice", "Kept", "contact_sheet", "named_after"]
 
 FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "PNG": (".png", {}),
@@ -29,6 +30,7 @@ FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
 """What a picture can be saved as: suffix, and Pillow's options."""
 
 LIVE = 3  # pictures under way that can still be saved: the page may show the last but one
+_ROW = 5  # pictures in a row of a sheet
 _PICTURES = 24  # of one visit that are kept; the oldest go
 
 
@@ -168,15 +170,21 @@ class Album:
         plain = image.convert("RGB") if form == "JPEG" else image
         plain.save(file, form, **FORMS[form][1], **tags)
 
-    def archive(self) -> Path:
-        """A zip file of every picture of this visit, there until the next file is saved."""
-        if self.kept is None:
+    def packed(self, more: Mapping[str, Image.Image]) -> Path:
+        """A zip file of every picture of this visit and of `more`, by name, there until the next
+        file is saved.
+        """
+        if self.kept is None and not more:
             raise ImpastoError("there is no picture yet; make one first")
         file = self._saving("impasto.zip")
-        with zipfile.ZipFile(file, "w") as archive:  # stored: PNG is compressed already
+        with zipfile.ZipFile(file, "w") as archive:  # stored: pictures are compressed already
             for number, kept in enumerate(self.history.values(), 1):
                 if kept.file.exists():
                     archive.write(kept.file, f"{number:02}-{kept.name}.png")
+            for name, image in more.items():
+                coded = BytesIO()
+                image.save(coded, "JPEG", quality=92)
+                archive.writestr(name, coded.getvalue())
         return self._counted(file)
 
     def _saving(self, name: str) -> Path:
@@ -236,6 +244,21 @@ class Album:
         if key not in self.history or not self.history[key].file.exists():
             raise ImpastoError("this picture is no longer kept; paint it again")
         self.shown = key
+
+
+def contact_sheet(pictures: Mapping[str, Image.Image]) -> Image.Image:
+    """Pictures of one size in rows of five, each over its name."""
+    width, height = next(iter(pictures.values())).size
+    font, gap, line = ImageFont.load_default(14), 12, 26
+    rows = -(-len(pictures) // _ROW)
+    size = (_ROW * (width + gap) + gap, rows * (height + line + gap) + gap)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, (name, picture) in enumerate(pictures.items()):
+        left, top = gap + place % _ROW * (width + gap), gap + place // _ROW * (height + line + gap)
+        sheet.paste(picture, (left, top))
+        pen.text((left, top + height + 5), name, "black", font)
+    return sheet
 
 
 def named_after(order: Order) -> str:

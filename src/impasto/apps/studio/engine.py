@@ -305,10 +305,16 @@ class Engine:
             photo = Upload(sample(_PHOTO), _PHOTO)
             self._settle(thumbnail, self._once(Order(photo, (name,), Settings(size=_THUMBNAIL))))
             if name not in self._learned():  # its plate is read before the first who wants it
-                self._aside.chore(lambda: None if self._job(Order(photo, (name,))) else None)
+                self._aside.chore(partial(self._read, name))
         except Exception as error:
             self._thumbnails.pop(name, None)  # the next who asks may have more luck
             self._settle(thumbnail, _in_words(error))
+
+    def _read(self, name: str) -> None:
+        try:
+            self._job(Order(Upload(sample(_PHOTO), _PHOTO), (name,)))
+        except ImpastoError as error:  # whoever orders it will be told
+            _log.info("%s cannot be read: %s", name, error)
 
     def _settle(
         self, thumbnail: "Future[Image.Image]", outcome: Image.Image | ImpastoError

@@ -26,6 +26,7 @@ __all__ = [
     "listed",
     "plain",
     "progress",
+    "remembered",
     "saved",
     "sentence",
     "sketched",
@@ -156,6 +157,11 @@ def compare(
         'aria-label="Compare: the photo left of the line, the painting right of it">'
         '<button type="button" class="zoom" aria-label="See it at 100 %">100 %</button></figure>'
     )
+
+
+def remembered(key: str) -> str:
+    """What the page's script keeps in the browser until its window is closed."""
+    return f'<i hidden data-visit="{escape(key)}"></i>'
 
 
 def sketched(picture: str) -> str:

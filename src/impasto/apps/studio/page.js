@@ -119,6 +119,14 @@ window.studio = {
     });
   },
 
+  // Whose visit this is: who reloads the page comes back to it.
+  remember(element, watch) {
+    watch("value", () => {
+      const key = element.querySelector("[data-visit]")?.dataset.visit;
+      if (key) sessionStorage.setItem("impasto", key);
+    });
+  },
+
   // A slider moves: sketches, one at a time, until it rests; then the picture.
   hand(element, trigger, watch) {
     let rest = 0, asked = 0, moved = false, rests = false;

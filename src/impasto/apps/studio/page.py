@@ -3,11 +3,8 @@ mounted.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import wraps
-from html import escape
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +14,11 @@ from impasto.apps.studio import look
 from impasto.apps.studio.album import Choice
 from impasto.apps.studio.controls import with_settings
 from impasto.apps.studio.engine import Engine
-from impasto.apps.studio.guard import Guard, refuse_foreign_files
-from impasto.apps.studio.journal import short
+from impasto.apps.studio.guard import Guard
 from impasto.apps.studio.limits import Upload
 from impasto.apps.studio.orders import USUAL
 from impasto.apps.studio.showing import Showing, Update
+from impasto.apps.studio.telling import Blocks, in_words
 from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
@@ -29,15 +26,14 @@ from impasto.pictures.samples import sample
 
 __all__ = ["mount", "page"]
 
-Handler = Callable[..., Iterator[Update]]
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
-_LOG = logging.getLogger(__name__)
 _FRAME = (
     0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
 )
 _LOOKS = 300  # seconds that a page waits for thumbnails
 _TURN = "(turn, ...given) => [studio.turn(), ...given]"
+_KEY = "() => [sessionStorage.getItem('impasto') ?? '']"
 _MARK = "async (mark, form) => [await studio.mark(), form]"
 
 
@@ -82,53 +78,13 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
     return Guard(mounted, root, engine.budget, built.visits)
 
 
-class _Blocks(gr.Blocks):
-    """Refuse the URLs sent in place of uploaded files, which Gradio would fetch, and tell what
-    breaks in a line, where it would print a traceback.
-    """
-
-    async def process_api(self, **event: Any) -> Any:  # type: ignore[override]
-        words = "This did not work. Try again, or reload the page."
-        try:
-            refuse_foreign_files(event["inputs"])
-            return await super().process_api(**event)
-        except gr.Error:
-            raise
-        except ImpastoError as error:
-            words = look.sentence(error)
-        except Exception as error:
-            _LOG.warning("an event of the page failed: %s", short(error))
-        raise gr.Error(escape(words), print_exception=False)
-
-
-def _in_words(handler: Handler) -> Handler:
-    """What is the visitor's to mend is said on the page, and the page rests as before."""
-
-    @wraps(handler)
-    def told(self: "_Page", request: gr.Request, *given: Any) -> Iterator[Update]:
-        yield {self.status: gr.skip()}  # a handler that yields nothing would empty all there is
-        try:
-            yield from handler(self, request, *given)
-        except ImpastoError as error:
-            gr.Warning(escape(look.sentence(error)), title="That did not work", duration=12)
-            yield self.back(request)
-        except Exception:
-            _LOG.exception("the page failed at %s", handler.__name__)
-            gr.Warning("Something went wrong here. Try again, or reload the page.", duration=12)
-            yield self.back(request)
-        # Gradio sends the last of these twice, and a newer wish may have been answered in between.
-        yield {self.status: gr.skip()}
-
-    return told
-
-
 class _Page(Showing):
     """The page's parts, and what each event does to them."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
         visits = Visits(root, engine.limits, engine.budget)
         keep = int(engine.limits.keep)
-        with _Blocks(
+        with Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
         ) as self.blocks:
             super().__init__(engine, visits)
@@ -153,7 +109,8 @@ class _Page(Showing):
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
         # Every press counts, and the newest is what is painted.
         press = {**hidden, "trigger_mode": "multiple"}
-        self.blocks.load(self.fill, None, self.styles, **unseen)
+        known = self.blocks.load(self.resume, [self.turn], [*shown, self.key], js=_KEY, **unseen)
+        known.then(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
         painting = [
             self.photo.upload(self.take_photo, wish, **press),
@@ -177,8 +134,40 @@ class _Page(Showing):
         self.download.click(
             self.save, [self.mark, self.form], **{**hidden, "js": _MARK, "trigger_mode": "multiple"}
         )
+        self.every.click(self.try_all, None, **{**hidden, "js": None})
         self.archive.click(self.save_all, None, **{**hidden, "js": None})
         gr.events.api(with_settings(self.stylize), api_name="stylize", concurrency_limit=None)
+
+    @in_words
+    def resume(self, request: gr.Request, key: str) -> Iterator[Update]:
+        """The page was opened, or opened again: then all is as it was."""
+        visit = self.visits.resumed(str(request.session_hash), str(key))
+        yield {self.key: look.remembered(visit.key)}
+        if visit.photo is None:
+            return
+        yield {
+            self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
+            **({self.canvas: look.plain(visit.before)} if visit.kept is None else {}),
+            **dict(zip(self.controls, visit.controls, strict=False)),
+            self.mix: len(visit.chosen) > 1,
+        }
+        yield {**self.resting(visit), **self.choice(visit)}
+
+    @in_words
+    def try_all(self, request: gr.Request) -> Iterator[Update]:
+        """The photo in every style, small, in place of the thumbnails."""
+        visit, sent = self.visit(request), 0.0
+        for done in visit.try_all(self.engine, self.shelf.names):
+            if time.monotonic() - sent > _FRAME:
+                sent = time.monotonic()
+                words = f"Your photo in every style: {done} of {len(self.shelf.names)}."
+                yield {self.styles: self.on_offer(visit), self.status: look.progress(words)}
+        words = "This is your photo in every style. Download all gets them, too."
+        yield {
+            self.styles: self.on_offer(visit),
+            self.status: look.progress(words),
+            self.visit_room: gr.update(visible=True),
+        }
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
         """The styles' thumbnails, as they are painted; for the first visitor only it takes a while."""
@@ -200,7 +189,7 @@ class _Page(Showing):
         if visit is not None:
             visit.stop()
 
-    @_in_words
+    @in_words
     def take_photo(
         self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
@@ -210,7 +199,7 @@ class _Page(Showing):
             visit.take_photo(visit.received(data)[-1])
             yield from self.new_photo(visit)
 
-    @_in_words
+    @in_words
     def take_sample(
         self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
@@ -222,7 +211,10 @@ class _Page(Showing):
 
     def new_photo(self, visit: Visit) -> Iterator[Update]:
         """Show it, and paint it if there is a style."""
-        yield {self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before)}
+        yield {
+            self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
+            **({} if visit.tried else {self.styles: self.on_offer(visit)}),
+        }
         if not visit.chosen:
             yield {
                 self.canvas: look.plain(visit.before),
@@ -230,7 +222,7 @@ class _Page(Showing):
             }
         yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def take_paintings(
         self, request: gr.Request, sent: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
@@ -243,7 +235,7 @@ class _Page(Showing):
         yield {self.styles: self.on_offer(visit), self.mix: mix or len(keys) > 1}
         yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def pick(
         self, request: gr.Request, pressed: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
@@ -255,7 +247,7 @@ class _Page(Showing):
             visit.choose([pressed.key], mix=mix)
             yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def forget(
         self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
@@ -264,7 +256,7 @@ class _Page(Showing):
         visit.forget(pressed.key)
         yield {**self.choice(visit), self.styles: self.on_offer(visit)}
 
-    @_in_words
+    @in_words
     def unmix(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """No more mixing: back to the first of several styles."""
         visit = self.heard(request, turn, wish)
@@ -272,7 +264,7 @@ class _Page(Showing):
             visit.chosen = visit.chosen[:1]
             yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def adjust(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """A slider came to rest, or something else was set."""
         visit = self.heard(request, turn, wish)
@@ -282,7 +274,7 @@ class _Page(Showing):
         else:
             yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def follow(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """A slider moves: a small picture of how it would be, as far as one can be had at once."""
         visit, picture = self.heard(request, turn, wish), None
@@ -292,7 +284,7 @@ class _Page(Showing):
         small = look.data_url(picture, look.PREVIEW) if picture is not None and newest else ""
         yield {self.hand: look.sketched(small)}
 
-    @_in_words
+    @in_words
     def improve(self, request: gr.Request, wanted: bool, steps: int) -> Iterator[Update]:
         """Refine the last picture by itself, or, where that is not wanted, no longer."""
         visit = self.visit(request)
@@ -311,12 +303,12 @@ class _Page(Showing):
                 sent = time.monotonic()
                 yield {**self.under_way(visit, glimpse), **self.stoppable()}
 
-    @_in_words
+    @in_words
     def use_held(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """What was set while it was refined is to be painted now."""
         yield from self.paint(self.heard(request, turn, wish))
 
-    @_in_words
+    @in_words
     def refined(self, request: gr.Request, turn: float, steps: int, *wish: Any) -> Iterator[Update]:
         """Optimise the picture from here."""
         visit = self.heard(request, turn, wish)
@@ -327,7 +319,7 @@ class _Page(Showing):
         """Stop and keep what there is; the refining itself says so."""
         self.visit(request).stop()
 
-    @_in_words
+    @in_words
     def look_back(
         self, request: gr.Request, pressed: gr.EventData, turn: float
     ) -> Iterator[Update]:
@@ -337,7 +329,7 @@ class _Page(Showing):
             visit.show(pressed.key)
             yield self.resting(visit)
 
-    @_in_words
+    @in_words
     def reuse(self, request: gr.Request, turn: float) -> Iterator[Update]:
         """Set everything as it was for the picture shown, and paint the photo of now."""
         visit = self.visit(request)
@@ -346,16 +338,16 @@ class _Page(Showing):
         yield {**dict(zip(self.controls, values, strict=True)), self.mix: several}
         yield from self.paint(self.heard(request, turn, (several, *values)))
 
-    @_in_words
+    @in_words
     def save(self, request: gr.Request, mark: str, form: str) -> Iterator[Update]:
         """The picture that is shown, finished or not, as a file."""
         visit = self.visit(request)
         yield {self.ready: look.saved(visit.saved(str(mark), form))}
 
-    @_in_words
+    @in_words
     def save_all(self, request: gr.Request) -> Iterator[Update]:
         """Every picture of this visit, in an archive."""
-        yield {self.ready: look.saved(self.visit(request).archive())}
+        yield {self.ready: look.saved(self.visit(request).archive(self.shelf.title))}
 
     def stylize(self, photo: dict[str, Any], styles: list[Any], **settings: Any) -> dict[str, Any]:
         """A picture, for Gradio's client: `photo` and the paintings among `styles` are files, other

@@ -46,11 +46,12 @@ class Parts:
 
     def unseen(self) -> None:
         """What the page's script sends and is sent: a number that grows with every wish, the
-        picture that is shown, a file to save, that a slider rests.
+        picture that is shown, a file to save, whose visit it is, that a slider moves or rests.
         """
         self.turn = gr.Number(0, visible=False)
         self.mark = gr.Textbox("", visible=False)
         self.ready = _html("", elem_id="ready", js_on_load="studio.save(element, watch)")
+        self.key = _html("", elem_id="key", js_on_load="studio.remember(element, watch)")
         self.hand = _html("", elem_id="hand", js_on_load="studio.hand(element, trigger, watch)")
 
     def choices(self) -> None:
@@ -74,6 +75,7 @@ class Parts:
             )
             _html(look.SEARCH, elem_id="search")
             self.styles = _tiles(self.shelf.tiles())
+            self.every = gr.Button("Try my photo in every style", size="sm", elem_id="every")
             self.weights = [
                 gr.Slider(
                     0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight"

@@ -2,27 +2,31 @@
 else sees them.
 """
 
+import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from impasto.apps.studio.album import LIVE, Album, Choice, named_after
+from impasto.apps.studio.album import LIVE, Album, Choice, contact_sheet, named_after
+from impasto.apps.studio.budget import Lease
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.limits import Limits, Upload, open_upload
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
 from impasto.apps.studio.orders import BusyError, Glimpse, Order, Ticket
 from impasto.errors import ImpastoError
+from impasto.settings import Settings
 
 __all__ = ["Painting", "Visit"]
 
 _PATIENCE = 5.0  # seconds in which a step of refining should have come to its end
 _PAINTINGS = 12
+_TRIED = 256  # px, the long side of the photo in a style to be tried
 _SKETCH = 320  # px, the long side of a picture that follows the hand
 
 
@@ -40,7 +44,8 @@ class Visit(Album):
 
     `before`: the photo as a data URL. `paintings`: those dropped, by key. `chosen`: keys of the
     styles to paint with, in order. `controls`: what the page's controls said with the newest wish.
-    `held`: something was set while it was refined, and waits.
+    `held`: something was set while it was refined, and waits. `tried`: the photo in every style,
+    small, by name. `key`: what its browser knows the visit by, and nobody else.
     """
 
     limits: Limits
@@ -51,11 +56,14 @@ class Visit(Album):
     seen: float = field(default_factory=time.monotonic)
     controls: Sequence[Any] = ()
     held: bool = False
+    tried: dict[str, Image.Image] = field(default_factory=dict)
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
     _turns: dict[str, float] = field(default_factory=dict)
     _dropped: int = 0
     _ended: threading.Event = field(default_factory=threading.Event)
     _ticket: Ticket | None = None
     _aside: Ticket | None = None
+    _tries: Lease | None = None
     _refines: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,6 +74,11 @@ class Visit(Album):
             if newest:
                 self._turns[about] = turn
             return newest
+
+    def begin_anew(self) -> None:
+        """Its page was loaded again, and counts its wishes from the start."""
+        with self._lock:
+            self._turns.clear()
 
     def take_photo(self, file: Path) -> Upload:
         """Open a file that was uploaded as the photo."""
@@ -81,8 +94,28 @@ class Visit(Album):
 
     def use_photo(self, photo: Upload) -> Upload:
         """Paint this one from now on."""
-        self.photo, self.before = photo, data_url(photo.image, PREVIEW)
+        self.photo, self.before, self.tried = photo, data_url(photo.image, PREVIEW), {}
         return photo
+
+    def try_all(self, engine: Engine, names: Sequence[str]) -> Iterator[int]:
+        """Paint the photo in each of these styles, small, into `tried`, one order at a time, so that
+        others get their turns; how many there are, after each. Ends where the photo is another one.
+        """
+        photo = self.photo
+        if photo is None:
+            raise ImpastoError("drop a photo first, or take a sample")
+        room = None if self.budget is None else self.budget.lease(3 * _TRIED**2 * len(names))
+        for name in names:
+            if name not in self.tried:
+                image = engine.place(
+                    Order(photo, (name,), Settings(size=min(_TRIED, self.limits.size)))
+                ).result.result()
+                if self.photo is not photo:
+                    return
+                if image.image is not None:
+                    self.tried[name] = image.image.convert("RGB")
+            self._tries = room
+            yield len(self.tried)
 
     def take_painting(self, file: Path) -> str:
         """Open a file that was uploaded as a style; its key."""
@@ -262,6 +295,17 @@ class Visit(Album):
             if ticket is not None:
                 ticket.stop()
 
+    def archive(self, title: Callable[[str], str] = str) -> Path:
+        """As every album's, with the photo in every style and a sheet of them, where it was tried;
+        `title`: what a style is called.
+        """
+        more: dict[str, Image.Image] = {}
+        if self.tried:
+            named = {title(name): image for name, image in self.tried.items()}
+            more = {"styles/all.jpg": contact_sheet(named)}
+            more |= {f"styles/{name}.jpg": image for name, image in self.tried.items()}
+        return self.packed(more)
+
     def recall(self) -> Choice:
         """Choose the styles of the picture looked at again, and how it was made."""
         if self.kept is None:
@@ -297,4 +341,4 @@ class Visit(Album):
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever still holds the visit holds none of its memory.
         self.photo, self.before, self.paintings, self.history = None, "", {}, {}
-        self._live, self._out = {}, None
+        self._live, self._out, self.tried, self._tries = {}, None, {}, None
