@@ -51,6 +51,7 @@ SIZE = 192
 LIMITS = Limits(size=SIZE, waiting=24, upload_bytes=1_000_000, steps=5000, background=0)
 FLAGS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE = 40_000  # ms; for machines that are busy
 
 
@@ -522,6 +523,28 @@ def test_a_picture_refines_by_itself_until_a_newer_wish(tab: Tab) -> None:
     tab.paint("waves")
     tab.settled()
     assert not page.is_visible("#stop")
+
+
+def test_the_camera_gives_a_photo_and_a_part_of_it_is_cut_out(tab: Tab) -> None:
+    page = tab.page
+    page.click("#camera")
+    page.click("#camera-room >> text=Take the photo")
+    whole = "#photo .drop img"
+    page.wait_for_selector(whole)
+    width, height = seen(page.get_attribute(whole, "src")).size
+    page.click("#crop")
+    page.focus("#crop-room input >> nth=2")
+    page.keyboard.press("Home")  # the right edge as far to the left as it goes, a tenth
+    before = page.get_attribute(whole, "src")
+    page.click("#crop-room >> text=Use this part")
+    new = "before => document.querySelector('#photo .drop img').src !== before"
+    page.wait_for_function(new, arg=before)
+    assert seen(page.get_attribute(whole, "src")).size == (round(width / 10), height)
+    before = page.get_attribute(whole, "src")
+    page.click("#crop")
+    page.click("#crop-room >> text=The whole photo")
+    page.wait_for_function(new, arg=before)
+    assert seen(page.get_attribute(whole, "src")).size == (width, height)
 
 
 def test_a_reload_finds_all_as_it_was(tab: Tab) -> None:
@@ -1011,6 +1034,30 @@ def test_refining_aside_takes_the_place_of_the_picture_and_a_wish_ends_it(tmp_pa
         assert visit.kept is not None
         assert visit.kept.refined
         assert list(visit.improve(engine, 4)) == [], "it is refined already"
+
+
+def test_a_part_of_a_photo_is_those_pixels_and_the_whole_comes_back(tmp_path: Path) -> None:
+    visit = Visit(tmp_path, LIMITS)
+    with pytest.raises(ImpastoError, match="drop a photo"):
+        visit.crop([0, 0, 1, 1])
+    whole = visit.use_photo(Upload(sample("cat").resize((300, 200)), "cat", "0" * 64))
+    part = visit.crop([0.5, 0.25, 1, 0.75])
+    assert (
+        ImageChops.difference(part.image, whole.image.crop((150, 50, 300, 150))).getbbox() is None
+    )
+    assert part.sha256 == "", "it is not the file any more"
+    assert visit.crop([0, 0, 0.5, 2]).image.size == (75, 100), "of what is shown"
+    for box in (
+        [0, 0, 1],
+        "all",
+        [0.5, 0, 0.5, 1],
+        [0, float("nan"), 1, float("nan")],
+        [0, 0, "1", 1],
+    ):
+        with pytest.raises(ImpastoError):
+            visit.crop(box)
+    assert visit.crop(None) is whole
+    assert visit.photo is whole
 
 
 def test_choosing_and_mixing(tmp_path: Path) -> None:

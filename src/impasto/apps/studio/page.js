@@ -48,6 +48,7 @@ window.studio = {
       send(event.dataTransfer.files);
     });
     if (!pastes) return;
+    studio.cut = (box) => trigger("apply", { box, turn: studio.turn() });
     studio.photo = send; // dropped anywhere else, such as on the stage, it is a photo as well
     document.addEventListener("paste", (event) => send(event.clipboardData.files));
   },

@@ -71,7 +71,7 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
             font=_FONT, font_mono=["ui-monospace", "monospace"]
         ),  # of the system: none is fetched
         css=look.text("page.css"),
-        head=f"<script>{look.text('page.js')}</script>",
+        head=f"<script>{look.text('page.js')}{look.text('photo.js')}</script>",
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
@@ -104,7 +104,7 @@ class _Page(Showing):
         wish: list[Any] = [self.turn, self.mix, *self.controls]
         shown = [self.photo, self.styles, self.mix, *self.controls, self.canvas, self.status]
         shown += [self.refine, self.stop, self.apply, self.download, self.form]
-        shown += [self.visit_room, self.history, self.ready]
+        shown += [self.visit_room, self.history, self.ready, self.crop]
         unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
         # Every press counts, and the newest is what is painted.
@@ -115,6 +115,7 @@ class _Page(Showing):
         painting = [
             self.photo.upload(self.take_photo, wish, **press),
             self.samples.select(self.take_sample, wish, **press),
+            self.photo.apply(self.take_part, wish, **press),
             self.painting.upload(self.take_paintings, wish, **press),
             self.styles.select(self.pick, wish, **press),
             self.mix.input(self.unmix, wish, **press),
@@ -127,6 +128,8 @@ class _Page(Showing):
             event.then(self.improve, [self.onward, self.steps], **aside)
         self.onward.input(self.improve, [self.onward, self.steps], **aside)
         self.hand.input(self.follow, wish, **{**press, "outputs": [*shown, self.hand]})
+        self.camera.click(None, None, None, js="() => { studio.camera(); }", **unseen)
+        self.crop.click(None, None, None, js="() => { studio.crop(); }", **unseen)
         self.styles.delete(self.forget, wish, **press)
         self.refine.click(self.refined, [self.turn, self.steps, *wish[1:]], **hidden)
         self.stop.click(self.enough, None, None, **unseen)
@@ -150,6 +153,7 @@ class _Page(Showing):
             **({self.canvas: look.plain(visit.before)} if visit.kept is None else {}),
             **dict(zip(self.controls, visit.controls, strict=False)),
             self.mix: len(visit.chosen) > 1,
+            self.crop: gr.update(visible=True),
         }
         yield {**self.resting(visit), **self.choice(visit)}
 
@@ -209,11 +213,22 @@ class _Page(Showing):
             visit.use_photo(Upload(sample(pressed.key), pressed.key))
             yield from self.new_photo(visit)
 
+    @in_words
+    def take_part(
+        self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
+    ) -> Iterator[Update]:
+        """A part of the photo was marked, of which there is more to come back to."""
+        visit = self.heard(request, turn, wish)
+        if visit.hears("photo", turn):
+            visit.crop((sent._data or {}).get("box"))
+            yield from self.new_photo(visit)
+
     def new_photo(self, visit: Visit) -> Iterator[Update]:
         """Show it, and paint it if there is a style."""
         yield {
             self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
-            **({} if visit.tried else {self.styles: self.on_offer(visit)}),
+            self.crop: gr.update(visible=True),
+            self.styles: self.on_offer(visit),
         }
         if not visit.chosen:
             yield {

@@ -61,6 +61,9 @@ class Parts:
             self.photo = self.place_to_drop(
                 look.drop("Drop a photo here, or choose one", "Your photo"), pastes=True
             )
+            with gr.Row(elem_classes="photo-tools"):
+                self.camera = gr.Button("Use the camera", size="sm", elem_id="camera")
+                self.crop = gr.Button("Crop", size="sm", visible=False, elem_id="crop")
             samples = [
                 Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL))
                 for name in sample_names()

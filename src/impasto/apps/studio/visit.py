@@ -26,6 +26,7 @@ __all__ = ["Painting", "Visit"]
 
 _PATIENCE = 5.0  # seconds in which a step of refining should have come to its end
 _PAINTINGS = 12
+_PART = 0.05  # of each side of a photo, that a part of it must have
 _TRIED = 256  # px, the long side of the photo in a style to be tried
 _SKETCH = 320  # px, the long side of a picture that follows the hand
 
@@ -42,14 +43,15 @@ class Painting:
 class Visit(Album):
     """What one browser window has done so far.
 
-    `before`: the photo as a data URL. `paintings`: those dropped, by key. `chosen`: keys of the
-    styles to paint with, in order. `controls`: what the page's controls said with the newest wish.
-    `held`: something was set while it was refined, and waits. `tried`: the photo in every style,
+    `photo`: what is painted, of the `whole` that was brought. `before`: the photo as a data URL.
+    `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
+    `controls`: what the page's controls said with the newest wish. `held`: something was set while it was refined, and waits. `tried`: the photo in every style,
     small, by name. `key`: what its browser knows the visit by, and nobody else.
     """
 
     limits: Limits
     photo: Upload | None = None
+    whole: Upload | None = None
     before: str = ""
     paintings: dict[str, Painting] = field(default_factory=dict)
     chosen: list[str] = field(default_factory=list)
@@ -94,6 +96,36 @@ class Visit(Album):
 
     def use_photo(self, photo: Upload) -> Upload:
         """Paint this one from now on."""
+        self.whole = photo
+        return self._use(photo)
+
+    def crop(self, box: object) -> Upload:
+        """Paint a part of the photo: `box` is its left, top, right and bottom edge, as shares of the
+        sides, or None for the whole that was brought. `ImpastoError` for what is no such part.
+        """
+        if self.photo is None or self.whole is None:
+            raise ImpastoError("drop a photo first, or take a sample")
+        if box is None:
+            return self._use(self.whole)
+        edges = box if isinstance(box, list) and len(box) == 4 else []
+        if not edges or not all(isinstance(edge, int | float) for edge in edges):
+            raise ImpastoError("mark a part of the photo by its four edges")
+        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+        if not (right - left >= _PART and bottom - top >= _PART):
+            raise ImpastoError("this part is too small; mark a larger one")
+        width, height = self.photo.image.size
+        pixels = (
+            round(left * width),
+            round(top * height),
+            round(right * width),
+            round(bottom * height),
+        )
+        image = self.photo.image.crop(pixels)
+        lease = None if self.budget is None else self.budget.lease(4 * image.width * image.height)
+        # No longer what its file's digest says.
+        return self._use(replace(self.photo, image=image, sha256="", lease=lease))
+
+    def _use(self, photo: Upload) -> Upload:
         self.photo, self.before, self.tried = photo, data_url(photo.image, PREVIEW), {}
         return photo
 
@@ -340,5 +372,5 @@ class Visit(Album):
                 ticket.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever still holds the visit holds none of its memory.
-        self.photo, self.before, self.paintings, self.history = None, "", {}, {}
+        self.photo, self.whole, self.before, self.paintings, self.history = None, None, "", {}, {}
         self._live, self._out, self.tried, self._tries = {}, None, {}, None
