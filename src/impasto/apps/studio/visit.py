@@ -45,8 +45,9 @@ class Visit(Album):
 
     `photo`: what is painted, of the `whole` that was brought. `before`: the photo as a data URL.
     `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
-    `controls`: what the page's controls said with the newest wish. `held`: something was set while it was refined, and waits. `tried`: the photo in every style,
-    small, by name. `key`: what its browser knows the visit by, and nobody else.
+    `controls`: what the page's controls said with the newest wish. `held`: something was set while
+    it was refined, and waits. `tried`: the photo in every style, small, by name. `key`: what its
+    browser knows the visit by, and nobody else.
     """
 
     limits: Limits
