@@ -6,6 +6,8 @@ device.
         --seconds 200
     python tools/train_gpu.py painter --pictures pictures.bin --encoder ENC --critic A --critic B \
         --from painter -o OUT --seconds 400
+    python tools/train_gpu.py bank --pictures pictures.bin --styles styles.bin --critic A --critic B \
+        --from OUT -o BANK --seconds 30
 
 `impasto train` prepares batches on the processor and starts every kernel from Python: right for a processor, a tenth
 of what a GPU can do. Here pictures lie on the device, a painter's step is two CUDA graphs (losses with their
@@ -35,14 +37,16 @@ from torch import Tensor
 import impasto.networks.transform_net as transform_net
 from impasto.networks.checkpoint import load_network, save_painter
 from impasto.networks.encoder import Encoder
+from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.weights import load_encoder
 from impasto.training.arbitrary import ArbitraryTask
-from impasto.training.configs import ArbitraryConfig, DistillConfig
+from impasto.training.bank import BankTask
+from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig
 from impasto.training.distill import Distillation
-from impasto.training.perceptual import Style
+from impasto.training.perceptual import Criterion, Style
 
 SHORT, LONG = 256, 352  # px kept of a picture
-LARGEST_HELD = 32
+WHOLE, FLAT = 0.4, 0.1  # of the crops; of the photos, in a bank
 QUALITY = {"photos": 48, "paintings": 62, "textures": 50}
 
 
@@ -54,14 +58,14 @@ def main() -> None:
     packing = commands.add_parser("pack")
     for name in QUALITY:
         packing.add_argument(f"--{name}", type=Path, required=True)
-    encoder, painter = (commands.add_parser(name) for name in ("encoder", "painter"))
-    for command in (encoder, painter):
+    encoder, painter, bank = (commands.add_parser(name) for name in ("encoder", "painter", "bank"))
+    for command in (encoder, painter, bank):
         command.add_argument("--pictures", type=Path, required=True)
         command.add_argument("--from", dest="start", required=True)
         command.add_argument("--seconds", type=float, required=True)
         command.add_argument("--device", default="cuda")
         command.add_argument("--decay", type=float, default=0.2)
-    for command in (packing, encoder, painter):
+    for command in (packing, encoder, painter, bank):
         command.add_argument("-o", "--output", type=Path, required=True)
     encoder.add_argument("--teacher", action="append", required=True)
     encoder.add_argument("--rate", type=float, default=2e-3)
@@ -71,10 +75,20 @@ def main() -> None:
     painter.add_argument("--rate", type=float, default=4.5e-3)
     painter.add_argument("--predictor-rate", type=float, default=6e-4)
     painter.add_argument("--batch", type=int, default=8)
+    painter.add_argument("--crop", type=int, default=256)
+    painter.add_argument(
+        "--embedding", type=int, help="numbers of a style's embedding, for a new predictor"
+    )
+    painter.add_argument("--profile", type=int, default=0, help="steps to time, and end")
+    bank.add_argument("--styles", type=Path, required=True, help="pickled: name to picture file")
+    bank.add_argument("--critic", action="append", default=[])
+    bank.add_argument("--rate", type=float, default=0.01)
+    bank.add_argument("--content", type=float, default=0.15)
     for option, value in (("content", 0.15), ("coarse", 0.3), ("shifted", 0.3), ("even", 0.15)):
         painter.add_argument(f"--{option}", type=float, default=value)
     args = parser.parse_args()
-    {"pack": pack, "encoder": train_encoder, "painter": train_painter}[args.command](args)
+    work = {"pack": pack, "encoder": train_encoder, "painter": train_painter, "bank": train_bank}
+    work[args.command](args)
 
 
 # ------------------------------------------------------------------------------------ pictures
@@ -135,15 +149,21 @@ class Pictures:
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, device=self.device)
 
-    def crops(self, batch: int, size: int, smallest: int, samples: int = 1) -> Tensor:
+    def crops(
+        self, batch: int, size: int, smallest: int, samples: int = 1, whole: float = 0.0
+    ) -> Tensor:
         """`(batch, 3, size, size)` in [0, 1]; the mean of `samples` x `samples` points a pixel, for
-        reductions.
+        reductions. A share of `whole` shows all of the short side: at a size of 256 px pixel by
+        pixel, as sharp as it is kept.
         """
         index = (self.uniform(batch) * self.count).long()
         extent, image = self.sizes[index], self.pixels[index].float() / 255
         side = torch.exp(math.log(smallest) + self.uniform(batch) * math.log(SHORT / smallest))
+        is_whole = self.uniform(batch) < whole
+        side = torch.where(is_whole, SHORT, side)
         side = torch.minimum(side, extent.amin(1))[:, None]
         top, left = (self.uniform(batch, 1) * (extent[:, axis, None] - side) for axis in (0, 1))
+        top, left = (torch.where(is_whole[:, None], at.round(), at) for at in (top, left))
         steps = (torch.arange(size, device=self.device) + 0.5)[None] / size
         across = torch.where(self.uniform(batch, 1) < 0.5, 1 - steps, steps.expand(batch, size))
         total = torch.zeros(batch, 3, size, size, device=self.device)
@@ -281,6 +301,10 @@ def prepared(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.set_num_threads(2)
+    if device.type == "cuda":
+        import gpu_kernels  # beside this file; Triton is not for every machine
+
+        gpu_kernels.install()
     fold, field = transform_net._fold, transform_net._field
     folds: dict[int, Tensor] = {}
     fields: dict[int, Tensor] = {}
@@ -434,6 +458,7 @@ def train_painter(args: argparse.Namespace) -> None:
     )
     config = ArbitraryConfig(
         batch=args.batch,
+        crop=args.crop,
         content_weight=args.content,
         coarse=args.coarse,
         shifted=args.shifted,
@@ -451,6 +476,8 @@ def train_painter(args: argparse.Namespace) -> None:
     )
     content, style = Pictures(task._photos, device), Pictures(task._styles, device)
     task.to(device)
+    if args.embedding:
+        task.predictor = new_predictor(task, args.embedding, style)
 
     rate = torch.tensor(0.0, device=device)
     last, noise = task.transform_net.leave.weight, list(task.transform_net.noise)
@@ -493,9 +520,16 @@ def train_painter(args: argparse.Namespace) -> None:
     step = graphed(losses, device)
     step()
     apply = graphed(update, device)  # at a rate of 0 while it warms up
+    if args.profile:
+        profiled(args.profile, step, apply, losses)
+        return
+    print("at first", _told(task), flush=True)
     run, sums = Run(args.seconds, args.rate, args.decay), torch.zeros(3, device=device)
-    told = 0
+    told, is_kept = 0, False
     while run.share < 1:
+        if not is_kept and run.share > 1 - run.decay:  # if the rest should be lost
+            is_kept = True
+            save(task, args, run.steps, args.output.with_suffix(".before.safetensors"))
         now = args.rate * run.factor()
         rate.fill_(now)
         for group, full in zip(
@@ -510,26 +544,70 @@ def train_painter(args: argparse.Namespace) -> None:
             run.tell(lambda mean=mean: f"style, content, evenness {mean}")
             told = run.steps
             sums.zero_()
+    print(run.steps, "steps", _told(task))
+    save(task, args, run.steps, args.output)
+
+
+def save(task: ArbitraryTask, args: argparse.Namespace, steps: int, path: Path) -> None:
     with task._as_stored():
         painter = task.painter()
     recipe = {
         **painter.recipe,
-        "steps": run.steps,
+        "steps": steps,
         "pictures_a_step": 2 * args.batch,
         "seconds": args.seconds,
     }
     save_painter(
-        args.output,
-        dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT"),
+        path, dataclasses.replace(painter, recipe=json.loads(json.dumps(recipe)), licence="MIT")
     )
-    print(run.steps, "steps")
+
+
+@torch.no_grad()
+def new_predictor(task: ArbitraryTask, embedding: int, styles: Pictures) -> StylePredictor:
+    """A predictor that has learned nothing but what is usual."""
+    former = task.predictor.config
+    predictor = StylePredictor(
+        dataclasses.replace(former, embedding=embedding, hidden=3 * embedding, components=384)
+    )
+    found = []
+    for _ in range(160):
+        with torch.autocast(styles.device.type, dtype=torch.bfloat16):
+            crops = recolored(styles.crops(16, task.config.crop, 170, whole=WHOLE), 0.35)
+            found.append(task._encode_style(task.reader.style(crops)).float().cpu())
+    predictor.fit_pca(torch.cat(found))
+    return predictor.to(styles.device)
+
+
+def profiled(
+    steps: int,
+    step: Callable[[], Tensor],
+    apply: Callable[[], Tensor],
+    losses: Callable[[], Tensor],
+) -> None:
+    """Print what a step costs, and which kernels it is."""
+    for name, work in (("losses", step), ("update", apply)):
+        torch.cuda.synchronize()
+        begun = time.monotonic()
+        for _ in range(steps):
+            work()
+        torch.cuda.synchronize()
+        print(f"{name}: {(time.monotonic() - begun) / steps * 1e3:.2f} ms", flush=True)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        losses()
+        torch.cuda.synchronize()
+    averages = sorted(profile.key_averages(), key=lambda event: -event.device_time_total)
+    for event in averages[:45]:
+        print(f"{event.device_time_total / 1e3:8.3f} ms {event.count:5d} {event.key[:110]}")
+    print(
+        f"{sum(e.device_time_total for e in averages) / 1e3:.2f} ms in {sum(e.count for e in averages)}"
+    )
 
 
 def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str, Tensor]:
     """One step's losses by name."""
     config, device = task.config, content.device
-    photos = flattened(content.crops(config.batch, config.crop, 180), config.flats)
-    styles = recolored(style.crops(config.batch, config.crop, 160), config.recolor)
+    photos = flattened(content.crops(config.batch, config.crop, 180, whole=WHOLE), config.flats)
+    styles = recolored(style.crops(config.batch, config.crop, 170, whole=WHOLE), config.recolor)
     styles = torch.where(chance(photos, config.identity), photos, styles)
     draws = torch.rand(2, config.batch, device=device)
     shares = torch.where(draws[0] < config.blends, draws[1], torch.ones_like(draws[1]))
@@ -546,6 +624,83 @@ def painted(task: ArbitraryTask, content: Pictures, style: Pictures) -> dict[str
         photos[order], torch.cat([vectors, vectors]), (offset[0], offset[1])
     )
     return task.losses(photos[order], pictures, kept[order], Style.cat([target, target]))
+
+
+# ------------------------------------------------------------------------------------ the bank
+
+
+def train_bank(args: argparse.Namespace) -> None:
+    """Vectors for named styles, every style a photo a step; the network stays as it is."""
+    device = torch.device(args.device)
+    prepared(device)
+    torch.manual_seed(0)
+    photos = unpacked(args.pictures, ("photos",))
+    styles = {name: _decoded(file) for name, file in pickle.loads(args.styles.read_bytes()).items()}
+    config = BankConfig(
+        batch=len(styles),
+        vectors_only=True,
+        vector_rate=args.rate,
+        content_weight=args.content,
+        even_weight=0.15,
+        coarse=0.3,
+        steps=1_000_000,
+    )
+    start = load_network(args.start, device="cpu", dtype=torch.float32)
+    (reader,) = loaded([start.encoder])
+    task = BankTask(reader, photos, styles, config, start=start, data=("photos",))
+    content = Pictures(task._photos, device)
+    task.to(device)
+    task.start()
+    if args.critic:
+        task.criterion = Criterion(
+            *(critic.to(torch.bfloat16) for critic in loaded(args.critic)),
+            deep=config.deep,
+            coarse=config.coarse,
+        )
+        task._statistics = None
+    targets = task._targets.to(device)
+    rate = torch.tensor(0.0, device=device)
+    adam = torch.optim.Adam(
+        [task.vectors], lr=rate, betas=(0.9, 0.98), capturable=device.type == "cuda"
+    )
+
+    def learn() -> Tensor:
+        task.vectors.grad = None
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            chosen = content.crops(config.batch, config.crop, 180, whole=WHOLE)
+            chosen = flattened(chosen, FLAT)
+            offset = torch.randint(4096, (2,), device=device)
+            pictures = task.transform_net(chosen, task.vectors, (offset[0], offset[1]))
+            with torch.no_grad():
+                kept = task.criterion.content(chosen)
+            parts = task.losses(chosen, pictures, kept, targets)
+            total = torch.stack([task.balance[name] * loss for name, loss in parts.items()]).sum()
+        total.backward()
+        adam.step()
+        return torch.stack([loss.detach() for loss in parts.values()])
+
+    step = graphed(learn, device)
+    print("at first", _told(task), flush=True)
+    run, sums = Run(args.seconds, args.rate, 0.5), torch.zeros(3, device=device)
+    told = 0
+    while run.share < 1:
+        rate.fill_(args.rate * run.factor())
+        sums += step()
+        run.steps += 1
+        if run.steps % 50 == 0:
+            mean = [round(value / (run.steps - told), 4) for value in sums.tolist()]
+            run.tell(lambda mean=mean: f"style, content, evenness {mean}")
+            told = run.steps
+            sums.zero_()
+    print(run.steps, "steps", _told(task))
+    task.config = task.config.but(steps=run.steps)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        task.export(args.output, licence="MIT")
+
+
+def _told(task: BankTask | ArbitraryTask) -> dict[str, float]:
+    with torch.autocast(task.device.type, dtype=torch.bfloat16):
+        return {name: round(value, 4) for name, value in task.validate().items()}
 
 
 if __name__ == "__main__":
