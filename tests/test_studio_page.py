@@ -971,7 +971,8 @@ def test_a_visit_is_resumed_by_its_key_alone_and_not_from_an_open_page(tmp_path:
     visits = Visits(tmp_path, LIMITS)
     first = visits.of("one")
     first.hears("style", 9)
-    assert visits.resumed("two", "no such key") is not first
+    for key in ("no such key", "", "é"):
+        assert visits.resumed("two", key) is not first
     assert visits.resumed("one", first.key) is first, "its own"
     with visits.connected("one"):
         assert visits.resumed("three", first.key) is not first

@@ -109,7 +109,7 @@ class _Page(Showing):
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
         # Every press counts, and the newest is what is painted.
         press = {**hidden, "trigger_mode": "multiple"}
-        known = self.blocks.load(self.resume, [self.turn], [*shown, self.key], js=_KEY, **unseen)
+        known = self.blocks.load(self.resume, [self.mark], [*shown, self.key], js=_KEY, **unseen)
         known.then(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
         painting = [

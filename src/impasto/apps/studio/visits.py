@@ -57,7 +57,8 @@ class Visits:
                     (
                         name
                         for name, visit in self._visits.items()
-                        if name != session and secrets.compare_digest(visit.key, key)
+                        if name != session
+                        and secrets.compare_digest(visit.key.encode(), key.encode())
                     ),
                     None,
                 )
