@@ -138,15 +138,15 @@ class Visit(Album):
         if photo is None:
             raise ImpastoError("drop a photo first, or take a sample")
         room = None if self.budget is None else self.budget.lease(3 * _TRIED**2 * len(names))
+        small = Settings(size=min(_TRIED, self.limits.size))
         for name in names:
             if name not in self.tried:
-                image = engine.place(
-                    Order(photo, (name,), Settings(size=min(_TRIED, self.limits.size)))
-                ).result.result()
+                ticket = engine.place(Order(photo, (name,), small))  # let go of, it is given up
+                image = ticket.result.result().image
                 if self.photo is not photo:
                     return
-                if image.image is not None:
-                    self.tried[name] = image.image.convert("RGB")
+                if image is not None:
+                    self.tried[name] = image.convert("RGB")
             self._tries = room
             yield len(self.tried)
 
