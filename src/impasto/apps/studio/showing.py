@@ -92,7 +92,15 @@ class Showing(Parts):
 
     def recent(self, visit: Visit) -> Update:
         """The visit's pictures alone, whatever is on the stage."""
-        return {self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown])}
+        return {
+            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
+            self.stop: self.stopping(visit),
+        }
+
+    @staticmethod
+    def stopping(visit: Visit) -> Any:
+        """The button goes with the work that it is for."""
+        return gr.skip() if visit.at_work or visit.improving else gr.update(visible=False)
 
     def back(self, request: gr.Request) -> Update:
         """As it was before something went wrong, if there is a visit at all."""
