@@ -59,7 +59,7 @@ class Showing(Parts):
     def resting(self, visit: Visit, note: str = "") -> Update:
         """The picture shown, if any, and what can be done with it."""
         update = {
-            self.stop: gr.skip() if visit.at_work or visit.improving else gr.update(visible=False),
+            self.stop: self.stopping(visit),
             self.apply: gr.update(visible=visit.held),
         }
         kept = visit.kept
