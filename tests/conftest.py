@@ -1,10 +1,19 @@
 """Shared by all tests."""
 
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from impasto.apps.cli import main as cli
 from impasto.networks.encoder import Encoder
 from impasto.networks.weights import load_encoder
+from impasto.signals import stopping
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +28,36 @@ def one_thread() -> None:
     at every step.
     """
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current folder, a home of its own, and Ctrl-C as it was when it is over."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
+    before = {each: signal.getsignal(each) for each in stopping()}
+    yield tmp_path
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.fixture
+def pictures(workplace: Path) -> Path:
+    """The same with `photo.png`, and with `waves.png` and `dots.png` for paintings."""
+    random = np.random.default_rng(0)
+    for name, cells in (("photo", 3), ("waves", 9), ("dots", 21)):
+        noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        noise.resize((80, 64), Image.Resampling.BICUBIC).save(workplace / f"{name}.png")
+    return workplace
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, str, str]]:
+    """`run("stylize", …)` -> exit code, stdout, stderr."""
+
+    def call(*args: str) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(args)
+        return (ended.value.code, *capsys.readouterr())
+
+    return call

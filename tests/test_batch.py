@@ -148,7 +148,7 @@ def test_a_full_disk_stops_the_batch_and_what_is_done_stays(run, monkeypatch):
     paint(Path("photos/z.png"), 4)
     assert run("batch", "photos", "mosaic", "-o", "out", *TYPED)[0] == 2
     before = stamps("out")
-    monkeypatch.setattr("impasto.pipeline.save_picture", full)
+    monkeypatch.setattr("impasto.job.save_picture", full)
     code, out, err = run("batch", "photos", "mosaic", "-o", "out", *TYPED, "--strength", "0.5")
     assert (code, out, stamps("out")) == (2, [], before)
     assert err.count("left out") == 2, "one picture, and the table's head"

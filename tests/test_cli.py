@@ -31,40 +31,15 @@ from impasto.networks.encoder import Pooling
 from impasto.pictures.image import read_recipe, save_picture
 from impasto.pictures.samples import STYLES, sample_names
 from impasto.settings import OPTIONS, KeepColor, Settings
-from impasto.signals import stopping
 
 QUICK = ("--size", "64", "--steps", "3")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A current folder with a photo and two paintings, one thread a process, and Ctrl-C as it was
-    when it is over.
-    """
-    monkeypatch.chdir(tmp_path)
+def folder(pictures, monkeypatch):
+    """One thread a process."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
-    random = np.random.default_rng(0)
-    for name, cells in (("photo", 3), ("waves", 9), ("dots", 21)):
-        noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-        noise.resize((80, 64), Image.Resampling.BICUBIC).save(f"{name}.png")
-    before = {each: signal.getsignal(each) for each in stopping()}
-    yield tmp_path
-    for each, handler in before.items():
-        signal.signal(each, handler)
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("stylize", …)` -> exit code, stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(args)
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
+    return pictures
 
 
 def files() -> set[str]:

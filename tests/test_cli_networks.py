@@ -13,7 +13,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from impasto.apps.cli import learning
-from impasto.apps.cli import main as cli
 from impasto.apps.cli.recipe import command
 from impasto.apps.cli.training import style_name
 from impasto.apps.progress import Lines
@@ -27,7 +26,6 @@ from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.pictures.image import open_picture, read_recipe, to_pil
-from impasto.signals import stopping
 from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 from impasto.training.painting import seeded
 
@@ -37,19 +35,10 @@ TINY = ("--batch", "1", "--crop", "64")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, compact: Encoder):
-    """A current folder with a photo, two paintings and a small network; a home of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
-    random = np.random.default_rng(0)
-    for name, cells in (("photo", 3), ("waves", 9), ("dots", 21)):
-        noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-        noise.resize((80, 64), Image.Resampling.BICUBIC).save(f"{name}.png")
+def folder(pictures, compact: Encoder):
+    """A small network, too."""
     save_painter(Path("small.safetensors"), small_painter(compact))
-    before = {each: signal.getsignal(each) for each in stopping()}
-    yield tmp_path
-    for each, handler in before.items():
-        signal.signal(each, handler)
+    return pictures
 
 
 def small_painter(encoder: Encoder) -> Painter:
@@ -69,19 +58,6 @@ def small_painter(encoder: Encoder) -> Painter:
         StyleBank(fingerprint(transform_net)).learned("dawn", dawn).learned("dusk", dusk),
         predictor,
     )
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("stylize", …)` -> exit code, stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(args)
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import signal
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from PIL import Image
 
 from impasto.apps import film as engine
-from impasto.apps.cli import main as cli
 from impasto.apps.film import FilmWork
 from impasto.errors import InputError, OptionError
 from impasto.film.following import DRAWN, Following, drawn, match
@@ -36,25 +34,8 @@ QUICK = Settings(method="arbitrary", size=160, device="cpu")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
-    before = signal.getsignal(signal.SIGINT)
-    yield tmp_path
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("film", …)` -> exit code, stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(args)
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
+def folder(workplace):
+    return workplace
 
 
 def clip(count: int, size: tuple[int, int] = SIZE, first: int = 0) -> list[np.ndarray]:

@@ -23,7 +23,7 @@ from impasto.analysis.inspect import (
     receptive_field,
     strongest,
 )
-from impasto.apps.cli import measure as cli_measure
+from impasto.apps.cli import inspect as cli_inspect
 from impasto.errors import ImpastoError
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
 from impasto.pictures.image import open_picture, read_recipe, resize, save_picture
@@ -355,8 +355,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*args: str):
     app = typer.Typer()
-    cli_measure.register(app)
-    return CliRunner().invoke(app, ["inspect", *args])
+    cli_inspect.register(app)
+    return CliRunner().invoke(app, list(args))
 
 
 def test_the_sheet_of_a_layer(folder: Path) -> None:

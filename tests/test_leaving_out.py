@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from impasto.analysis.sheets import Cell, Task, Work
+from impasto.analysis.sheets import Cell
+from impasto.analysis.work import Task, Work
 from impasto.apps.cli.main import main
 from impasto.apps.cli.measure import measure
 from impasto.errors import ImpastoError, InputError

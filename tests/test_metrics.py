@@ -320,7 +320,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(*args: str):
     app = typer.Typer()
     cli_measure.register(app)
-    return CliRunner().invoke(app, ["score", *args])
+    return CliRunner().invoke(app, list(args))
 
 
 def test_one_picture_down_the_page(folder: Path) -> None:

@@ -276,7 +276,7 @@ ROUGH = "impasto stylize photo.png starry-night --size 48 -o out.png"
     [
         (f"{ROUGH} 2>&-", "out.png\n"),
         (f"{ROUGH} >&- 2>&- <&-", ""),
-        (f"{ROUGH} 2>&1 >/dev/null | true; sleep 3", ""),
+        (f"{ROUGH} 2>&1 >/dev/null | true", ""),
     ],
 )
 def test_a_stream_that_is_closed_costs_no_picture(line: str, out: str) -> None:

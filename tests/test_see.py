@@ -23,19 +23,9 @@ from impasto.analysis.reconstruct import (
     style_distance,
     style_reconstructions,
 )
-from impasto.analysis.sheets import (
-    Cell,
-    Sheet,
-    Task,
-    Work,
-    check_sheet,
-    draw_sheet,
-    fingerprint,
-    layout,
-    save_sheet,
-    title_of,
-)
+from impasto.analysis.sheets import Cell, Sheet, check_sheet, draw_sheet, layout, save_sheet
 from impasto.analysis.usual import Descent
+from impasto.analysis.work import Task, Work, fingerprint, title_of
 from impasto.apps.cli import see as cli_see
 from impasto.errors import ImpastoError
 from impasto.losses.variation import total_variation

@@ -1,5 +1,7 @@
 """Tiled equals whole: networks with the same statistics, the optimiser's gradient, views of pictures."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, content_term, style_term, variation_term
 from impasto.methods.feedforward import FeedForward
-from impasto.methods.sections import assembled, gradient, room_for_descent
+from impasto.methods.sections import DescentRoom, assembled, gradient
 from impasto.methods.strokes import PREVIEW
 from impasto.methods.stylizer import Places
 from impasto.methods.tiled import Room, Shares, TiledPass
@@ -225,8 +227,21 @@ def test_the_gradient_by_parts_is_that_of_the_whole(
 
 
 def test_parts_are_taken_where_memory_is_short() -> None:
-    assert room_for_descent(4e9, (512, 512), torch.bfloat16) == 0
-    assert room_for_descent(4e9, (2048, 2048), torch.bfloat16) > 0
-    assert room_for_descent(1.5e9, (2048, 2048), torch.bfloat16) < room_for_descent(
-        4e9, (2048, 2048), torch.bfloat16
-    )
+    def room(memory: float, size: int, **more: Any) -> int:
+        return DescentRoom(memory, torch.bfloat16, **more).side((size, size))
+
+    assert room(4e9, 512) == 0
+    assert 0 < room(1.5e9, 2048) < room(4e9, 2048)
+    assert room(4e9, 2048, width=2.5) < room(4e9, 2048)
+
+
+@pytest.mark.parametrize("memory", [2e9, 3e9, 5e9, 16e9])
+@pytest.mark.parametrize("size", [512, 1024, 2048])
+def test_what_is_said_to_be_needed_is_within_what_there_is(memory: float, size: int) -> None:
+    found = DescentRoom(memory, torch.bfloat16)
+    needed = found.needed((size, size))
+    assert 0.5e9 < needed < memory
+    assert DescentRoom(memory, torch.bfloat16, remembered=100).needed((size, size)) > needed
+    whole = DescentRoom(memory, torch.bfloat16, divisible=False).needed((size, size))
+    assert whole >= needed
+    assert whole == needed or found.side((size, size)) > 0

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from impasto.analysis.sheets import CellProgress
+from impasto.analysis.work import CellProgress
 from impasto.errors import ImpastoError
 from impasto.events import Event
 from impasto.methods.stylizer import Progress

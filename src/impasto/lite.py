@@ -41,7 +41,7 @@ Array: TypeAlias = NDArray[np.float32]
 Input: TypeAlias = str | Path | Image.Image
 
 _LEAST, _ENCODABLE = 16, 32  # px of the shortest side that is painted, and that is read
-_GREY = 1.5 / 255  # see `impasto.pipeline`
+_GREY = 1.5 / 255  # see `impasto.inputs`
 _LUMINANCE = np.array([0.212671, 0.715160, 0.072169], dtype=np.float32)[:, None, None]
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from impasto.analysis.sheets import Cell, Sheet, open_cell
+from impasto.analysis.sheets import Cell, Sheet
 from impasto.analysis.usual import SMOOTHING, SMOOTHING_STEPS
+from impasto.analysis.work import open_cell
 from impasto.errors import InputError, OptionError
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Progress

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.reconstruct import growing, style_distance
-from impasto.analysis.sheets import Cell, Task, Work, settings_of, title_of
+from impasto.analysis.sheets import Cell
 from impasto.analysis.usual import GRID_SIZE
+from impasto.analysis.work import Task, Work, settings_of, title_of
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
 from impasto.losses.content import relative_content_loss

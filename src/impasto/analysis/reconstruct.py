@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto.analysis.sheets import Cell, Task, Work, open_cell, settings_of, title_of
+from impasto.analysis.sheets import Cell
 from impasto.analysis.usual import PRIOR, RECONSTRUCTION_SIZE, Descent
+from impasto.analysis.work import Task, Work, open_cell, settings_of, title_of
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
 from impasto.losses.content import relative_content_loss

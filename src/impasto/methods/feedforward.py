@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.methods.reading import encodable, moments
-from impasto.methods.strokes import Strokes, beyond, divided, preview
+from impasto.methods.strokes import Strokes, beyond, divided, painted_size, preview
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
 from impasto.methods.tiled import Room, Shares, mask_crop
 from impasto.networks.checkpoint import Painter
@@ -31,8 +31,9 @@ class FeedForward:
     to 4, is the size of the strokes: a network has learned them at one size in pixels, so the photo
     is painted that much smaller and the picture enlarged, and painted again where that would be
     blur; on large pictures they grow with it (`impasto.methods.strokes`). `memory`, bytes: what does
-    not fit is painted by tiles. `OptionError` for a strength below 1 with a painter that cannot give a photo back: one
-    with neither an `identity` nor a predictor, with its encoder, to ask.
+    not fit is painted by tiles. A strength below 1 needs the vector that gives a photo back: the
+    painter's `identity`, or one that its predictor reads from the photo. `OptionError` where there
+    is neither.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class FeedForward:
                 "a network paints in one pass and cannot start from a picture; leave `start` out"
             )
         size = (content.shape[-2], content.shape[-1])
-        if places is not None or not self.room.fits(self._worked(size)):
+        if places is not None or not self.room.fits(painted_size(size, self.style_scale)):
             yield from self._by_tiles(content, style, places)
             return
         photo = floats_of(content).to(self.painter.device)
@@ -140,7 +141,7 @@ class FeedForward:
 
     def forecast(self, size: tuple[int, int]) -> Forecast:
         """What a photo of (H, W) will take, by the pace of a small one, painted now."""
-        net, worked = self.painter.transform_net, self._worked(size)
+        net, worked = self.painter.transform_net, painted_size(size, self.style_scale)
         probe = torch.full((1, 3, 256, 256), 0.5, device=self.painter.device, dtype=torch.float32)
         zero = torch.zeros((1, net.vector_size), device=self.painter.device, dtype=torch.float32)
         with torch.no_grad():
@@ -153,10 +154,6 @@ class FeedForward:
         parts = list(tiles(worked, side, net.reach, 8))
         pixels = sum(tile.outer.size[0] * tile.outer.size[1] for tile in parts)
         return Forecast(pace * pixels * (1 + (self.strength < 1)), memory, len(parts))
-
-    def _worked(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The largest size at which it paints for a picture of `size`."""
-        return divided(size, min(1.0, self.style_scale * beyond(size)))
 
     def _paint(self, photo: Tensor, vector: Tensor) -> Tensor:
         """At the photo's size, with strokes of `style_scale`."""
@@ -227,7 +224,7 @@ def _put(canvas: Tensor, window: Window, picture: Tensor | None) -> None:
 
 
 def _joined(shares: Shares | None, rest: Tensor) -> Shares:
-    """The styles' shares, less what is left to one more, which comes last."""
+    """The shares of the styles and, last, of one more: it has `rest`, and they what is left."""
     if shares is None:
         return Shares(torch.cat([1 - rest, rest], 1))
     masks = Resized(shares.masks, (rest.shape[-2], rest.shape[-1]))

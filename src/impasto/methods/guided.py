@@ -50,12 +50,12 @@ def guided(
 
 
 def in_frame(image: Tensor, frame: int) -> Tensor:
-    """With `frame` px of its mirror image around it."""
+    """The image with a border of `frame` px, mirrored."""
     return pad(image, (frame,) * 4, mode="reflect")
 
 
 def joined(targets: Sequence[Targets], areas: Sequence[float]) -> Targets:
-    """Those of several regions together, by their areas."""
+    """The targets of several regions as one, each weighted by its area."""
     if len(targets) == 1:
         return targets[0]
     found: Targets = {}
@@ -66,13 +66,13 @@ def joined(targets: Sequence[Targets], areas: Sequence[float]) -> Targets:
 
 
 def at_layer(mask: Tensor, photo: Tensor, encoder: Encoder, layer: str) -> Tensor:
-    """A soft mask as that layer sees it on `photo`."""
+    """A soft mask at the resolution that this layer has on `photo`."""
     step, _ = sight(encoder.architecture, (layer,))[layer]
     return interpolate(mask, size=[side // step for side in photo.shape[-2:]], mode="area")
 
 
 def covered(shown: Progress, content: Tensor, places: Places[Any]) -> Progress:
-    """With the photo where nothing is painted, softly."""
+    """The progress shown, with the photo put back where nothing is painted; borders are soft."""
     size = (shown.image.shape[-2], shown.image.shape[-1])
     photo = resize(content.cpu().float(), size)
     cover = _cover(places, size)

@@ -229,7 +229,7 @@ def matched(encoder: Encoder, preset: Preset, settings: Settings) -> Matched:
 
 
 def _by_layer(preset: Preset, name: Callable[[str], str]) -> dict[str, Any]:
-    """The style layers by another `name`, each once, with all that they count for."""
+    """The style layers of a preset, renamed by `name`: each once, with the sum of its weights."""
     weights = preset.layer_weights or (1.0,) * len(preset.style_layers)
     found = dict[str, float]()
     for layer, weight in zip(preset.style_layers, weights, strict=True):

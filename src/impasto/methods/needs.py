@@ -1,60 +1,52 @@
-"""What the ways to paint take of memory, as measured: peaks of processes on a CPU, beyond what they
-have when PyTorch is loaded.
-
-Feature maps are nearly all of it, and grow with the pixels. Estimates are meant to err
-upwards.
+"""The memory that settings leave to the ways to paint, and what these take of it: for plans, refusals,
+forecasts and the parts that a large picture is painted by.
 """
 
 import torch
 
-from impasto.methods.reading import WHOLE
+from impasto.methods.sections import DescentRoom
+from impasto.methods.strokes import painted_size
+from impasto.methods.tiled import Room
 from impasto.networks.weights import best_dtype, pick_device
 from impasto.settings import Settings
 from impasto.sizes import memory
 
-__all__ = ["of_descent", "of_pass"]
+__all__ = ["descent_room", "of_descent", "of_pass"]
 
-# Networks and what comes with them.
-_NETWORKS = 250e6
-# Bytes for a pixel at 16 bits: of one pass, and of a step of the optimiser with the way back.
-_PASS, _DESCENT = 420.0, 1650.0
-# Of VGG-19, whose blocks are wide all through, in units of the embedded encoder: by its channels.
+# What a process has taken when PyTorch is loaded, bytes, and a little less: estimates err upwards.
+_LOADED = 200e6
+# VGG-19's blocks are wide all through: in units of the embedded encoder, by its channels.
 _VGG19 = 2.5
-# Features of the most that is read of a painting at once.
-_READ = 550e6
-_PICTURES = 40  # bytes a pixel of a painting that is held, with its copies on the way
-_MEMORIES = 50  # pictures that L-BFGS remembers twice
-# Bytes a pixel that stay when a picture is painted by tiles: of one pass, and of the optimiser.
-_TILED_PASS, _TILED_DESCENT = 30, 150
+# Pictures that L-BFGS remembers: 50 steps, and as many slopes.
+_MEMORIES = 100
+_HALO = 128  # px, about what a network sees around a tile; more halo makes smaller tiles
 
 
 def of_pass(settings: Settings, height: int, width: int) -> float:
-    """Bytes for one pass over a picture of that size, and for reading the paintings."""
-    painted = height * width / min(1.0, settings.style_scale) ** 2
-    work = max(_read(max(height, width)), _PASS * painted)
-    whole = _NETWORKS + _PICTURES * max(height, width) ** 2 + _wide(settings) * work
-    return min(whole, max(memory(settings.max_memory), _TILED_PASS * height * width))
+    """Bytes for one pass over a picture of that size, beyond those of a process with PyTorch."""
+    room = Room(memory(settings.max_memory), _dtype(settings))
+    size = painted_size((height, width), settings.style_scale)
+    return room.needed(size, _HALO) - _LOADED
 
 
 def of_descent(settings: Settings, height: int, width: int) -> float:
-    """Bytes for the optimiser on a picture of that size, and for reading the paintings."""
-    pixels = height * width
-    side = max(height, width) * max(1.0, settings.style_scale)
+    """The same for the optimiser, and for reading the paintings."""
+    return descent_room(settings, _dtype(settings)).needed((height, width)) - _LOADED
+
+
+def descent_room(settings: Settings, dtype: torch.dtype) -> DescentRoom:
+    """What `settings` leave to an optimiser under features in `dtype`."""
     lbfgs = settings.resolved(start=True).optimizer == "lbfgs"
-    work = max(_read(side), _DESCENT * pixels) * (_VGG19 if settings.encoder == "vgg19" else 1.0)
-    held = _PICTURES * side**2 + (24 * _MEMORIES * pixels if lbfgs else 0)
-    whole = _NETWORKS + held + _wide(settings) * work
-    # Sums over positions are taken by parts; other losses need the whole picture at once.
-    if settings.style_loss != "gram" or settings.content_loss != "features":
-        return whole
-    return min(whole, max(memory(settings.max_memory), _TILED_DESCENT * pixels))
+    return DescentRoom(
+        memory(settings.max_memory),
+        dtype,
+        width=_VGG19 if settings.encoder.partition("@")[0] == "vgg19" else 1.0,
+        scale=settings.style_scale,
+        remembered=_MEMORIES if lbfgs else 0,
+        # Sums over positions are taken by parts; other losses need the whole picture at once.
+        divisible=settings.style_loss == "gram" and settings.content_loss == "features",
+    )
 
 
-def _read(side: float) -> float:
-    """Of the features of a painting with that long side."""
-    return _READ * min(1.0, side**2 / WHOLE)
-
-
-def _wide(settings: Settings) -> float:
-    """1 at 16 bits, 2 at 32."""
-    return 1.0 if best_dtype(pick_device(settings.device)) == torch.bfloat16 else 2.0
+def _dtype(settings: Settings) -> torch.dtype:
+    return best_dtype(pick_device(settings.device))

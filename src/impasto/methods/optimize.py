@@ -15,66 +15,33 @@ Any of the sources' own conventions is a preset (`impasto.losses.presets`).
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.losses.base import STYLE_LOSSES, StyleLoss
-from impasto.losses.gram import GRAM
-from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
-from impasto.losses.self_similarity import self_similarity_term
-from impasto.losses.temporal import temporal_term
+from impasto.losses.base import STYLE_LOSSES
+from impasto.losses.objective import Objective
+from impasto.methods.aims import Aims, MakeTerms, Style
 from impasto.methods.base import Before
 from impasto.methods.descent import Tuning, descend, pyramid
-from impasto.methods.guided import SEEN, Targets, at_layer, covered, guided, in_frame, joined
+from impasto.methods.guided import covered, guided, in_frame
 from impasto.methods.matching import matched
-from impasto.methods.reading import parts
-from impasto.methods.sections import assembled, needed_for_descent, room_for_descent
-from impasto.methods.style_grams import StyleGrams
+from impasto.methods.needs import descent_room
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
-from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.encoder import Encoder
 from impasto.pictures.image import resample, resize
 from impasto.settings import Settings
-from impasto.sizes import memory
 
 __all__ = ["PALE", "MakeTerms", "PixelOptimizer", "Style"]
 
 # The most sizes of a pyramid. A picture to start from has its large forms already: they are looked
 # at again at half its size, no coarser.
 SIZES, RESTART = 8, 2
-# What a settled layer counts for at the last size. Its cells see half the picture there, and asked
-# for in full they are had most cheaply by a few spots of glaring noise.
-SETTLED = 0.2
-# What self-similarity counts for beside the distance of features that it stands for: it is smaller
-# by about so much for pictures that hold the photo's forms as well.
-SELF_SIMILARITY = 5.0
-# In a film, what a mean squared difference of 1 from the picture before costs, in units of all that
-# the other terms come to at the start of a frame. A difference of 0.1 costs half of them.
-TEMPORAL = 50.0
 # The contrast of a noise to start from. White noise of full contrast stays wherever no layer sees
 # it, and shows as speckle; pale noise is nearly grey there, and any form can still grow from it.
 PALE = 0.2
-
-
-MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
-"""Terms of one's own for a photo, at the size it is optimised at."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """Style pictures, each `(1, 3, H, W)` in [0, 1], or what is known of one by its Gram matrices,
-    and their weights, which sum to 1.
-
-    `seen`: the alpha of each, `(1, 1, H, W)`, or None where all of it is seen.
-    """
-
-    pictures: tuple[Tensor | StyleGrams, ...]
-    weights: tuple[float, ...]
-    seen: tuple[Tensor | None, ...]
 
 
 class PixelOptimizer:
@@ -88,7 +55,7 @@ class PixelOptimizer:
     def __init__(
         self, encoder: Encoder, settings: Settings | None = None, *, terms: Sequence[MakeTerms] = ()
     ) -> None:
-        self.encoder, self.settings, self.terms = encoder, settings or Settings(), tuple(terms)
+        self.encoder, self.settings = encoder, settings or Settings()
         recipe = self.settings.resolved(start=True)
         self.loss = STYLE_LOSSES.get(self.settings.style_loss).scaled(recipe.style_scale)
         if self.loss.stochastic and recipe.optimizer == "lbfgs":
@@ -102,6 +69,8 @@ class PixelOptimizer:
             )
         self.matched = matched(encoder, recipe, self.settings)
         self.recipe = self.matched.recipe
+        self.room = descent_room(self.settings, encoder.dtype)
+        self._aims = Aims(encoder, self.settings, self.matched, self.loss, terms)
 
     @property
     def steps(self) -> int:
@@ -162,31 +131,21 @@ class PixelOptimizer:
         done, of = 0, recipe.steps
         for level, (height, width, steps) in enumerate(levels):
             photo = resize(framed, (height, width)).to(self.encoder.device)
-            side = self._side((height, width))
+            side = self.room.side((height, width))
             with torch.autocast(photo.device.type, enabled=False):
-                objective = self._objective(
-                    photo, regions, scale, 0 < level == len(levels) - 1, side
-                )
+                last = 0 < level == len(levels) - 1
+                objective = self._aims.objective(photo, regions, scale, last, side)
             begun = resize(kept, (height, width)).clamp(0, 1)
             if before is not None:
-                objective = self._held(objective, begun.to(photo.device), before)
+                objective = self._aims.held(objective, begun.to(photo.device), before)
             detail = (
                 kept - resize(begun, (kept.shape[-2], kept.shape[-1]))
                 if begun.shape != kept.shape
                 else None
             )
             picture, planned = begun, done + steps
-            for found, losses, note in descend(
-                self.encoder,
-                objective,
-                begun.to(photo.device),
-                steps,
-                recipe.optimizer,
-                recipe.learning_rate,
-                self.settings.early_stop,
-                recipe.grids,
-                side,
-                Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
+            for found, losses, note in self._descend(
+                objective, begun.to(photo.device), steps, side
             ):
                 picture, done = found.cpu(), done + 1
                 seen = None if detail is None else _unframed(detail, recipe.frame, full)
@@ -197,6 +156,23 @@ class PixelOptimizer:
             kept = kept + resample(picture - begun, (kept.shape[-2], kept.shape[-1]))
             # An early stop leaves steps undone; they are not owed.
             of -= planned - done
+
+    def _descend(
+        self, objective: Objective, begun: Tensor, steps: int, side: int
+    ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
+        recipe = self.recipe
+        return descend(
+            self.encoder,
+            objective,
+            begun,
+            steps,
+            recipe.optimizer,
+            recipe.learning_rate,
+            self.settings.early_stop,
+            recipe.grids,
+            side,
+            Tuning(recipe.betas, recipe.epsilon, recipe.decay, recipe.clipped),
+        )
 
     def _sizes(self, start: Tensor | None) -> int:
         if not self.recipe.pyramid:
@@ -220,169 +196,22 @@ class PixelOptimizer:
             return resize(0.5 + PALE * (noise - 0.5), size)
         return framed
 
-    def _side(self, size: tuple[int, int]) -> int:
-        """Of the parts that the gradient is taken by at that size, px; 0: at once."""
-        return room_for_descent(memory(self.settings.max_memory), size, self.encoder.dtype)
-
     def forecast(self, size: tuple[int, int]) -> Forecast:
-        """What a photo of (H, W) will take, by the pace of a step on a small one, made now."""
+        """What a photo of (H, W) will take, by the pace of steps on a small one, made now."""
         probe = torch.full((1, 3, 192, 192), 0.5, device=self.encoder.device, dtype=torch.float32)
-        layers = (*self.recipe.style_layers, *self.recipe.content_layers)
-        for _ in range(2):  # the first one also prepares
-            begun = time.perf_counter()
-            with torch.enable_grad():
-                features = self.encoder.features(probe.requires_grad_(True), layers)
-                sum(x.float().square().mean() for x in features.values()).backward()  # type: ignore[union-attr]
-        pace = (time.perf_counter() - begun) / probe[0, 0].numel()
-        pixels, side = size[0] * size[1], self._side(size)
-        steps = sum(h * w * n for h, w, n in pyramid(*size, self.recipe.steps, self._sizes(None)))
-        needed = needed_for_descent(size, self.encoder.dtype, side)
+        style = Style((probe.cpu(),), (1.0,), (None,))
+        objective = self._aims.objective(probe, [(style, None)], 1.0, False, 0)
+        begun = 0.0
+        for _ in self._descend(objective, probe, 2, 0):  # the first one also prepares
+            begun, before = time.perf_counter(), begun
+        pace = (begun - before) / probe[0, 0].numel()
+        pixels, side = size[0] * size[1], self.room.side(size)
+        # Besides, photo and paintings are read at every size: two ways forth, and none back.
+        levels = pyramid(*size, self.recipe.steps, self._sizes(None))
+        steps = sum(height * width * (count + 1) for height, width, count in levels)
         # By parts there are two sweeps and a halo.
-        return Forecast(
-            pace * steps * (2 if side else 1), needed, max(1, pixels // (side or pixels) ** 2)
-        )
-
-    @torch.no_grad()
-    def _objective(
-        self,
-        photo: Tensor,
-        regions: Sequence[tuple[Style, Tensor | None]],
-        scale: float,
-        last: bool,
-        side: int,
-    ) -> Objective:
-        """What one size of the pyramid aims at; `scale`: of the style to `photo`; `last`: after
-        coarser ones; `side`: of parts.
-        """
-        recipe = self.recipe
-        long_side = round(max(photo.shape[-2:]) * scale)
-        found = [self._targets(style, long_side) for style, _ in regions]
-        areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
-        of_content = joined([each for _, each in found], areas)
-        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
-        shares = self.matched.style_shares(photo)
-        for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
-            for layer, aim in self._aims(photo, of_style, self.loss, side).items():
-                share = shares[layer] * self.loss.balance
-                share *= SETTLED if last and layer in recipe.settled else 1
-                if mask is None:
-                    terms.append(style_term(layer, aim, share, self.loss))
-                elif float(at_layer(mask, photo, self.encoder, layer).max()) >= SEEN:
-                    # By its area, so that each position is pulled as hard as without regions.
-                    term = style_term(layer, aim, share * areas[place], self.loss, mask)
-                    terms.append(replace(term, name=f"{term.name}/{place + 1}"))
-        if recipe.tv_weight > 0:
-            terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
-        terms += [term for make in self.terms for term in make(photo, self.encoder)]
-        return Objective(terms)
-
-    @torch.no_grad()
-    def _held(self, objective: Objective, begun: Tensor, before: Before) -> Objective:
-        """The same, and to agree with the picture before where that can be trusted."""
-        size, frame = (begun.shape[-2], begun.shape[-1]), self.recipe.frame
-        picture, trust = (
-            resize(in_frame(x, frame), size).to(begun.device)
-            for x in (before.picture, before.trust)
-        )
-        now = objective(self.encoder.features(begun, objective.layers), begun).total.item()
-        return Objective([*objective.terms, temporal_term(picture, trust, TEMPORAL * now)])
-
-    def _content_terms(self, photo: Tensor, aims: Mapping[str, Tensor], side: int) -> list[Term]:
-        """What holds the photo's forms, made to suit a pale or a strong style where terms are
-        relative; `aims`: the Gram matrices of the content layers then.
-        """
-        recipe = self.recipe
-        if recipe.content_weight == 0:
-            return []
-        shares = self.matched.content_shares(photo)
-        if self.settings.content_loss == "selfsim":
-            return [
-                self_similarity_term(layer, own, shares[layer] * SELF_SIMILARITY)
-                for layer, own in self.encoder.features(photo, recipe.content_layers).items()
-            ]
-        terms = []
-        for layer, own in assembled(self.encoder, photo, recipe.content_layers, side).items():
-            target, share = own, shares[layer]
-            if aims:
-                contrast = _contrast(own, aims[layer])
-                target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
-            terms.append(content_term(layer, target, share, recipe.content_scale))
-        return terms
-
-    def _targets(self, style: Style, long_side: int) -> tuple[Targets, Targets]:
-        """What the styles are at that size: to the style loss, and, where something asks for them,
-        the Gram matrices of the content layers.
-        """
-        recipe = self.recipe
-        weighed = self.settings.content_loss != "selfsim" and recipe.content_weight > 0
-        relative = recipe.content_scale == "relative" and weighed
-        asked = (
-            (recipe.style_layers if recipe.style_weight > 0 else (), self.loss),
-            (recipe.content_layers if relative else (), GRAM),
-        )
-        found: tuple[Targets, Targets] = ({}, {})
-        layers = list(dict.fromkeys(layer for each, _ in asked for layer in each))
-        for picture, weight, alpha in zip(style.pictures, style.weights, style.seen, strict=True):
-            if isinstance(picture, StyleGrams):
-                for (each, _), everything in zip(asked, found, strict=True):
-                    for layer in each:
-                        aim = picture.at(layer, long_side).to(self.encoder.device)
-                        everything.setdefault(layer, []).append((weight, aim))
-                continue
-            size = _scaled(picture, long_side)
-            seen = None if alpha is None else resize(alpha, size)
-            own: tuple[Targets, Targets] = ({}, {})
-            for part in parts(self.encoder, resize(picture, size), seen, layers):
-                for (each, loss), into in zip(asked, own, strict=True):
-                    for layer in each:
-                        target = loss.target(part.features[layer], part.masks.get(layer))
-                        into.setdefault(layer, []).append((part.share(layer), target))
-            for into, everything in zip(own, found, strict=True):
-                for layer, targets in into.items():
-                    whole = sum(share for share, _ in targets)
-                    everything.setdefault(layer, []).extend(
-                        (weight * (share / whole), target) for share, target in targets if share
-                    )
-        return found
-
-    def _aims(self, photo: Tensor, targets: Targets, loss: StyleLoss, side: int) -> dict[str, Any]:
-        """The target of each layer: of the styles by their weights, and of the photo by what
-        strength leaves to it.
-        """
-        strength = self.settings.strength
-        # What Gram matrices are of is kept by layer; of a large picture that is much.
-        plain = assembled(self.encoder, photo, list(targets), side) if strength < 1 else {}
-        aims = {}
-        for layer, each in targets.items():
-            aims[layer] = loss.mix([target for _, target in each], [share for share, _ in each])
-            if plain:
-                aims[layer] = loss.mix(
-                    [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
-                )
-        return aims
-
-
-def _contrast(photo: Tensor, style: Tensor) -> float:
-    """The root mean square of a layer, by its Gram matrix `style`, in units of the photo's: it
-    balances the terms.
-
-    A pale style (below 1) leaves room for that share of the photo's contrast: asked for all of it,
-    a picture that must also have the style's moments answers with the loudest of the photo's forms
-    and loses the others. Under a strong style (above 1) the photo's features are small beside the
-    picture's own; their distance, relative to themselves, would outweigh the style, and counts for
-    less in that measure.
-    """
-    energy = style.diagonal(dim1=1, dim2=2).mean() / photo.float().square().mean().clamp_min(1e-12)
-    return energy.clamp(1e-4, 1e4).sqrt().item()
-
-
-def _scaled(picture: Tensor, long_side: int) -> tuple[int, int]:
-    """The size with that long side, enlarged if need be; the short side stays large enough to
-    encode.
-    """
-    height, width = picture.shape[-2:]
-    factor = long_side / max(height, width)
-    return max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
+        seconds, parts = pace * steps * (2 if side else 1), (side or max(size)) ** 2
+        return Forecast(seconds, self.room.needed(size), max(1, pixels // parts))
 
 
 def _unframed(image: Tensor, frame: int, framed: tuple[int, int]) -> Tensor:

@@ -34,7 +34,7 @@ class Part:
     masks: Mapping[str, Tensor]
 
     def share(self, layer: str) -> float:
-        """What this part holds of a layer, by its squared masks (Gatys et al. 2017): positions."""
+        """How many positions of a layer this part holds: the sum of its squared mask (Gatys et al. 2017)."""
         if layer in self.masks:
             return float(self.masks[layer].square().sum())
         return float(self.features[layer].shape[-2] * self.features[layer].shape[-1])
@@ -152,7 +152,7 @@ def sight(architecture: Architecture, layers: Iterable[str]) -> dict[str, tuple[
 
 
 def _masks(seen: Tensor, steps: Mapping[str, int]) -> dict[str, Tensor]:
-    """What is seen of the whole picture, as each layer sees it."""
+    """The alpha of the whole picture at the resolution of each layer."""
     height, width = seen.shape[-2:]
     return {
         layer: interpolate(seen.float(), size=(height // step, width // step), mode="area")

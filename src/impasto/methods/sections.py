@@ -13,33 +13,63 @@ import torch
 from torch import Tensor
 
 from impasto.losses.objective import Losses, Objective, Section
-from impasto.methods.reading import sight
+from impasto.methods.reading import WHOLE, sight
 from impasto.networks.encoder import Encoder
 from impasto.windows import Window, tiles
 
-__all__ = ["assembled", "divisible", "gradient", "needed_for_descent", "room_for_descent"]
+__all__ = ["DescentRoom", "assembled", "divisible", "gradient"]
 
 # Of the embedded encoder, measured: bytes for each pixel of a step at 16 bits (twice as much at
 # 32), and for what is held of the whole picture: it, its corrections, and the optimiser's means.
 _STEP, _HELD, _PROCESS = 1400, 200, 0.5e9
-_SMALLEST, _LARGEST = 256, 1024
+_SMALLEST, _LARGEST, _MARGIN = 256, 1024, 128
+# Bytes at 16 bits for the features of the most that is read of a painting at once; and for a pixel of
+# a painting that is held, with its copies on the way.
+_READ, _PAINTING = 550e6, 40
 
 
-def room_for_descent(memory: float, size: tuple[int, int], dtype: torch.dtype) -> int:
-    """The side of parts for a picture of (H, W) in that memory, bytes; 0 where it fits whole."""
-    pixels, step = size[0] * size[1], _STEP * torch.finfo(dtype).bits / 16
-    left = memory - _PROCESS - _HELD * pixels
-    if pixels * step <= left:
-        return 0
-    side: float = (max(0.0, left) / step) ** 0.5 - 128
-    return int(min(_LARGEST, max(_SMALLEST, side)))
+@dataclass(frozen=True)
+class DescentRoom:
+    """How much memory there is, in bytes, for an optimiser under features in `dtype`.
 
+    `width`: of the encoder's maps, in units of the embedded one's. `scale`: of the paintings to the
+    picture. `remembered`: pictures that the optimiser keeps. `divisible`: whether its gradient can
+    be taken by parts.
+    """
 
-def needed_for_descent(size: tuple[int, int], dtype: torch.dtype, side: int) -> float:
-    """Bytes that a descent takes at (H, W), about, by parts of that side."""
-    pixels = size[0] * size[1]
-    at_once = (side + 128) ** 2 if side else pixels
-    return _PROCESS + _HELD * pixels + _STEP * torch.finfo(dtype).bits / 16 * at_once
+    memory: float
+    dtype: torch.dtype
+    width: float = 1.0
+    scale: float = 1.0
+    remembered: int = 0
+    divisible: bool = True
+
+    def side(self, size: tuple[int, int]) -> int:
+        """Of the parts that a picture of (H, W) is taken by, px; 0 where it fits whole."""
+        left = self.memory - _PROCESS - self._held(size)
+        if size[0] * size[1] * self._step <= left:
+            return 0
+        found: float = (max(0.0, left) / self._step) ** 0.5 - _MARGIN
+        return int(min(_LARGEST, max(_SMALLEST, found)))
+
+    def needed(self, size: tuple[int, int]) -> float:
+        """Bytes for a descent at (H, W), about, and for reading the paintings before it."""
+        side = self.side(size) if self.divisible else 0
+        at_once = (side + _MARGIN) ** 2 if side else size[0] * size[1]
+        read = _READ * self.width * min(1.0, (max(size) * self.scale) ** 2 / WHOLE) * self._bits
+        larger = _PAINTING * max(0.0, self.scale**2 - 1) * max(size) ** 2
+        return _PROCESS + larger + max(self._held(size) + self._step * at_once, read)
+
+    def _held(self, size: tuple[int, int]) -> float:
+        return (_HELD + 12 * self.remembered) * size[0] * size[1]
+
+    @property
+    def _step(self) -> float:
+        return _STEP * self.width * self._bits
+
+    @property
+    def _bits(self) -> float:
+        return torch.finfo(self.dtype).bits / 16
 
 
 def divisible(objective: Objective) -> bool:

@@ -18,7 +18,16 @@ from impasto.networks.transform_net import TransformNet
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of
 from impasto.windows import Tile, Window, tiles
 
-__all__ = ["PREVIEW", "Layer", "Strokes", "beyond", "divided", "preview", "reduced"]
+__all__ = [
+    "PREVIEW",
+    "Layer",
+    "Strokes",
+    "beyond",
+    "divided",
+    "painted_size",
+    "preview",
+    "reduced",
+]
 
 PREVIEW = 1024
 """The long side, px, up to which a network's strokes suit a picture as they are."""
@@ -34,6 +43,11 @@ def beyond(size: tuple[int, int]) -> float:
 def divided(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """(H, W) divided by `scale`, not below what the network can paint."""
     return max(_LEAST, round(size[0] / scale)), max(_LEAST, round(size[1] / scale))
+
+
+def painted_size(size: tuple[int, int], style_scale: float) -> tuple[int, int]:
+    """The largest size at which a network paints for a picture of (H, W), with such strokes."""
+    return divided(size, min(1.0, style_scale * beyond(size)))
 
 
 class Layer(Protocol):
@@ -62,7 +76,7 @@ class Strokes:
     room: Room
 
     def layer(self, vectors: Tensor, shares: Shares | None) -> Layer:
-        """In the styles `(R, V)`, by their shares or, without, in the first."""
+        """The photo in the styles `vectors`, `(R, V)`, mixed by `shares`; in the first one without."""
         size = self.photo.size
         scale = self.style_scale * beyond(size)
         small = divided(size, scale)
@@ -76,7 +90,9 @@ class Strokes:
     def _finer(
         self, first: TiledPass, source: View, shares: Shares | None, share: float
     ) -> "_Again":
-        """The second time, of pictures painted in each style alone and of the mixed one."""
+        """The second pass, over the first one enlarged. Its statistics are those of the picture in each
+        style alone; what is painted over is the mixed picture.
+        """
         alone = first.whole or [
             _canvas(_Once(first.only(row), source, None), first.size)
             for row in range(len(first.vectors))
@@ -111,7 +127,7 @@ def reduced(photo: Shown, size: tuple[int, int]) -> Tensor:
 
 
 def _canvas(layer: "_Once", size: tuple[int, int]) -> Tensor:
-    """A layer painted whole, in 8 bits unless it is one tile."""
+    """A layer painted as one picture: in float32 where it is one tile, else in 8 bits."""
     todo = list(layer.tiles())
     if len(todo) == 1:
         return layer.paint(todo[0]).cpu()
@@ -139,7 +155,7 @@ class _Once:
 
 @dataclass(frozen=True, eq=False)
 class _Again:
-    """Painted over what was enlarged, in that share."""
+    """A second pass over an enlarged picture; `share`, 0 to 1: how much of it is kept."""
 
     painter: TiledPass
     view: "_Enlarged"
@@ -161,7 +177,7 @@ class _Again:
 
 @dataclass(frozen=True, eq=False)
 class _Copied:
-    """A picture that was painted larger, made as small as it is to be."""
+    """A picture that was painted larger than asked for, and is reduced to `size`."""
 
     size: tuple[int, int]
     canvas: Tensor
@@ -179,8 +195,8 @@ class _Copied:
 
 @dataclass(frozen=True, eq=False)
 class _Enlarged:
-    """A painted picture at the photo's size, with what the photo has beyond `seen`, itself made
-    small.
+    """A painted picture enlarged to the photo's size, plus the photo's fine detail: the photo less
+    `seen`, which is the photo reduced.
     """
 
     painted: Tensor

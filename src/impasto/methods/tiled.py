@@ -25,6 +25,8 @@ __all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
 # much at 32), and what a process has besides.
 _A_PIXEL, _PROCESS = 450, 0.6e9
 _HELD = 60  # bytes a pixel for whole pictures that are held in floating point
+# And for those held in 8 bits: the photo, the picture, what it is enlarged of, and Pillow's copies.
+_KEPT = 30
 _SAMPLES, _SAMPLE = 12, 512  # windows, and their largest sides in px, that stand for a large one
 _LARGEST, _SMALLEST = 2048, 256  # sides of tiles
 
@@ -63,8 +65,9 @@ class Room:
         if self.fits(size):
             return _PROCESS + pixels * (self._a_pixel + _HELD)
         at_once = max((self.side(halo) + 2 * halo) ** 2, _SAMPLES * self.sample**2)
-        # The photo, the picture, and Pillow's copies of it with four bytes a pixel.
-        return _PROCESS + max(at_once * self._a_pixel + 6 * pixels, 14 * pixels)
+        # Tiles and what is kept are seldom at their most together: they share what was allowed.
+        kept = _PROCESS + _KEPT * pixels
+        return min(kept + at_once * self._a_pixel, max(self.memory, kept))
 
     @property
     def _a_pixel(self) -> float:

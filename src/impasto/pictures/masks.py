@@ -3,6 +3,8 @@
 A mask is `(1, 1, H, W)` float32 in [0, 1], 1 where it is meant, in the aspect of its picture.
 """
 
+import os
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -83,4 +85,4 @@ def _found(name: str, photo: Tensor) -> Tensor:
 
 
 def _called(source: Source) -> str:
-    return f"the mask {source}" if not isinstance(source, Tensor) else "the mask"
+    return f"the mask {source}" if isinstance(source, str | os.PathLike) else "the mask"

@@ -11,6 +11,7 @@ import typer
 from impasto.apps.cli import batch as cli_batch
 from impasto.apps.cli import export as cli_export
 from impasto.apps.cli import film as cli_film
+from impasto.apps.cli import inspect as cli_inspect
 from impasto.apps.cli import measure as cli_measure
 from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
@@ -244,6 +245,7 @@ cli_batch.register(app)
 cli_film.register(app)
 cli_see.register(app)
 cli_measure.register(app)
+cli_inspect.register(app)
 cli_serve.register(app)
 
 

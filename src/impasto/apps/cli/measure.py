@@ -1,4 +1,4 @@
-"""`impasto score` and `impasto inspect`: a picture in numbers, and what the network sees in one."""
+"""`impasto score`: pictures in numbers, ranked."""
 
 import json
 import os
@@ -10,25 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from impasto.apps.cli.options import Debug, Quiet
-from impasto.apps.report import emit, one_line, printable, reporting, say
+from impasto.apps.report import one_line, printable, reporting, say
 from impasto.errors import ImpastoError
 from impasto.pictures.writing import FORMATS
 
 if TYPE_CHECKING:
-    from impasto.analysis.sheets import Sheet
     from impasto.apps.progress import Display
 
-__all__ = ["Scored", "inspect", "judge", "measure", "register", "score"]
+__all__ = ["Scored", "judge", "measure", "register", "score"]
 
 T = TypeVar("T")
 
-_TOP = 9
-
 
 def register(app: typer.Typer) -> None:
-    """Add both commands to `app`."""
+    """Add the command to `app`."""
     app.command()(score)
-    app.command()(inspect)
 
 
 def _explain(asked: bool) -> None:
@@ -329,92 +325,3 @@ def _json(photo: str, painting: str, scored: Sequence[Scored]) -> str:
         "encoder": scored[0].encoder,
     }
     return json.dumps({**names, "pictures": pictures}, indent=2, allow_nan=False)
-
-
-# ------------------------------------------------------------------------------------------ inspect
-
-
-def inspect(
-    picture: Annotated[
-        str, typer.Argument(metavar="PICTURE", help="A picture, or a sample's name.")
-    ],
-    layer: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Show what excites this layer most, e.g. relu3_1."),
-    ] = None,
-    gram: Annotated[
-        bool, typer.Option("--gram", help="Show the Gram matrices of the five style layers.")
-    ] = False,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help=f"So many feature maps of the layer; {_TOP} if not given."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The sheet to write, .png or .pdf; PICTURE-LAYER.png here if not given.",
-        ),
-    ] = None,
-    size: Annotated[
-        int,
-        typer.Option(min=32, help="Long side at which to look, in pixels, of a larger picture."),
-    ] = 512,
-    encoder: Annotated[
-        str, typer.Option(metavar="compact|compact-2|vgg19|FILE", help="Whose features to look at.")
-    ] = "compact",
-    debug: Debug = False,
-) -> None:
-    """Show what the network sees: feature maps and what excites them, or a style's Gram matrices,
-    as a sheet.
-
-    Each row of a layer's sheet is a feature map, then the patches of the picture that excite it
-    most, each with its projection back to pixels by a deconvnet (Zeiler and Fergus 2013).
-
-    impasto inspect photo.jpg --layer relu3_1 --top 9
-    impasto inspect painting.jpg --gram -o gram.pdf
-    """
-    with reporting(debug):
-        if gram == (layer is not None):
-            raise ImpastoError("choose one: --layer NAME (impasto layers lists them) or --gram")
-        if gram and top is not None:
-            raise ImpastoError("--top counts feature maps: it goes with --layer, not with --gram")
-        from impasto.analysis.sheets import check_sheet, save_sheet
-        from impasto.apps.cli.names import free_name
-
-        target = check_sheet(output or free_name(picture, [layer or "gram"]))
-        if target.exists() and Path(picture).exists() and target.samefile(picture):
-            raise ImpastoError(
-                f"{target} is the input and would be written over; choose another name (-o)"
-            )
-        sheet, recipe = _look(picture, layer, top or _TOP, size, encoder)
-        emit(save_sheet(target, sheet, recipe=recipe))
-
-
-def _look(
-    picture: str, layer: str | None, top: int, size: int, encoder: str
-) -> tuple["Sheet", dict[str, object]]:
-    """The sheet, and how it was made."""
-    import torch
-
-    from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
-    from impasto.analysis.sheets import settings_of
-    from impasto.networks.weights import load_encoder
-    from impasto.pictures.sources import open_source
-
-    image = open_source(picture, size).image
-    net = load_encoder(encoder, dtype=torch.float32)
-    recipe = settings_of("inspect", net, image) | {
-        "picture": {"name": Path(picture).name},
-        "size": size,
-    }
-    if layer is None:
-        return gram_sheet(gram_maps(net, image)), recipe | {"gram": True}
-    return feature_sheet(strongest(net, image, layer, top=top)), recipe | {
-        "layer": layer,
-        "top": top,
-    }

@@ -30,6 +30,7 @@ __all__ = [
     "configures",
     "in_flags",
     "unknown_option",
+    "with_options",
     "words",
 ]
 
@@ -68,6 +69,21 @@ def configures(
     names = names or tuple(name for name, field in fields.items() if field.description)
     defaults = {name: fields[name].default for name in names}
     return _asking([_field(name, fields[name]) for name in names], defaults | usual)
+
+
+def with_options(
+    function: Callable[..., None], place: str, shared: Callable[..., None]
+) -> Callable[..., None]:
+    """`shared`, which calls `function`, as a command: with the options of both, those of `shared`
+    where `place` is among the parameters of `function`.
+    """
+    own, more = (inspect.signature(each, eval_str=True).parameters for each in (function, shared))
+    added = [each for each in more.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    parameters = [each for name in own for each in (added if name == place else [own[name]])]
+    shared.__name__, shared.__doc__ = function.__name__, function.__doc__
+    shared.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    shared.__annotations__ = {each.name: each.annotation for each in parameters}
+    return shared
 
 
 def _asking(

@@ -25,7 +25,8 @@ from impasto.apps.report import emit, reporting, say
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
-    from impasto.analysis.sheets import Cell, Work
+    from impasto.analysis.sheets import Cell
+    from impasto.analysis.work import Work
     from impasto.apps.progress import Display
     from impasto.networks.encoder import Encoder
 
@@ -265,7 +266,8 @@ def deltas(
     options = _given(tv_weight=tv_weight, steps=steps)
     with reporting(debug):
         from impasto.analysis.deltas import delta_sheet, open_pair, smoothed
-        from impasto.analysis.sheets import save_sheet, settings_of, title_of
+        from impasto.analysis.sheets import save_sheet
+        from impasto.analysis.work import settings_of, title_of
         from impasto.apps.progress import display
 
         if options and not smooth:

@@ -2,6 +2,7 @@
 when it runs.
 """
 
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,8 @@ from impasto.errors import ImpastoError
 
 __all__ = ["register", "serve"]
 
-LIMITS, OTHERS = "Limits", "For others"
+_limit = partial(typer.Option, rich_help_panel="Limits")
+_for_others = partial(typer.Option, rich_help_panel="For others")
 _EXTRA = {"fastapi", "gradio", "prometheus_client", "uvicorn"}
 
 
@@ -52,79 +54,55 @@ def serve(
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(
+        _for_others(
             metavar="NAME",
             help="A name by which browsers may call it, beside this machine's own; * is any.",
-            rich_help_panel=OTHERS,
         ),
     ] = None,
     root_path: Annotated[
         str,
-        typer.Option(
-            metavar="/PATH",
-            help="What stands before every path where a proxy shows it.",
-            rich_help_panel=OTHERS,
-        ),
+        _for_others(metavar="/PATH", help="What stands before every path where a proxy shows it."),
     ] = "",
     proxy: Annotated[
         str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Of a proxy, whose X-Forwarded-For and -Proto are believed.",
-            rich_help_panel=OTHERS,
+        _for_others(
+            metavar="ADDRESS", help="Of a proxy, whose X-Forwarded-For and -Proto are believed."
         ),
     ] = "127.0.0.1",
     embed_in: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="SITE",
-            help="A site whose pages may show it in a frame: https://example.org.",
-            rich_help_panel=OTHERS,
+        _for_others(
+            metavar="SITE", help="A site whose pages may show it in a frame: https://example.org."
         ),
     ] = None,
     rate_limit: Annotated[
         float,
-        typer.Option(
-            help="Requests a minute from one client; 0 is any number.", rich_help_panel=OTHERS
-        ),
+        _for_others(help="Requests a minute from one client; 0 is any number."),
     ] = 1200,
     access_log: Annotated[
         bool,
-        typer.Option(
+        _for_others(
             "--access-log",
             help="A line on stderr for every request, not only for those turned away.",
-            rich_help_panel=OTHERS,
         ),
     ] = False,
-    max_upload_mb: Annotated[
-        float, typer.Option(help="Of one file, in MB.", rich_help_panel=LIMITS)
-    ] = 30,
-    max_megapixels: Annotated[
-        float, typer.Option(help="Of one picture sent.", rich_help_panel=LIMITS)
-    ] = 60,
-    max_size: Annotated[
-        int, typer.Option(help="Longest side of a picture made, in pixels.", rich_help_panel=LIMITS)
-    ] = 2048,
+    max_upload_mb: Annotated[float, _limit(help="Of one file, in MB.")] = 30,
+    max_megapixels: Annotated[float, _limit(help="Of one picture sent.")] = 60,
+    max_size: Annotated[int, _limit(help="Longest side of a picture made, in pixels.")] = 2048,
     max_memory_mb: Annotated[
         float,
-        typer.Option(
-            help="Of all that visitors have here: uploads, paintings, pictures made.",
-            rich_help_panel=LIMITS,
-        ),
+        _limit(help="Of all that visitors have here: uploads, paintings, pictures made."),
     ] = 1000,
-    queue: Annotated[
-        int, typer.Option(help="Orders that may wait while one is painted.", rich_help_panel=LIMITS)
-    ] = 16,
+    queue: Annotated[int, _limit(help="Orders that may wait while one is painted.")] = 16,
     time_limit: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Of work at one picture.", rich_help_panel=LIMITS),
+        _limit(metavar="SECONDS", help="Of work at one picture."),
     ] = 600,
     background_steps: Annotated[
         int,
-        typer.Option(
+        _limit(
             metavar="STEPS",
-            help="By which a picture is refined by itself once it is painted, while nobody waits; 0: only on request.",
-            rich_help_panel=LIMITS,
+            help="By which a picture is refined by itself once painted, while nobody waits; 0: none.",
         ),
     ] = 60,
     debug: Debug = False,

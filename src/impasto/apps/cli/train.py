@@ -3,12 +3,22 @@
 Anything heavy is imported by the command that needs it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from impasto.apps.cli.options import COURSE, FILES, Debug, Quiet, TrainingCommand, asks, configures
+from impasto.apps.cli.options import (
+    COURSE,
+    FILES,
+    Debug,
+    Quiet,
+    TrainingCommand,
+    asks,
+    configures,
+    with_options,
+)
 from impasto.apps.report import reporting
 from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
 
@@ -64,6 +74,30 @@ Start = Annotated[
 ]
 
 
+def in_session(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that trains: with the options that all of them share, of which it gets the `session`."""
+
+    def shared(
+        *,
+        output: Weights,
+        resume: Resume = False,
+        every: Every = 500,
+        device: Device = "auto",
+        licence: Licence = "not stated",
+        quiet: Quiet = False,
+        debug: Debug = False,
+        **own: Any,
+    ) -> None:
+        with reporting(debug):
+            from impasto.apps.cli import training
+
+            paths = training.Paths(output)
+            session = training.Session(paths, resume, every, device, licence, quiet)
+            function(**own, session=session)
+
+    return with_options(function, "session", shared)
+
+
 @train.callback(invoke_without_command=True)
 def train_group(ctx: typer.Context) -> None:
     """Train networks of your own, in one process or, started by a launcher, in several.
@@ -79,6 +113,7 @@ def train_group(ctx: typer.Context) -> None:
 
 @train.command("encoder", cls=TrainingCommand)
 @configures(DistillConfig)
+@in_session
 def train_encoder(
     *,
     teacher: Annotated[
@@ -91,7 +126,6 @@ def train_encoder(
     data: Annotated[
         list[str], typer.Option(metavar="FOLDER", help="Images to learn on; several are joined.")
     ],
-    output: Weights,
     start: Annotated[
         str,
         typer.Option(
@@ -100,13 +134,8 @@ def train_encoder(
             help="The encoder to go on from.",
         ),
     ] = "nothing",
-    resume: Resume = False,
     given: dict[str, Any],
-    every: Every = 500,
-    device: Device = "auto",
-    licence: Licence = "not stated",
-    quiet: Quiet = False,
-    debug: Debug = False,
+    session: Any,
 ) -> None:
     """Distil an encoder: a small VGG learns to give a large one's features.
 
@@ -116,15 +145,14 @@ def train_encoder(
     impasto train encoder --teacher vgg19 --data photos --data paintings -o mine.safetensors
     impasto stylize photo.jpg painting.jpg --encoder mine.safetensors
     """
-    with reporting(debug):
-        from impasto.apps.cli import training
+    from impasto.apps.cli import training
 
-        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_encoder(teacher, data, start, given, session)
+    training.train_encoder(teacher, data, start, given, session)
 
 
 @train.command("bank", cls=TrainingCommand)
 @configures(BankConfig)
+@in_session
 def train_bank(
     *,
     styles: Annotated[
@@ -132,15 +160,9 @@ def train_bank(
         typer.Option(metavar="FOLDER", help="Paintings, each a style called after its file."),
     ],
     content: Content,
-    output: Weights,
     start: Start = "embedded",
-    resume: Resume = False,
     given: dict[str, Any],
-    every: Every = 500,
-    device: Device = "auto",
-    licence: Licence = "not stated",
-    quiet: Quiet = False,
-    debug: Debug = False,
+    session: Any,
 ) -> None:
     """Train a network for a number of styles, which it then paints by name in one pass.
 
@@ -150,31 +172,24 @@ def train_bank(
     impasto train bank --styles paintings --content photos -o mine.safetensors
     impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
     """
-    with reporting(debug):
-        from impasto.apps.cli import training
+    from impasto.apps.cli import training
 
-        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_bank(styles, content, start, given, session)
+    training.train_bank(styles, content, start, given, session)
 
 
 @train.command("arbitrary", cls=TrainingCommand)
 @configures(ArbitraryConfig)
+@in_session
 def train_arbitrary(
     *,
     styles: Annotated[
         list[str], typer.Option(metavar="FOLDER", help="Paintings, the more the better.")
     ],
     content: Content,
-    output: Weights,
     start: Start = "nothing",
     critic: Critics = None,
-    resume: Resume = False,
     given: dict[str, Any],
-    every: Every = 500,
-    device: Device = "auto",
-    licence: Licence = "not stated",
-    quiet: Quiet = False,
-    debug: Debug = False,
+    session: Any,
 ) -> None:
     """Train a network that paints in the style of any picture, in one pass.
 
@@ -185,15 +200,14 @@ def train_arbitrary(
     impasto train arbitrary --styles paintings --content photos --from mine.safetensors -o 2.safetensors
     impasto stylize photo.jpg painting.jpg --method arbitrary --network 2.safetensors
     """
-    with reporting(debug):
-        from impasto.apps.cli import training
+    from impasto.apps.cli import training
 
-        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_arbitrary(styles, content, start, critic or (), given, session)
+    training.train_arbitrary(styles, content, start, critic or (), given, session)
 
 
 @train.command("pairs", cls=TrainingCommand)
 @configures(PairsConfig)
+@in_session
 def train_pairs(
     *,
     pairs: Annotated[
@@ -203,15 +217,9 @@ def train_pairs(
         ),
     ],
     name: Annotated[str, typer.Option(help="What to call the style.")],
-    output: Weights,
     start: Start = "embedded",
-    resume: Resume = False,
     given: dict[str, Any],
-    every: Every = 500,
-    device: Device = "auto",
-    licence: Licence = "not stated",
-    quiet: Quiet = False,
-    debug: Debug = False,
+    session: Any,
 ) -> None:
     """Train a network on photos and what each of them is to become.
 
@@ -222,11 +230,9 @@ def train_pairs(
     impasto train pairs --pairs pairs --name harbour -o mine.safetensors
     impasto stylize photo.jpg --style harbour --method fast --network mine.safetensors
     """
-    with reporting(debug):
-        from impasto.apps.cli import training
+    from impasto.apps.cli import training
 
-        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
-        training.train_pairs(pairs, name, start, given, session)
+    training.train_pairs(pairs, name, start, given, session)
 
 
 @configures(BankConfig, "steps", "batch", "crop", "content_weight", "seed", steps=LEARN_STEPS)
