@@ -153,7 +153,8 @@ class Tab:
 
     def changed(self, before: str) -> str:
         self.page.wait_for_function(
-            "before => { const s = document.querySelector('.compare .after'); return s && s.src !== before }",
+            """before => { const shown = document.querySelector('.compare .after');
+            return shown && shown.src !== before && !shown.closest('figure').dataset.sketch }""",
             arg=before,
         )
         return self.picture()
@@ -506,8 +507,10 @@ def test_a_picture_refines_by_itself_until_a_newer_wish(tab: Tab) -> None:
     first = tab.paint()
     page.wait_for_selector("#status >> text=/step \\d+ of/")
     refined = tab.changed(first)
-    second = tab.paint("mosaic")
+    page.click("#style .tile[data-key=mosaic]")
+    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 2")
     page.wait_for_selector("#status >> text=/step \\d+ of/")
+    second = tab.picture()
     assert page.locator("#visit .tile").count() == 2, "each in its own place"
     page.click("#stop")
     page.wait_for_selector("#refine")
