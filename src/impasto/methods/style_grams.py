@@ -3,10 +3,8 @@
 A style is a statistic (Gatys et al. 2015), and a painting that must not or need not be shipped can
 be optimised towards by its Gram matrices alone. They depend on the size that the painting is looked
 at, so they are kept at a few sizes, and between two of them they are mixed. A layer's matrices of
-all sizes share a basis; what it leaves out is kept where it lies on the diagonal, so that the mean
-square of every filter is exact:
-
-    G_s ~ B C_s B' + diag(d_s),    d_s = diag(G_s - B C_s B'),    both positive semidefinite.
+all sizes share a basis B, `G_s ~ B C_s B' + diag(d_s)`; what it leaves out is kept where it lies on
+the diagonal, `d_s = diag(G_s - B C_s B')`, so that the mean square of every filter is exact.
 """
 
 import json
