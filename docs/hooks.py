@@ -210,6 +210,7 @@ def _section(heading: str) -> Callable[[], str]:
 MADE: dict[str, Callable[[], str]] = {
     "card-compact": _card("compact"),
     "card-painter": _card("painter"),
+    "card-upscaler": _card("upscaler"),
     "command-line": _command_line,
     "learned": _learned,
     "measured": _section("How good, how fast"),

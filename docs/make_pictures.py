@@ -20,7 +20,7 @@ from impasto.analysis.reconstruct import content_reconstructions, style_reconstr
 from impasto.analysis.sheets import Cell, Sheet, draw_sheet
 from impasto.losses.presets import PRESETS
 from impasto.pictures.image import open_picture, resize, to_pil
-from impasto.pictures.samples import STYLES, sample_style
+from impasto.pictures.samples import STYLES, sample, sample_style
 from impasto.pictures.sources import open_source
 
 FOLDER = Path(__file__).with_name("pictures")
@@ -210,6 +210,25 @@ def features() -> Image.Image:
     return draw_sheet(feature_sheet(strongest(impasto.load_encoder(), photo, "relu3_1", top=4)))
 
 
+def upscaled() -> Image.Image:
+    """At 100 %: reduced, and enlarged again in two ways."""
+    cells: list[tuple[str, Image.Image]] = []
+    for photo, times, (left, top) in (
+        ("cat", 4, (60, 40)),
+        ("astronaut", 4, (130, 10)),
+        ("coffee", 2, (200, 90)),
+    ):
+        large = sample(photo).crop((left, top, left + 296, top + 216))
+        size = (large.width // times, large.height // times)
+        small = large.resize(size, Image.Resampling.BICUBIC)
+        cells += [
+            (f"bicubic, times {times}", small.resize(large.size, Image.Resampling.BICUBIC)),
+            (f"impasto upscale --times {times}", impasto.upscale(small, times)),
+            (f"what was reduced: {photo}", large),
+        ]
+    return strip("Reduced, and enlarged again", cells, 3)
+
+
 def grams() -> Image.Image:
     return draw_sheet(
         gram_sheet(gram_maps(impasto.load_encoder(), open_source(PAINTING, 512).image))
@@ -231,6 +250,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "style-scale": style_scale,
     "style-losses": style_losses,
     "three-ways": three_ways,
+    "upscaled": upscaled,
     "variation": variation,
 }
 

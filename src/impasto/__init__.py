@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from impasto.methods.optimize import PixelOptimizer
     from impasto.methods.stylizer import Progress
     from impasto.methods.two_stage import TwoStage
+    from impasto.methods.upscale import upscale
     from impasto.networks.checkpoint import load_network
     from impasto.networks.encoder import Encoder
     from impasto.networks.loaded import Networks
@@ -63,6 +64,7 @@ _HOMES = {
     "save_picture": "impasto.pictures.image:save_picture",
     "style_term": "impasto.losses.objective:style_term",
     "stylize": "impasto.pipeline:stylize",
+    "upscale": "impasto.methods.upscale:upscale",
     "variation_term": "impasto.losses.objective:variation_term",
 }
 
@@ -99,6 +101,7 @@ __all__ = [
     "save_picture",
     "style_term",
     "stylize",
+    "upscale",
     "variation_term",
 ]
 

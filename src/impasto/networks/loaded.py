@@ -11,12 +11,13 @@ from torch import Tensor
 
 from impasto.networks.checkpoint import Painter, load_network
 from impasto.networks.encoder import Encoder, Pooling
+from impasto.networks.upscaler import Upscaler, load_upscaler
 from impasto.networks.weights import load_encoder
 
 __all__ = ["Networks"]
 
 _VECTORS = 64  # style vectors kept: 10 kB each, and a second or so of reading
-_Net = TypeVar("_Net", Painter, Encoder)
+_Net = TypeVar("_Net", Painter, Encoder, Upscaler)
 
 
 class Networks:
@@ -63,6 +64,12 @@ class Networks:
         while len(self._vectors) > _VECTORS:
             self._vectors.popitem(last=False)
         return found
+
+    def upscaler(self, network: str | Path, device: str) -> Upscaler:
+        """As `load_upscaler`."""
+        return self._once(
+            ("upscaler", _stamp(network), device), lambda: load_upscaler(network, device=device)
+        )
 
     def _once(self, key: Hashable, load: Callable[[], _Net]) -> _Net:
         if key not in self._loaded:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["SMALLEST", "TransformNetConfig"]
+__all__ = ["SMALLEST", "TransformNetConfig", "UpscaleNetConfig"]
 
 SMALLEST = 32
 """Pixels a side that an encoder needs: halved four times they are 2 at block 5, and reflection
@@ -25,3 +25,13 @@ class TransformNetConfig:
     entry: int = 5
     leave: int = 9
     noise: int = 4
+
+
+@dataclass(frozen=True)
+class UpscaleNetConfig:
+    """The shape of an `UpscaleNet`: its `channels`, and how many residual `blocks` there are of
+    two convolutions each.
+    """
+
+    channels: int = 64
+    blocks: int = 12

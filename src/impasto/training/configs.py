@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import OptionError
-from impasto.networks.shapes import SMALLEST, TransformNetConfig
+from impasto.networks.shapes import SMALLEST, TransformNetConfig, UpscaleNetConfig
 
 __all__ = [
     "LAYERS",
@@ -21,6 +21,7 @@ __all__ = [
     "PaintingConfig",
     "PairsConfig",
     "RunConfig",
+    "UpscaleConfig",
 ]
 
 Count = Annotated[int, Field(ge=1)]
@@ -170,6 +171,36 @@ class PairsConfig(NetworkConfig):
     pixels_weight: Positive = 1.0
     features_weight: Positive = 1.0
     vector_rate: Positive = 0.02
+
+
+class UpscaleConfig(RunConfig):
+    """How to train an `UpscaleNet`.
+
+    `crop`: side of the large pictures in px, divisible by 32. `learning_rate` is Muon's, for the
+    convolutions. `pixels_weight`: of differences from the large picture; `colors_weight`: from it
+    reduced to the size of the small one, where nothing has to be guessed; `lattice_weight`: of each
+    sub-pixel position's mean over small squares; `features_weight`: under the critics;
+    `texture_weight`: of Gram matrices of windows of 32 px. `held_out`: most pictures
+    kept for validation.
+    """
+
+    steps: Steps = 6000
+    batch: Batch = 8
+    crop: Annotated[
+        int, Field(ge=64, multiple_of=32, description="Side of a large picture in pixels.")
+    ] = 128
+    learning_rate: Rate = 1.5e-3
+    warmup: Warmup = 100
+    clip: Positive = 2.0
+    pixels_weight: Annotated[
+        Positive, Field(description="More is nearer to each pixel, and softer.")
+    ] = 6.0
+    colors_weight: Weight = 12.0
+    lattice_weight: Weight = 24.0
+    features_weight: Annotated[Weight, Field(description="More is crisper.")] = 1.0
+    texture_weight: Annotated[Weight, Field(description="More makes up more detail.")] = 0.1
+    held_out: Count = 32
+    upscale_net: UpscaleNetConfig = UpscaleNetConfig()
 
 
 LAYERS: Mapping[str, float] = {

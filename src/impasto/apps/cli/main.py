@@ -17,6 +17,7 @@ from impasto.apps.cli import see as cli_see
 from impasto.apps.cli import serve as cli_serve
 from impasto.apps.cli import styles as cli_styles
 from impasto.apps.cli import train as cli_train
+from impasto.apps.cli import upscale as cli_upscale
 from impasto.apps.cli.options import (
     FILES,
     Debug,
@@ -243,6 +244,7 @@ app.command(cls=TrainingCommand)(cli_train.learn)
 app.command(cls=SettingsCommand)(cli_train.pairs)
 cli_batch.register(app)
 cli_film.register(app)
+cli_upscale.register(app)
 cli_see.register(app)
 cli_measure.register(app)
 cli_inspect.register(app)

@@ -82,6 +82,8 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     }
     content, styles = _name(recipe.get("content")), recipe.get("styles")
     names = [_name(style) for style in styles] if isinstance(styles, list) else []
+    if recipe.get("method") == "upscale":
+        return _enlarging(recipe, content, output) if content is not None else None
     digests = recipe.get("vectors")
     if isinstance(digests, Mapping):
         names = [f"{name}@{digests[name]}" if name in digests else name for name in names]
@@ -110,6 +112,13 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
         parts += _typed(name, getattr(settings, name))
     parts += ["--recipe", "full"] if named else []
     return shlex.join([*parts, *(["--init", start] if start is not None else [])])
+
+
+def _enlarging(recipe: Mapping[str, Any], content: str, output: str) -> str:
+    line = ["impasto", "upscale", _positional(content), "--times", str(recipe.get("times"))]
+    network = _name(recipe.get("network"))
+    other = ["--network", network] if network not in (None, "upscaler") else []
+    return shlex.join([*line, "-o", _positional(output), *other])
 
 
 def _masks(recipe: Mapping[str, Any], styles: list[str]) -> list[str] | None:

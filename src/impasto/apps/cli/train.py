@@ -20,7 +20,13 @@ from impasto.apps.cli.options import (
     with_options,
 )
 from impasto.apps.report import reporting
-from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
+from impasto.training.configs import (
+    ArbitraryConfig,
+    BankConfig,
+    DistillConfig,
+    PairsConfig,
+    UpscaleConfig,
+)
 
 __all__ = ["learn", "pairs", "train"]
 
@@ -233,6 +239,39 @@ def train_pairs(
     from impasto.apps.cli import training
 
     training.train_pairs(pairs, name, start, given, session)
+
+
+@train.command("upscale", cls=TrainingCommand)
+@configures(UpscaleConfig)
+def train_upscale(
+    *,
+    data: Annotated[
+        list[str], typer.Option(metavar="FOLDER", help="Pictures to learn on; several are joined.")
+    ],
+    output: Weights,
+    critic: Critics = None,
+    start: Start = "embedded",
+    resume: Resume = False,
+    given: dict[str, Any],
+    every: Every = 250,
+    device: Device = "auto",
+    licence: Licence = "not stated",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network that enlarges pictures, by a perceptual loss.
+
+    Ctrl-C finishes the step and saves; the same command with --resume goes on, to the very same
+    weights.
+
+    impasto train upscale --data photos --data paintings -o mine.safetensors
+    impasto upscale photo.jpg --times 4 --network mine.safetensors
+    """
+    with reporting(debug):
+        from impasto.apps.cli import training
+
+        session = training.Session(training.Paths(output), resume, every, device, licence, quiet)
+        training.train_upscale(data, start, critic or (), given, session)
 
 
 @configures(BankConfig, "steps", "batch", "crop", "content_weight", "seed", steps=LEARN_STEPS)

@@ -19,11 +19,18 @@ from impasto.errors import ImpastoError
 from impasto.networks.checkpoint import PAINTER, Painter, load_network
 from impasto.networks.encoder import Encoder
 from impasto.networks.style_bank import check_name
+from impasto.networks.upscaler import UPSCALER, Upscaler, load_upscaler
 from impasto.networks.weights import EMBEDDED, load_encoder
 from impasto.pictures.image import save_picture
 from impasto.training.arbitrary import ArbitraryTask
 from impasto.training.bank import BankTask
-from impasto.training.configs import ArbitraryConfig, BankConfig, DistillConfig, PairsConfig
+from impasto.training.configs import (
+    ArbitraryConfig,
+    BankConfig,
+    DistillConfig,
+    PairsConfig,
+    UpscaleConfig,
+)
 from impasto.training.data import read_pairs, read_pictures
 from impasto.training.distill import Distillation
 from impasto.training.log import logged
@@ -31,6 +38,7 @@ from impasto.training.painting import NetworkTask
 from impasto.training.pairs import PairsTask
 from impasto.training.processes import part, processes
 from impasto.training.run import TrainingProgress, train
+from impasto.training.upscale import UpscaleTask
 
 __all__ = [
     "Paths",
@@ -42,9 +50,10 @@ __all__ = [
     "train_bank",
     "train_encoder",
     "train_pairs",
+    "train_upscale",
 ]
 
-_Trained: TypeAlias = Distillation | NetworkTask
+_Trained: TypeAlias = Distillation | NetworkTask | UpscaleTask
 
 
 @dataclass(frozen=True)
@@ -239,6 +248,34 @@ def train_pairs(
     session.run(begin)
 
 
+def train_upscale(
+    data: Sequence[str],
+    start: str,
+    critics: Sequence[str],
+    config: Mapping[str, Any],
+    session: Session,
+) -> None:
+    """A network that enlarges, on the pictures in the folders `data`; `config` is for
+    `UpscaleConfig`.
+
+    `start`: `embedded`, `nothing` or a file. `critics`: encoders by name or file, for the losses;
+    the embedded one if there are none. Raises what `Session.run` does.
+    """
+    session.paths.check((start, *critics), session.resume)
+    settings, begin = UpscaleConfig(**config), _enlarging(start)
+    judges = [_encoder(name) for name in critics or (EMBEDDED,)]
+    session.run(
+        lambda show: UpscaleTask(judges, pictures(data, show), settings, start=begin, data=data)
+    )
+
+
+def _enlarging(start: str) -> Upscaler | None:
+    if start == "nothing":
+        return None
+    name = UPSCALER if start == "embedded" else start
+    return load_upscaler(name, device="cpu", dtype=torch.float32)
+
+
 def _encoder(name: str) -> Encoder:
     return load_encoder(name, device="cpu", dtype=torch.float32)
 
@@ -311,7 +348,7 @@ def _figures(validation: Mapping[str, float]) -> str:
 
 
 def _save_sheet(task: _Trained, step: int, path: Path) -> None:
-    sheet = task.samples(step) if isinstance(task, NetworkTask) else None
+    sheet = None if isinstance(task, Distillation) else task.samples(step)
     if sheet is not None:
         recipe = {"impasto": metadata.version("impasto"), "sheet": "samples", "step": step}
         save_picture(path, sheet[None], recipe=recipe | task.recipe)

@@ -1,0 +1,103 @@
+"""A network that enlarges pictures, as a file: safetensors, what is no tensor in the header."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from impasto.errors import ImpastoError, WeightsError
+from impasto.forks import survive_forks
+from impasto.networks.upscale_net import UpscaleNet, UpscaleNetConfig
+from impasto.networks.weights import best_dtype, pick_device, write_weights
+
+__all__ = ["UPSCALER", "Upscaler", "load_upscaler", "save_upscaler"]
+
+UPSCALER = "upscaler"
+"""What the embedded network is called."""
+
+_KIND = "impasto upscaler"
+
+
+@dataclass(frozen=True)
+class Upscaler:
+    """An `UpscaleNet`; `recipe` says how it was trained, `licence` what may be done with it."""
+
+    net: UpscaleNet
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "not stated"
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.net.entry.weight.device
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of its shape and its weights in float16."""
+        digest = hashlib.sha256(json.dumps(asdict(self.net.config)).encode())
+        for name, value in sorted(self.net.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@torch.inference_mode(False)
+def load_upscaler(
+    source: str | Path = UPSCALER, *, device: str = "auto", dtype: torch.dtype | None = None
+) -> Upscaler:
+    """The embedded network, or one that `impasto train upscale` made, frozen, on `device`.
+
+    It computes in `dtype`, by default the fastest that the device has natively. Raises
+    `ImpastoError` for a file that cannot be read or is no such network.
+    """
+    survive_forks()
+    where, path = pick_device(device), _locate(str(source))
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("kind") != _KIND:
+                raise WeightsError(
+                    f"{path.name} holds no upscaler; give a file that impasto train upscale made"
+                )
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        with torch.device("cpu"):  # whatever the program's default is
+            net = UpscaleNet(UpscaleNetConfig(**json.loads(header["config"])))
+            net.load_state_dict(tensors)
+        found = Upscaler(net, json.loads(header["recipe"]), header["licence"])
+    except ImpastoError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path.name} is not an upscaler that can be read ({reason})") from None
+    net.to(device=where, dtype=dtype or best_dtype(where)).requires_grad_(False).eval()
+    return found
+
+
+def _locate(source: str) -> Path:
+    if source == UPSCALER:
+        return Path(str(resources.files("impasto") / "assets" / f"{UPSCALER}.safetensors"))
+    path = Path(source)
+    if not os.path.isfile(path):
+        raise WeightsError(
+            f"no network {source!r}: leave `network` out for the embedded one, or name a file"
+        )
+    return path
+
+
+def save_upscaler(path: Path, upscaler: Upscaler) -> None:
+    """Write it as float16 safetensors, atomically."""
+    header = {
+        "kind": _KIND,
+        "config": json.dumps(asdict(upscaler.net.config)),
+        "recipe": json.dumps(dict(upscaler.recipe)),
+        "licence": upscaler.licence,
+    }
+    tensors = {name: value.half() for name, value in upscaler.net.state_dict().items()}
+    write_weights(path, tensors, header)
