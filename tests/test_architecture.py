@@ -56,12 +56,11 @@ MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless":
 # "About 400" and "about 50", with nothing beyond.
 FILE_LINES, FUNCTION_LINES = 420, 60
 # And what is longer, for now; nothing else may join it.
-LONG_FILES = {
-    "impasto.apps.studio.page": 480,
-    "impasto.apps.studio.visit": 480,
-}
+LONG_FILES = {}
 # A page too long for one file: what stands on it, and what each event does.
-LEAVES = {"gradio": {"impasto.apps.studio.page", "impasto.apps.studio.parts"}}
+LEAVES = {
+    "gradio": {f"impasto.apps.studio.{name}" for name in ("page", "parts", "showing", "telling")}
+}
 # The way of a picture, from a command to its pixels: read in one sitting.
 MAIN_PATH = ("apps.cli.main", "settings", "pipeline", "methods.builtin", "methods.optimize")
 MAIN_LINES = 300

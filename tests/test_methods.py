@@ -166,16 +166,6 @@ def test_a_network_refuses_another_encoder_and_another_start(
     )
 
 
-def test_what_looks_at_no_style_refuses_to_recolour_it() -> None:
-    for styles in (["starry-night"], ["starry-night", PLATE]):
-        assert refusal(method="arbitrary", styles=styles, keep_color="statistics").startswith(
-            "`keep_color=st"
-        )
-    assert refusal(method="fast", keep_color="statistics").startswith(
-        "`keep_color=statistics` recolours the painting"
-    )
-
-
 @pytest.mark.parametrize("method", NETWORKS)
 @pytest.mark.parametrize("name", ["steps", "init", "seed"])
 def test_refinement_refuses_what_it_decides_itself(method: str, name: str) -> None:

@@ -234,7 +234,7 @@ def test_closing_ends_all_that_is_painted_and_waits() -> None:
             engine.place(small(PAINTING))
         with pytest.raises(BusyError, match="closing"):
             engine.thumbnail("waves")
-        assert not engine._worker.is_alive()
+        assert not engine.working
 
 
 def test_what_cannot_be_painted_stops_nobody_else(engine: Engine, learned: str) -> None:
@@ -289,16 +289,43 @@ def test_orders_outside_the_limits_are_refused_in_words(
 
 
 def test_more_styles_than_allowed_and_vectors_that_cannot_be_refined(
-    engine: Engine, learned: str
+    engine: Engine, learned: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for styles in ((), (PAINTING,) * 5):
         with pytest.raises(ImpastoError, match="one to 4 styles"):
             engine.place(Order(CAT, styles))
+    assert all(card.refinable for card in engine.styles())
+    monkeypatch.setattr("impasto.apps.studio.engine.known_grams", lambda _: frozenset())
     with pytest.raises(ImpastoError, match="vector only; drop the painting itself"):
         engine.place(small(learned, refine=5))
-    with pytest.raises(ImpastoError, match="vector only"):
-        engine.place(small(learned, keep_color="statistics"))
-    assert next(card for card in engine.styles() if card.name == "waves").refinable
+    assert not next(card for card in engine.styles() if card.name == learned).refinable
+
+
+def test_a_learned_painter_is_refined_and_recoloured(engine: Engine, learned: str) -> None:
+    end = last(engine.place(small(learned, refine=6, keep_color="statistics")))
+    assert (end.step, end.losses["total"] > 0) == (6, True)
+    assert end.image is not None
+    mean = np.asarray(end.image, dtype=float).mean((0, 1))
+    own = np.asarray(CAT.image.resize(end.image.size), dtype=float).mean((0, 1))
+    assert np.abs(mean - own).max() < 3
+    assert "the photo's palette" in end.note
+
+
+def test_what_nobody_waits_for_lets_others_by(engine: Engine, learned: str) -> None:
+    aside = engine.place(replace(small(PAINTING, refine=ENDLESS), aside=True))
+    glimpses = begun(aside)
+    slow = engine.place(small(PAINTING, refine=ENDLESS))
+    others = begun(slow, 3)
+    stood = aside.glance()[0]
+    while next(others).step < 12:
+        pass
+    assert aside.glance()[0] - stood <= 1, "it rests, but for the step it was at"
+    slow.stop()
+    assert list(others)[-1].done
+    assert last(engine.place(small(learned))).image is not None
+    assert next(glimpses).step, "and then it goes on"
+    aside.stop()
+    assert list(glimpses)[-1].step > 2
 
 
 # ---------------------------------------------------------------------------------------------- files

@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 import tomllib
+import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,12 +30,13 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from impasto.apps.studio import look
+from impasto.apps.studio.album import Choice
 from impasto.apps.studio.budget import Budget
 from impasto.apps.studio.engine import BusyError, Engine, StyleCard
 from impasto.apps.studio.guard import Guard, refuse_foreign_files
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.shelf import credit
-from impasto.apps.studio.visit import Choice, Visit
+from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
 from impasto.pictures.image import read_recipe
@@ -46,9 +48,10 @@ uvicorn = pytest.importorskip("uvicorn")
 
 ROOT = Path(__file__).parents[1]
 SIZE = 192
-LIMITS = Limits(size=SIZE, waiting=24, upload_bytes=1_000_000, steps=5000)
+LIMITS = Limits(size=SIZE, waiting=24, upload_bytes=1_000_000, steps=5000, background=0)
 FLAGS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE = 40_000  # ms; for machines that are busy
 
 
@@ -150,7 +153,8 @@ class Tab:
 
     def changed(self, before: str) -> str:
         self.page.wait_for_function(
-            "before => { const s = document.querySelector('.compare .after'); return s && s.src !== before }",
+            """before => { const shown = document.querySelector('.compare .after');
+            return shown && shown.src !== before && !shown.closest('figure').dataset.sketch }""",
             arg=before,
         )
         return self.picture()
@@ -463,6 +467,106 @@ def test_a_slider_does_not_throw_a_refinement_away(tab: Tab) -> None:
     with page.expect_download() as got:
         page.click("#download")
     assert got.value.suggested_filename == "cat-woodcut-refined.png", "as far as it had come"
+
+
+def test_a_slider_is_followed_and_the_picture_comes_when_it_rests(tab: Tab) -> None:
+    page = tab.page
+    page.click("#photo .tile[data-key=cat]")
+    page.wait_for_selector(".plain img")
+    painted = tab.paint()
+    page.evaluate(
+        """() => { window.sketches = new Set();
+        new MutationObserver(() => { const figure = document.querySelector('.compare');
+          if (figure?.dataset.sketch) window.sketches.add(figure.querySelector('.after').src); })
+        .observe(document.body, {subtree: true, attributes: true, childList: true}) }"""
+    )
+    page.focus("#strength input[type=range]")
+    for _ in range(19):
+        page.keyboard.press("ArrowLeft")  # by five, down to 5
+        page.wait_for_timeout(40)
+    with page.expect_download() as got:  # waits for the picture itself
+        page.click("#download")
+    assert page.evaluate("window.sketches.size") >= 1
+    last = tab.picture()
+    assert last != painted
+    assert not page.evaluate("document.querySelector('.compare').dataset.sketch ?? ''")
+    with Image.open(got.value.path()) as kept:
+        assert look.data_url(kept, look.PREVIEW) == last
+        assert apart(kept.convert("RGB"), sample("cat")) < 8, "the strength it came to rest at"
+    assert page.locator("#visit .tile").count() == 1, "sketches are not kept"
+
+
+def test_a_picture_refines_by_itself_until_a_newer_wish(tab: Tab) -> None:
+    page = tab.page
+    page.check("#onward input")
+    page.click("text=More")
+    page.fill("#steps input[type=number]", str(LIMITS.steps))
+    page.keyboard.press("Tab")
+    page.click("#photo .tile[data-key=cat]")
+    page.wait_for_selector(".plain img")
+    first = tab.paint()
+    page.wait_for_selector("#status >> text=/step \\d+ of/")
+    refined = tab.changed(first)
+    page.click("#style .tile[data-key=mosaic]")
+    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 2")
+    page.wait_for_selector("#status >> text=/step \\d+ of/")
+    second = tab.picture()
+    assert page.locator("#visit .tile").count() == 2, "each in its own place"
+    page.click("#stop")
+    page.wait_for_selector("#refine")
+    assert "Mosaic" in tab.settled()
+    assert second not in (first, refined)
+    before = tab.picture()
+    page.click("#visit .tile >> nth=1")
+    tab.changed(before)
+    with page.expect_download() as got:
+        page.click("#download")
+    assert got.value.suggested_filename == "cat-woodcut-refined.png", "as far as it had come"
+    page.uncheck("#onward input")
+    tab.paint("waves")
+    tab.settled()
+    assert not page.is_visible("#stop")
+
+
+def test_the_camera_gives_a_photo_and_a_part_of_it_is_cut_out(tab: Tab) -> None:
+    page = tab.page
+    page.click("#camera")
+    page.click("#camera-room >> text=Take the photo")
+    whole = "#photo .drop img"
+    page.wait_for_selector(whole)
+    width, height = seen(page.get_attribute(whole, "src")).size
+    page.click("#crop")
+    page.focus("#crop-room input >> nth=2")
+    page.keyboard.press("Home")  # the right edge as far to the left as it goes, a tenth
+    before = page.get_attribute(whole, "src")
+    page.click("#crop-room >> text=Use this part")
+    new = "before => document.querySelector('#photo .drop img').src !== before"
+    page.wait_for_function(new, arg=before)
+    assert seen(page.get_attribute(whole, "src")).size == (round(width / 10), height)
+    before = page.get_attribute(whole, "src")
+    page.click("#crop")
+    page.click("#crop-room >> text=The whole photo")
+    page.wait_for_function(new, arg=before)
+    assert seen(page.get_attribute(whole, "src")).size == (width, height)
+
+
+def test_a_reload_finds_all_as_it_was(tab: Tab) -> None:
+    page = tab.page
+    page.click("#photo .tile[data-key=cat]")
+    page.wait_for_selector(".plain img")
+    first = tab.paint()
+    page.click("#keep >> text=Of the photo")
+    shown = tab.changed(first)
+    tab.settled()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    page.wait_for_selector(".compare .after")
+    assert tab.picture() == shown
+    assert page.is_checked("#keep >> label:has-text('Of the photo') >> input")
+    page.wait_for_selector("#style .tile[data-key=woodcut][aria-pressed=true]")
+    assert page.locator("#visit .tile").count() == 1
+    tab.paint("mosaic")
+    assert "Mosaic" in tab.settled()
 
 
 def test_the_stage_stays_in_view_and_takes_a_photo(tab: Tab, photo: Path) -> None:
@@ -864,6 +968,100 @@ def test_leaving_begins_no_visit(tmp_path: Path) -> None:
         page.visit(request)
         page.leave(request)
         assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_visit_is_resumed_by_its_key_alone_and_not_from_an_open_page(tmp_path: Path) -> None:
+    visits = Visits(tmp_path, LIMITS)
+    first = visits.of("one")
+    first.hears("style", 9)
+    for key in ("no such key", "", "é"):
+        assert visits.resumed("two", key) is not first
+    assert visits.resumed("one", first.key) is first, "its own"
+    with visits.connected("one"):
+        assert visits.resumed("three", first.key) is not first
+    assert visits.resumed("two", first.key) is first
+    assert visits.begun("one") is None
+    assert first.hears("style", 1), "a page that is loaded again counts anew"
+
+
+def test_a_photo_in_every_style_is_packed_with_a_sheet(tmp_path: Path) -> None:
+    with Engine("cpu", LIMITS) as engine:
+        visit = Visit(tmp_path, LIMITS)
+        with pytest.raises(ImpastoError, match="drop a photo"):
+            next(visit.try_all(engine, ["mosaic"]))
+        visit.use_photo(Upload(sample("cat"), "cat"))
+        names = [card.name for card in engine.styles() if card.learned][:3]
+        assert list(visit.try_all(engine, names)) == [1, 2, 3]
+        with zipfile.ZipFile(visit.archive(str.upper)) as archive:
+            assert set(archive.namelist()) == {
+                "styles/all.jpg",
+                *(f"styles/{name}.jpg" for name in names),
+            }
+            with Image.open(BytesIO(archive.read(f"styles/{names[1]}.jpg"))) as image:
+                assert max(image.size) == SIZE
+                alone = image.convert("RGB")
+            with Image.open(BytesIO(archive.read("styles/all.jpg"))) as sheet:
+                left = 12 + alone.width + 12
+                part = sheet.crop((left, 12, left + alone.width, 12 + alone.height))
+                assert apart(part, alone) < 3
+        assert not visit.history, "nothing of the visit's pictures was touched"
+        visit.use_photo(Upload(sample("coffee"), "coffee"))
+        assert not visit.tried
+
+
+def test_refining_aside_takes_the_place_of_the_picture_and_a_wish_ends_it(tmp_path: Path) -> None:
+    with Engine("cpu", Limits(size=64, steps=1_000_000)) as engine:
+        visit = Visit(tmp_path, engine.limits)
+        visit.use_photo(Upload(sample("cat"), "cat"))
+        assert list(visit.improve(engine, 5)) == [], "there is no picture"
+        visit.chosen = ["woodcut"]
+        list(visit.paint(engine, Choice(("woodcut",), Settings(size=64))))
+        file = visit.made
+        glimpses = visit.improve(engine, 1_000_000)
+        while next(glimpses).step < 3:
+            pass
+        assert visit.improving
+        assert not visit.at_work
+        assert list(visit.improve(engine, 5)) == [], "one at a time"
+        visit.chosen = ["mosaic"]
+        *_, last = visit.paint(engine, Choice(("mosaic",), Settings(size=64)))
+        assert last.done
+        assert [glimpse for glimpse in glimpses if glimpse.done]
+        assert [(kept.choice.styles, kept.refined) for kept in visit.history.values()] == [
+            (("woodcut",), True),
+            (("mosaic",), False),
+        ]
+        assert not file.exists()
+        assert all(kept.file.exists() for kept in visit.history.values())
+        *_, end = visit.improve(engine, 4)
+        assert (end.step, end.done) == (4, True)
+        assert visit.kept is not None
+        assert visit.kept.refined
+        assert list(visit.improve(engine, 4)) == [], "it is refined already"
+
+
+def test_a_part_of_a_photo_is_those_pixels_and_the_whole_comes_back(tmp_path: Path) -> None:
+    visit = Visit(tmp_path, LIMITS)
+    with pytest.raises(ImpastoError, match="drop a photo"):
+        visit.crop([0, 0, 1, 1])
+    whole = visit.use_photo(Upload(sample("cat").resize((300, 200)), "cat", "0" * 64))
+    part = visit.crop([0.5, 0.25, 1, 0.75])
+    assert (
+        ImageChops.difference(part.image, whole.image.crop((150, 50, 300, 150))).getbbox() is None
+    )
+    assert part.sha256 == "", "it is not the file any more"
+    assert visit.crop([0, 0, 0.5, 2]).image.size == (75, 100), "of what is shown"
+    for box in (
+        [0, 0, 1],
+        "all",
+        [0.5, 0, 0.5, 1],
+        [0, float("nan"), 1, float("nan")],
+        [0, 0, "1", 1],
+    ):
+        with pytest.raises(ImpastoError):
+            visit.crop(box)
+    assert visit.crop(None) is whole
+    assert visit.photo is whole
 
 
 def test_choosing_and_mixing(tmp_path: Path) -> None:

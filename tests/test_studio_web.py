@@ -117,7 +117,7 @@ def test_styles_by_picture_in_their_order(client: TestClient, tmp_path: Path) ->
 
 def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str) -> None:
     styles = {card["name"]: card for card in client.get("/api/v1/styles").json()}
-    assert styles[learned]["refinable"] is False
+    assert styles[learned]["refinable"] is True
     assert styles["waves"]["refinable"] is True
     assert client.get("/api/v1/health").json() == {
         "status": "ok",

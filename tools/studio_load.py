@@ -114,13 +114,9 @@ def form(name: str, file: str, data: bytes) -> tuple[bytes, dict[str, str]]:
     return head.encode() + data + b"\r\n--x--\r\n", kind
 
 
-def paths(told: Any) -> Iterator[str]:
-    """Of all the files that something tells of."""
-    if isinstance(told, dict) and isinstance(told.get("path"), str):
-        yield told["path"]
-    elif isinstance(told, dict | list):
-        for each in told.values() if isinstance(told, dict) else told:
-            yield from paths(each)
+def pictures(told: Any) -> list[str]:
+    """The paths of all finished pictures that the page was told to show, in order."""
+    return re.findall(r'data-full=\\?"(gradio_api/file=[^"\\\\]+)', json.dumps(told))
 
 
 # ------------------------------------------------------------------------------------------ visitors
@@ -191,11 +187,10 @@ class Visitor:
 
     def paint(self, style: str) -> bool:
         """Press a style; whether a picture of the right size came back, to be downloaded."""
-        files = [each for each in paths(self.event("pick", {"key": style})) if ".png" in each]
-        if not files:
+        shown = pictures(self.event("pick", {"key": style}))
+        if not shown:
             return False
-        path = f"/gradio_api/file={files[-1]}"
-        status, data = ask(self.port, "GET", path, source=self.source)
+        status, data = ask(self.port, "GET", f"/{shown[-1]}", source=self.source)
         return status == 200 and max(Image.open(BytesIO(data)).size) == SIDE
 
 

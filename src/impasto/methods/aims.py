@@ -17,6 +17,7 @@ from impasto.methods.guided import SEEN, Targets, at_layer, in_frame, joined
 from impasto.methods.matching import Matched
 from impasto.methods.reading import parts
 from impasto.methods.sections import assembled
+from impasto.methods.style_grams import StyleGrams
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import resize
 from impasto.settings import Settings
@@ -39,12 +40,13 @@ MakeTerms: TypeAlias = Callable[[Tensor, Encoder], Iterable[Term]]
 
 @dataclass(frozen=True)
 class Style:
-    """Style pictures, each `(1, 3, H, W)` in [0, 1], and their weights, which sum to 1.
+    """Style pictures, each `(1, 3, H, W)` in [0, 1], or what is known of one by its Gram matrices,
+    and their weights, which sum to 1.
 
     `seen`: the alpha of each, `(1, 1, H, W)`, or None where all of it is seen.
     """
 
-    pictures: tuple[Tensor, ...]
+    pictures: tuple[Tensor | StyleGrams, ...]
     weights: tuple[float, ...]
     seen: tuple[Tensor | None, ...]
 
@@ -152,6 +154,12 @@ class Aims:
         found: tuple[Targets, Targets] = ({}, {})
         layers = list(dict.fromkeys(layer for each, _ in asked for layer in each))
         for picture, weight, alpha in zip(style.pictures, style.weights, style.seen, strict=True):
+            if isinstance(picture, StyleGrams):
+                for (each, _), everything in zip(asked, found, strict=True):
+                    for layer in each:
+                        aim = picture.at(layer, long_side).to(self.encoder.device)
+                        everything.setdefault(layer, []).append((weight, aim))
+                continue
             size = _scaled(picture, long_side)
             seen = None if alpha is None else resize(alpha, size)
             own: tuple[Targets, Targets] = ({}, {})

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from impasto.errors import OptionError, WeightsError
 from impasto.home import own_bank
 from impasto.methods.base import Method, Prepared, Renderer, StyleInput
@@ -10,11 +12,13 @@ from impasto.methods.feedforward import FeedForward
 from impasto.methods.matching import reader
 from impasto.methods.needs import of_descent, of_pass
 from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.recolour import recoloured
 from impasto.methods.strokes import PREVIEW
 from impasto.methods.two_stage import DESCENT, TwoStage, computed, descent, painting, stages
 from impasto.networks.checkpoint import Painter
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture
+from impasto.portable import is_portable
 from impasto.settings import Settings
 from impasto.sizes import memory
 
@@ -22,12 +26,6 @@ __all__ = ["ARBITRARY", "FAST", "OPTIMIZE"]
 
 _PLACES = frozenset({"regions", "strength_mask"})
 _PASS = _PLACES | {"strength", "style_scale", "network", "engine", "refine", "max_memory"}
-
-
-_RECOLOURS = (
-    "`keep_color=statistics` recolours the painting before it is read as a style, and a learned style "
-    "is read already"
-)
 
 
 class _Optimize(Method):
@@ -85,13 +83,6 @@ class _Arbitrary(_Pass):
     help = "one pass of a network, in any style"
     honours = _PASS
 
-    def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
-        """A style known by its name only has no colours to change."""
-        if settings.keep_color == "statistics" and not all(style.pictured for style in styles):
-            raise OptionError(
-                f"{_RECOLOURS}; use `keep_color=luminance`, or the painting's picture"
-            )
-
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
         """See `Method`."""
         return style.pictured or style.name in learned
@@ -118,7 +109,7 @@ class _Fast(_Pass):
     help = "one pass of a network, in a style it has learned, by its name"
     honours = _PASS
 
-    def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
+    def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:  # noqa: ARG002
         """It takes names and no pictures."""
         for style in styles:
             if style.name is None:
@@ -126,10 +117,6 @@ class _Fast(_Pass):
                     f"`method=fast` paints the styles it has learned, by name, and {style.called} is a picture: use "
                     "`method=arbitrary`, or learn it first (impasto learn PAINTING --name NAME)"
                 )
-        if settings.keep_color == "statistics" and not settings.refine:
-            raise OptionError(
-                f"{_RECOLOURS}; use `keep_color=luminance`, or `method=arbitrary` with the painting"
-            )
 
     def takes(self, style: StyleInput, learned: Collection[str]) -> bool:
         """See `Method`."""
@@ -170,9 +157,7 @@ def _pass(
         memory=memory(settings.max_memory),
     )
     vectors = [
-        quick.named(str(style.source))
-        if picture is None
-        else quick.prepare(picture.image, picture.alpha)
+        quick.named(str(style.source)) if picture is None else _read(quick, picture, networks)
         for style, picture in zip(styles, pictures, strict=True)
     ]
     own = networks.painter(settings.network, settings.device).bank.vectors
@@ -191,7 +176,17 @@ def _pass(
     }
     recipe |= {"vectors": digests} if digests else {}
     blend = quick.blend(vectors, [style.weight for style in styles])
-    return Prepared(quick, blend, recipe, vectors)
+    named_ones = [style for style, picture in zip(styles, pictures, strict=True) if picture is None]
+    return recoloured(Prepared(quick, blend, recipe, vectors), named_ones, settings, named=True)
+
+
+def _read(quick: FeedForward, picture: Picture, networks: Networks) -> Tensor:
+    """A picture's vector, read once for all that is painted with it."""
+    return networks.vector(
+        (quick.painter.predictor, quick.encoder, is_portable()),
+        (picture.image, picture.alpha),
+        lambda: quick.prepare(picture.image, picture.alpha),
+    )
 
 
 def _painter(

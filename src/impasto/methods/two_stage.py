@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from impasto.errors import OptionError
 from impasto.methods.base import Frame, Method, Prepared, Renderer, StyleInput, forecasting
 from impasto.methods.large import LARGEST
 from impasto.methods.matching import reader
 from impasto.methods.needs import of_descent
-from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.optimize import PixelOptimizer, Style
+from impasto.methods.recolour import recoloured
 from impasto.methods.strokes import PREVIEW
+from impasto.methods.style_grams import StyleGrams, grams_of
 from impasto.methods.stylizer import Forecast, Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture, resize
@@ -104,14 +105,13 @@ class Refined(Method):
         return f"{self.method.called} with `refine`"
 
     def check(self, styles: Sequence[StyleInput], settings: Settings) -> None:
-        """Every style must be a picture, whatever the first pass makes of it."""
+        """Every style must be a picture, whatever the first pass makes of it, or known by its Gram
+        matrices.
+        """
         self.method.check(styles, settings)
         for style in styles:
             if not style.pictured:
-                raise OptionError(
-                    f"`refine` needs the painting itself, and a learned style like {style.source!r} is only a vector; "
-                    "use `method=arbitrary` with the picture"
-                )
+                grams_of(str(style.name), settings)
 
     def memory(self, settings: Settings, height: int, width: int) -> float:
         """Of whichever takes more."""
@@ -123,7 +123,7 @@ class Refined(Method):
     ) -> Renderer:
         """See `Method`."""
         first, second = stages(self.method, styles, settings.but(steps=settings.refine), networks)
-        return TwoStage(first, second)
+        return recoloured(TwoStage(first, second), styles, settings)
 
 
 def stages(
@@ -133,10 +133,18 @@ def stages(
     optimizer = PixelOptimizer(reader(settings, networks), settings)
     # The optimiser has paintings as large as the picture, or larger; a network reads them at the
     # size it paints at.
-    pictures = [style.look(painting(settings)) for style in styles]
-    read = [_smaller(picture, min(settings.size, PREVIEW)) for picture in pictures]
-    shown = [style.showing(picture) for style, picture in zip(styles, read, strict=True)]
-    return method.prepare(shown, settings, networks), descent(optimizer, pictures, styles)
+    side = min(settings.size, PREVIEW)
+    pictures = [
+        style.look(painting(settings)) if style.pictured else grams_of(str(style.name), settings)
+        for style in styles
+    ]
+    shown = [
+        style if isinstance(picture, StyleGrams) else style.showing(_smaller(picture, side))
+        for style, picture in zip(styles, pictures, strict=True)
+    ]
+    # The pictures have the photo's palette where that was asked for; the whole gets it at the end.
+    plain = settings.but(keep_color="none") if settings.keep_color == "statistics" else settings
+    return method.prepare(shown, plain, networks), descent(optimizer, pictures, styles)
 
 
 def painting(settings: Settings) -> int:
@@ -158,10 +166,17 @@ def _smaller(picture: Picture, side: int) -> Picture:
 
 
 def descent(
-    optimizer: PixelOptimizer, pictures: Sequence[Picture], styles: Sequence[StyleInput]
+    optimizer: PixelOptimizer,
+    pictures: Sequence[Picture | StyleGrams],
+    styles: Sequence[StyleInput],
 ) -> Renderer:
-    """The optimiser with these pictures, blended by the styles' weights."""
-    prepared = [optimizer.prepare(picture.image, picture.alpha) for picture in pictures]
+    """The optimiser with these pictures, or Gram matrices, blended by the styles' weights."""
+    prepared = [
+        Style((picture,), (1.0,), (None,))
+        if isinstance(picture, StyleGrams)
+        else optimizer.prepare(picture.image, picture.alpha)
+        for picture in pictures
+    ]
     style = optimizer.blend(prepared, [style.weight for style in styles])
     encoder = optimizer.encoder
     recipe = computed(encoder.device, encoder.dtype) | {"pooled": encoder.pooling}

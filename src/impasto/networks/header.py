@@ -16,16 +16,22 @@ from impasto.home import own_bank
 
 __all__ = [
     "EMBEDDED",
+    "GRAMS_KIND",
     "Header",
     "Learned",
     "foreign_styles",
+    "known_grams",
     "learned_styles",
     "network_header",
     "read_header",
+    "shipped_grams",
 ]
 
 EMBEDDED = "painter"
 """What the embedded network is called."""
+
+GRAMS_KIND = "impasto style grams"
+"""What a file of styles' Gram matrices calls itself."""
 
 _STYLE, _NET, _READER = "style.", "transformer.", "predictor."
 
@@ -96,6 +102,33 @@ def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:
 def network_header(network: str | Path = EMBEDDED) -> Header:
     """What the embedded network, or a file, says of itself."""
     return read_header(_assets() / "painter.safetensors" if network == EMBEDDED else Path(network))
+
+
+def known_grams(network: str | Path = EMBEDDED) -> frozenset[str]:
+    """The learned styles that can be refined without their pictures: their Gram matrices came with
+    the package, and they are not the user's own nor of another network.
+    """
+    if network != EMBEDDED or not shipped_grams().is_file():
+        return frozenset()
+    own = {style.name for style in learned_styles(network) if style.own}
+    return _with_grams(shipped_grams(), shipped_grams().stat().st_mtime_ns) - own
+
+
+def shipped_grams() -> Path:
+    """The file of them."""
+    return _assets() / "grams.safetensors"
+
+
+@lru_cache(maxsize=4)
+def _with_grams(path: Path, _changed: int) -> frozenset[str]:
+    try:
+        with safe_open(str(path), framework="np") as file:
+            if (file.metadata() or {}).get("kind") != GRAMS_KIND:
+                raise WeightsError(f"{path} holds no Gram matrices; move it away")
+            return frozenset(key.partition("/")[0] for key in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path} cannot be read ({reason}); move it away") from None
 
 
 def foreign_styles() -> tuple[str, ...]:

@@ -1,9 +1,13 @@
 """Networks that stay in memory, so that many pictures load each of them once."""
 
+import hashlib
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
+
+from torch import Tensor
 
 from impasto.networks.checkpoint import Painter, load_network
 from impasto.networks.encoder import Encoder, Pooling
@@ -12,6 +16,7 @@ from impasto.networks.weights import load_encoder
 
 __all__ = ["Networks"]
 
+_VECTORS = 64  # style vectors kept: 10 kB each, and a second or so of reading
 _Net = TypeVar("_Net", Painter, Encoder, Upscaler)
 
 
@@ -29,6 +34,7 @@ class Networks:
 
     def __init__(self) -> None:
         self._loaded: dict[Hashable, Any] = {}
+        self._vectors: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def painter(self, network: str | Path, device: str) -> Painter:
         """As `load_network`."""
@@ -40,6 +46,24 @@ class Networks:
             (_stamp(name), pooling, device),
             lambda: load_encoder(name, pooling=pooling, device=device),
         )
+
+    def vector(
+        self, reader: Hashable, picture: tuple[Tensor | None, ...], read: Callable[[], Tensor]
+    ) -> Tensor:
+        """What `read` gives, a style's vector, or what it gave the last time for a `picture` of the
+        same numbers, of whatever its tensors show. `reader`: says which networks read it.
+        """
+        digest = hashlib.blake2b()
+        for part in picture:
+            if part is not None:
+                digest.update(str(tuple(part.shape)).encode())
+                digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+        key = (reader, digest.digest())
+        found = self._vectors.pop(key, None)  # and anew, as the last one used
+        found = self._vectors[key] = read() if found is None else found
+        while len(self._vectors) > _VECTORS:
+            self._vectors.popitem(last=False)
+        return found
 
     def upscaler(self, network: str | Path, device: str) -> Upscaler:
         """As `load_upscaler`."""

@@ -5,6 +5,7 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 `features.0.weight`, …) is understood by its shapes.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -29,6 +30,7 @@ __all__ = [
     "EMBEDDED",
     "SECOND",
     "best_dtype",
+    "encoder_digest",
     "encoder_names",
     "load_encoder",
     "pick_device",
@@ -45,6 +47,12 @@ WAY_OUT = "use the embedded one (`encoder=compact`) or a local file (`encoder=FI
 def encoder_names() -> tuple[str, ...]:
     """The encoders known by name; a path to a safetensors file is accepted beside them."""
     return (EMBEDDED, SECOND, "vgg19")
+
+
+def encoder_digest(source: str | Path = EMBEDDED) -> str:
+    """Sixteen hexadecimal digits that tell an encoder's file from any other."""
+    path, _ = _locate(str(source))
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @torch.inference_mode(False)

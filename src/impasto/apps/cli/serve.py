@@ -98,6 +98,13 @@ def serve(
         float,
         _limit(metavar="SECONDS", help="Of work at one picture."),
     ] = 600,
+    background_steps: Annotated[
+        int,
+        _limit(
+            metavar="STEPS",
+            help="By which a picture is refined by itself once painted, while nobody waits; 0: none.",
+        ),
+    ] = 60,
     debug: Debug = False,
 ) -> None:
     """Open the studio: a page to paint with in a browser, and an HTTP API. Ctrl-C closes it.
@@ -123,6 +130,7 @@ def serve(
             size=max_size,
             waiting=queue,
             seconds=time_limit,
+            background=background_steps,
         )
         entrance = access(
             host,

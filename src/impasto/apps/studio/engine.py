@@ -1,5 +1,5 @@
-"""What paints behind the studio: one worker, which makes the orders of a queue into pictures, step
-by step.
+"""What paints behind the studio: a worker, which makes the orders of a queue into pictures, step by
+step, and another one for what nobody waits for.
 """
 
 import logging
@@ -30,7 +30,7 @@ from impasto.apps.studio.orders import (
     check,
 )
 from impasto.errors import ImpastoError
-from impasto.networks.header import EMBEDDED, learned_styles, network_header
+from impasto.networks.header import EMBEDDED, known_grams, learned_styles, network_header
 from impasto.pictures.samples import STYLES, sample
 from impasto.settings import Settings
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["BusyError", "Engine", "Glimpse", "Order", "PaintingError", "StyleCard", "Ticket"]
 
 _PHOTO, _THUMBNAIL = "cat", 160
+_LOOK = 0.2  # seconds between looks of an order that rests, whether it is still wanted
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +50,7 @@ _log = logging.getLogger(__name__)
 class StyleCard:
     """A style to choose by name: `learned` by the network, a `sample` plate drawn by code, or both.
 
-    `title`: for people. `note`: what it is.
+    `title`: for people. `note`: what it is. `measured`: its Gram matrices are known.
     """
 
     name: str
@@ -57,15 +58,19 @@ class StyleCard:
     note: str
     learned: bool
     sample: bool
+    measured: bool = False
 
     @property
     def refinable(self) -> bool:
-        """Whether its picture is known, which refine needs."""
-        return self.sample
+        """Whether its picture is known, or what refine needs of it."""
+        return self.sample or self.measured
 
 
 class Engine:
     """A queue of orders and the one thread that works at them, first come, first served.
+
+    Orders that are `aside` have a queue and a thread of their own, so that a picture someone waits
+    for begins at once; at every step they rest until there is no other order.
 
     `device`, `network`: as in `plan`. `budget`: of memory, for all that is kept for visitors.
     Nothing heavy is loaded before `warm` or the first order. A context manager: leaving it closes.
@@ -78,12 +83,17 @@ class Engine:
         self.limits = limits or Limits()
         self.budget = Budget(self.limits.memory)
         self._device, self._network = device, network
-        self._queue, self._ready = Queue(self.limits.waiting), threading.Event()
+        self._queue, self._aside = Queue(self.limits.waiting), Queue(self.limits.waiting)
+        self._ready, self._loading = threading.Event(), threading.Lock()
         self._thumbnails: dict[str, Future[Image.Image]] = {}
         self._networks: Networks | None = None  # the worker's, made there: it brings torch with it
         self.styles()
-        self._worker = threading.Thread(target=self._work, name="impasto-studio", daemon=True)
-        self._worker.start()
+        self._workers = [
+            threading.Thread(target=self._work, args=(queue,), name=name, daemon=True)
+            for name, queue in (("impasto-studio", self._queue), ("impasto-aside", self._aside))
+        ]
+        for worker in self._workers:
+            worker.start()
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +107,7 @@ class Engine:
         self.close()
 
     def __len__(self) -> int:
-        """Orders that wait or are worked at."""
+        """Orders that wait or are worked at, but for those aside."""
         return len(self._queue)
 
     def warm(self) -> None:
@@ -112,7 +122,8 @@ class Engine:
     def styles(self) -> list[StyleCard]:
         """The styles that can be ordered by name, learned ones first, then samples; at once."""
         learned = self._learned()
-        cards = [_card(name, note) for name, note in learned.items()]
+        measured = known_grams(self._network)
+        cards = [_card(name, note, name in measured) for name, note in learned.items()]
         # A network that reads no picture paints in no other style than those it has learned.
         others = STYLES if network_header(self._network).reads else ()
         return cards + [_card(name, None) for name in others if name not in learned]
@@ -144,32 +155,33 @@ class Engine:
         `BusyError` where the queue is full or the engine closed.
         """
         check(order, self.limits)
-        by_vector = [card.name for card in self._known(order.styles) if not card.sample]
-        if by_vector and order.settings.refine:
-            raise ImpastoError(
-                f"{by_vector[0]} is known by its vector only; drop the painting itself to refine with it"
-            )
-        if by_vector and order.settings.keep_color == "statistics":
-            raise ImpastoError(
-                f"{by_vector[0]} is known by its vector only and cannot be recoloured like the photo; "
-                "keep the colours by luminance, or drop the painting itself"
-            )
-        return self._queue.put(order)
+        for card in self._known(order.styles):
+            if order.settings.refine and not card.refinable:
+                raise ImpastoError(
+                    f"{card.name} is known by its vector only; drop the painting itself to refine with it"
+                )
+        return (self._aside if order.aside else self._queue).put(order)
 
     @property
     def working(self) -> bool:
-        """Whether the worker's thread is still there; once closed, in the middle of a step."""
-        return self._worker.is_alive()
+        """Whether the workers' threads are still there; once closed, any of them, in the middle of a
+        step.
+        """
+        alive = [worker.is_alive() for worker in self._workers]
+        return any(alive) if self._queue.closed else all(alive)
 
     def close(self, patience: float | None = None) -> None:
         """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the
         worker, though no longer than `patience` seconds.
         """
-        self._queue.close()
+        until = None if patience is None else time.monotonic() + patience
+        for queue in (self._queue, self._aside):
+            queue.close()
         for thumbnail in list(self._thumbnails.values()):
             self._settle(thumbnail, BusyError("the studio is closing"))
-        if self._worker is not threading.current_thread():
-            self._worker.join(patience)
+        for worker in self._workers:
+            if worker is not threading.current_thread():
+                worker.join(None if until is None else max(0.0, until - time.monotonic()))
 
     def _known(self, styles: Sequence[str | Upload]) -> list[StyleCard]:
         """The cards of the styles given by name; `ImpastoError` for a name there is not."""
@@ -183,8 +195,8 @@ class Engine:
 
     # ------------------------------------------------------------------------------- in the worker's thread
 
-    def _work(self) -> None:
-        while (task := self._queue.take()) is not None:
+    def _work(self, queue: Queue) -> None:
+        while (task := queue.take()) is not None:
             if not isinstance(task, Work):
                 task()
                 continue
@@ -201,11 +213,13 @@ class Engine:
         """
         from impasto.apps.progress import Clock
 
+        self._rested(work)
         begun, clock = time.monotonic(), Clock()
         work.show(lambda: Glimpse(note="preparing"))
         job = self._job(work.order)
         full, why = job.content.image.shape[-2] * job.content.image.shape[-1], ""
         for step in job.steps():
+            begun += self._rested(work)
             if work.gone:
                 raise ImpastoError(GIVEN_UP)
             if step.step < step.of and work.stopping:
@@ -237,21 +251,31 @@ class Engine:
             recipe=recipe,
         )
 
+    def _rested(self, work: Work) -> float:
+        """Let those by who wait, if this is an order aside; the seconds that it took."""
+        begun = time.monotonic()
+        while work.order.aside and not (work.gone or work.stopping):
+            if self._queue.let_by(work, _LOOK):
+                break
+        return time.monotonic() - begun
+
     def _job(self, order: Order) -> "Job":
         from impasto.methods.base import instant_method
         from impasto.networks.loaded import Networks
         from impasto.pipeline import plan
 
-        self._networks = self._networks or Networks()
+        with self._loading:
+            networks = self._networks = self._networks or Networks()
         styles = [style.image if isinstance(style, Upload) else style for style in order.styles]
-        # To refine, a style has to be a picture: its name as the network learned it is of no use
-        # then.
-        learned = frozenset() if order.settings.refine else frozenset(self._learned())
+        # To refine, a style is its picture where there is one, and not as the network learned it.
+        learned = frozenset(self._learned())
+        if order.settings.refine:
+            learned = known_grams(self._network) - STYLES.keys()
         method = instant_method(styles, order.settings, learned)
         settings = order.settings.but(
             method=method, device=self._device, network=str(self._network)
         )
-        return plan(order.photo.image, styles, settings, networks=self._networks)
+        return plan(order.photo.image, styles, settings, networks=networks)
 
     def _warm(self) -> None:
         """Both ways to paint, once, as small as can be."""
@@ -280,9 +304,17 @@ class Engine:
         try:
             photo = Upload(sample(_PHOTO), _PHOTO)
             self._settle(thumbnail, self._once(Order(photo, (name,), Settings(size=_THUMBNAIL))))
+            if name not in self._learned():  # its plate is read before the first who wants it
+                self._aside.chore(partial(self._read, name))
         except Exception as error:
             self._thumbnails.pop(name, None)  # the next who asks may have more luck
             self._settle(thumbnail, _in_words(error))
+
+    def _read(self, name: str) -> None:
+        try:
+            self._job(Order(Upload(sample(_PHOTO), _PHOTO), (name,)))
+        except ImpastoError as error:  # whoever orders it will be told
+            _log.info("%s cannot be read: %s", name, error)
 
     def _settle(
         self, thumbnail: "Future[Image.Image]", outcome: Image.Image | ImpastoError
@@ -296,7 +328,7 @@ class Engine:
                 thumbnail.set_result(outcome)
 
 
-def _card(name: str, note: str | None) -> StyleCard:
+def _card(name: str, note: str | None, measured: bool = False) -> StyleCard:
     """`note`: of the network that learned it; None for a style that is not learned."""
     known = name in STYLES
     title = name.replace("-", " ")
@@ -306,6 +338,7 @@ def _card(name: str, note: str | None) -> StyleCard:
         STYLES[name] if known else note or "",
         note is not None,
         known,
+        measured,
     )
 
 

@@ -22,6 +22,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
 _READABLE = "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP"
 _PREFIX = 16  # bytes that tell a format
 _LONGEST_NAME = 100
+_NONE = ("steps", "background", "waiting")  # limits that may be 0
 
 # Decoding takes several times a picture's size in memory: one at a time, however many are sent at
 # once.
@@ -38,10 +39,11 @@ class Limits:
 
     `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a
     picture it makes, in pixels. `styles`: at most so many blended. `steps`: of the optimiser
-    (refine). `waiting`: orders in the queue, beyond the one worked at. `seconds`: of work at one
+    (refine). `background`: of these, what a picture on the page is given by itself, unless its
+    visitor says otherwise. `waiting`: orders in the queue, beyond the one worked at. `seconds`: of work at one
     order. `keep`: seconds that temporary files live. `memory`: bytes of all that visitors have here,
     beside the one picture being opened or painted. `ImpastoError` for one that is not above 0
-    (`steps` and `waiting` may be 0) or, but for times, no whole number.
+    (`steps`, `background` and `waiting` may be 0) or, but for times, no whole number.
     """
 
     upload_bytes: int = 30_000_000
@@ -49,6 +51,7 @@ class Limits:
     size: int = 2048
     styles: int = 4
     steps: int = 400
+    background: int = 60
     waiting: int = 16
     seconds: float = 600
     keep: float = 3600
@@ -56,7 +59,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name in ("steps", "waiting") else 1
+            value, least = getattr(self, field.name), 0 if field.name in _NONE else 1
             if not least <= value < float("inf"):
                 raise ImpastoError(f"the limit {field.name} must be {least} or more, not {value}")
             if value != int(value) and field.type is int:

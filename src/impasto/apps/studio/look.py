@@ -26,8 +26,10 @@ __all__ = [
     "listed",
     "plain",
     "progress",
+    "remembered",
     "saved",
     "sentence",
+    "sketched",
     "step_words",
     "text",
     "tiles",
@@ -155,6 +157,17 @@ def compare(
         'aria-label="Compare: the photo left of the line, the painting right of it">'
         '<button type="button" class="zoom" aria-label="See it at 100 %">100 %</button></figure>'
     )
+
+
+def remembered(key: str) -> str:
+    """What the page's script keeps in the browser until its window is closed."""
+    return f'<i hidden data-visit="{escape(key)}"></i>'
+
+
+def sketched(picture: str) -> str:
+    """A small picture for the page's script to put on the stage; empty for none."""
+    once = token_hex(4)  # an answer is one even where it is the same as before
+    return f'<i hidden data-once="{once}" data-picture="{escape(picture)}"></i>'
 
 
 def plain(picture: str) -> str:

@@ -55,12 +55,14 @@ class Order:
 
     `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture.
     `settings`: of those a visitor may set (`VISITOR`), within the limits; what the strokes' size
-    makes of the size may not pass twice `Limits.size`. Checked by `Engine.place`.
+    makes of the size may not pass twice `Limits.size`. Checked by `Engine.place`. `aside`: what
+    nobody waits for: it rests at every step while another order is there to be painted.
     """
 
     photo: Upload
     styles: tuple[str | Upload, ...]
     settings: Settings = USUAL
+    aside: bool = False
 
 
 def check(order: Order, limits: Limits) -> None:
@@ -265,6 +267,16 @@ class Queue:
         """Whether it is still in the queue."""
         with self.news:
             return work in self._waiting
+
+    def let_by(self, work: Work, patience: float) -> bool:
+        """Wait while there is an order here, for the sake of `work`, which is of another queue; no
+        longer than `patience` seconds, or than it is wanted. Whether there is none any more.
+        """
+        with self.news:
+            self.news.wait_for(
+                lambda: not len(self) or work.stopping or work.gone or self.closed, patience
+            )
+            return not len(self)
 
     def chore(self, do: Callable[[], None]) -> None:
         """Have the worker call `do` when no order is waiting; never called once the queue is

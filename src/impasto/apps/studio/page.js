@@ -5,8 +5,14 @@ window.studio = {
   turns: 0,
   turn() { return (studio.turns += 1); },
 
-  // Which picture is shown.
-  mark() { return document.querySelector(".compare")?.dataset.mark ?? ""; },
+  // Which picture is shown, as soon as it is no sketch.
+  async mark() {
+    for (let wait = 0; studio.figure()?.dataset.sketch && wait < 100; wait += 1)
+      await new Promise((done) => setTimeout(done, 100));
+    return studio.shown();
+  },
+  figure() { return document.querySelector(".compare"); },
+  shown() { return studio.figure()?.dataset.mark ?? ""; },
   unsaved: false,
 
   drop(element, trigger, upload, limit, pastes) {
@@ -42,6 +48,7 @@ window.studio = {
       send(event.dataTransfer.files);
     });
     if (!pastes) return;
+    studio.cut = (box) => trigger("apply", { box, turn: studio.turn() });
     studio.photo = send; // dropped anywhere else, such as on the stage, it is a photo as well
     document.addEventListener("paste", (event) => send(event.clipboardData.files));
   },
@@ -86,7 +93,7 @@ window.studio = {
   compare(element, watch) {
     element.addEventListener("input", (event) => element.style.setProperty("--at", event.target.value / 100));
     element.addEventListener("click", (event) => event.target.closest(".zoom") && studio.zoom(element));
-    watch("value", () => { studio.unsaved = studio.mark() !== ""; });
+    watch("value", () => { studio.unsaved = studio.shown() !== ""; });
   },
 
   // One pixel of the picture is one of the screen.
@@ -113,13 +120,45 @@ window.studio = {
     });
   },
 
-  // A slider came to rest.
-  hand(trigger) {
-    let rest = 0;
+  // Whose visit this is: who reloads the page comes back to it.
+  remember(element, watch) {
+    watch("value", () => {
+      const key = element.querySelector("[data-visit]")?.dataset.visit;
+      if (key) sessionStorage.setItem("impasto", key);
+    });
+  },
+
+  // A slider moves: sketches, one at a time, until it rests; then the picture.
+  hand(element, trigger, watch) {
+    let rest = 0, asked = 0, moved = false, rests = false;
+    const next = () => {
+      asked = 0;
+      if (rests) trigger("apply");
+      else if (moved) sketch();
+      rests = moved = false;
+    };
+    const sketch = () => {
+      moved = false;
+      if (!studio.figure()) return;
+      trigger("input");
+      asked = setTimeout(next, 2000); // or it was lost on the way
+    };
+    watch("value", () => {
+      const picture = element.querySelector("[data-picture]")?.dataset.picture, figure = studio.figure();
+      if (picture && figure && asked) {
+        figure.querySelector(".after").src = picture;
+        figure.dataset.sketch = "yes";
+      }
+      clearTimeout(asked);
+      next();
+    });
     document.addEventListener("input", (event) => {
       if (!event.target.closest("#strength, #scale, .weight")) return;
       clearTimeout(rest);
-      rest = setTimeout(() => trigger("apply"), 300);
+      rest = setTimeout(() => { if (asked) rests = true; else trigger("apply"); }, 300);
+      rests = false;
+      moved = true;
+      if (!asked) sketch();
     });
   },
 };

@@ -3,42 +3,38 @@ mounted.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import wraps
-from html import escape
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from impasto.apps.studio import look
+from impasto.apps.studio.album import Choice
 from impasto.apps.studio.controls import with_settings
 from impasto.apps.studio.engine import Engine
-from impasto.apps.studio.guard import Guard, refuse_foreign_files
-from impasto.apps.studio.journal import short
+from impasto.apps.studio.guard import Guard
 from impasto.apps.studio.limits import Upload
-from impasto.apps.studio.orders import USUAL, Glimpse
-from impasto.apps.studio.parts import Parts
-from impasto.apps.studio.visit import Choice, Visit
+from impasto.apps.studio.orders import USUAL
+from impasto.apps.studio.showing import Showing, Update
+from impasto.apps.studio.telling import Blocks, in_words
+from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
 from impasto.pictures.samples import sample
 
 __all__ = ["mount", "page"]
 
-Update = dict[Any, Any]
-Handler = Callable[..., Iterator[Update]]
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
-_LOG = logging.getLogger(__name__)
 _FRAME = (
     0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
 )
 _LOOKS = 300  # seconds that a page waits for thumbnails
 _TURN = "(turn, ...given) => [studio.turn(), ...given]"
-_MARK = "(mark, form) => [studio.mark(), form]"
+_KEY = "() => [sessionStorage.getItem('impasto') ?? '']"
+_MARK = "async (mark, form) => [await studio.mark(), form]"
 
 
 def page(engine: Engine, root: Path) -> gr.Blocks:
@@ -75,63 +71,23 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
             font=_FONT, font_mono=["ui-monospace", "monospace"]
         ),  # of the system: none is fetched
         css=look.text("page.css"),
-        head=f"<script>{look.text('page.js')}</script>",
+        head=f"<script>{look.text('page.js')}{look.text('photo.js')}</script>",
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
     return Guard(mounted, root, engine.budget, built.visits)
 
 
-class _Blocks(gr.Blocks):
-    """Refuse the URLs sent in place of uploaded files, which Gradio would fetch, and tell what
-    breaks in a line, where it would print a traceback.
-    """
-
-    async def process_api(self, **event: Any) -> Any:  # type: ignore[override]
-        words = "This did not work. Try again, or reload the page."
-        try:
-            refuse_foreign_files(event["inputs"])
-            return await super().process_api(**event)
-        except gr.Error:
-            raise
-        except ImpastoError as error:
-            words = look.sentence(error)
-        except Exception as error:
-            _LOG.warning("an event of the page failed: %s", short(error))
-        raise gr.Error(escape(words), print_exception=False)
-
-
-def _in_words(handler: Handler) -> Handler:
-    """What is the visitor's to mend is said on the page, and the page rests as before."""
-
-    @wraps(handler)
-    def told(self: "_Page", request: gr.Request, *given: Any) -> Iterator[Update]:
-        yield {self.status: gr.skip()}  # a handler that yields nothing would empty all there is
-        try:
-            yield from handler(self, request, *given)
-        except ImpastoError as error:
-            gr.Warning(escape(look.sentence(error)), title="That did not work", duration=12)
-            yield self.back(request)
-        except Exception:
-            _LOG.exception("the page failed at %s", handler.__name__)
-            gr.Warning("Something went wrong here. Try again, or reload the page.", duration=12)
-            yield self.back(request)
-        # Gradio sends the last of these twice, and a newer wish may have been answered in between.
-        yield {self.status: gr.skip()}
-
-    return told
-
-
-class _Page(Parts):
+class _Page(Showing):
     """The page's parts, and what each event does to them."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
-        self.visits = Visits(root, engine.limits, engine.budget)
+        visits = Visits(root, engine.limits, engine.budget)
         keep = int(engine.limits.keep)
-        with _Blocks(
+        with Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
         ) as self.blocks:
-            super().__init__(engine)
+            super().__init__(engine, visits)
             self.events()
         # Orders wait in the engine, which says when it is full; Gradio's queue only has to be out
         # of their way.
@@ -148,30 +104,74 @@ class _Page(Parts):
         wish: list[Any] = [self.turn, self.mix, *self.controls]
         shown = [self.photo, self.styles, self.mix, *self.controls, self.canvas, self.status]
         shown += [self.refine, self.stop, self.apply, self.download, self.form]
-        shown += [self.visit_room, self.history, self.ready]
+        shown += [self.visit_room, self.history, self.ready, self.crop]
         unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
         # Every press counts, and the newest is what is painted.
         press = {**hidden, "trigger_mode": "multiple"}
-        self.blocks.load(self.fill, None, self.styles, **unseen)
+        known = self.blocks.load(self.resume, [self.mark], [*shown, self.key], js=_KEY, **unseen)
+        known.then(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
-        self.photo.upload(self.take_photo, wish, **press)
-        self.samples.select(self.take_sample, wish, **press)
-        self.painting.upload(self.take_paintings, wish, **press)
-        self.styles.select(self.pick, wish, **press)
+        painting = [
+            self.photo.upload(self.take_photo, wish, **press),
+            self.samples.select(self.take_sample, wish, **press),
+            self.photo.apply(self.take_part, wish, **press),
+            self.painting.upload(self.take_paintings, wish, **press),
+            self.styles.select(self.pick, wish, **press),
+            self.mix.input(self.unmix, wish, **press),
+            gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press),
+            self.apply.click(self.use_held, wish, **hidden),
+            self.again.click(self.reuse, [self.turn], **hidden),
+        ]
+        aside: dict[str, Any] = {**unseen, "outputs": shown}
+        for event in painting:  # no wish of anybody's, and so without a number
+            event.then(self.improve, [self.onward, self.steps], **aside)
+        self.onward.input(self.improve, [self.onward, self.steps], **aside)
+        self.hand.input(self.follow, wish, **{**press, "outputs": [*shown, self.hand]})
+        self.camera.click(None, None, None, js="() => { studio.camera(); }", **unseen)
+        self.crop.click(None, None, None, js="() => { studio.crop(); }", **unseen)
         self.styles.delete(self.forget, wish, **press)
-        self.mix.input(self.unmix, wish, **press)
-        gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press)
         self.refine.click(self.refined, [self.turn, self.steps, *wish[1:]], **hidden)
-        self.apply.click(self.use_held, wish, **hidden)
         self.stop.click(self.enough, None, None, **unseen)
         self.history.select(self.look_back, [self.turn], **press)
-        self.again.click(self.reuse, [self.turn], **hidden)
         self.download.click(
             self.save, [self.mark, self.form], **{**hidden, "js": _MARK, "trigger_mode": "multiple"}
         )
+        self.every.click(self.try_all, None, **{**hidden, "js": None})
         self.archive.click(self.save_all, None, **{**hidden, "js": None})
         gr.events.api(with_settings(self.stylize), api_name="stylize", concurrency_limit=None)
+
+    @in_words
+    def resume(self, request: gr.Request, key: str) -> Iterator[Update]:
+        """The page was opened, or opened again: then all is as it was."""
+        visit = self.visits.resumed(str(request.session_hash), str(key))
+        yield {self.key: look.remembered(visit.key)}
+        if visit.photo is None:
+            return
+        yield {
+            self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
+            **({self.canvas: look.plain(visit.before)} if visit.kept is None else {}),
+            **dict(zip(self.controls, visit.controls, strict=False)),
+            self.mix: len(visit.chosen) > 1,
+            self.crop: gr.update(visible=True),
+        }
+        yield {**self.resting(visit), **self.choice(visit)}
+
+    @in_words
+    def try_all(self, request: gr.Request) -> Iterator[Update]:
+        """The photo in every style, small, in place of the thumbnails."""
+        visit, sent = self.visit(request), 0.0
+        for done in visit.try_all(self.engine, self.shelf.names):
+            if time.monotonic() - sent > _FRAME:
+                sent = time.monotonic()
+                words = f"Your photo in every style: {done} of {len(self.shelf.names)}."
+                yield {self.styles: self.on_offer(visit), self.status: look.progress(words)}
+        words = "This is your photo in every style. Download all gets them, too."
+        yield {
+            self.styles: self.on_offer(visit),
+            self.status: look.progress(words),
+            self.visit_room: gr.update(visible=True),
+        }
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
         """The styles' thumbnails, as they are painted; for the first visitor only it takes a while."""
@@ -193,7 +193,7 @@ class _Page(Parts):
         if visit is not None:
             visit.stop()
 
-    @_in_words
+    @in_words
     def take_photo(
         self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
@@ -203,7 +203,7 @@ class _Page(Parts):
             visit.take_photo(visit.received(data)[-1])
             yield from self.new_photo(visit)
 
-    @_in_words
+    @in_words
     def take_sample(
         self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
@@ -213,9 +213,23 @@ class _Page(Parts):
             visit.use_photo(Upload(sample(pressed.key), pressed.key))
             yield from self.new_photo(visit)
 
+    @in_words
+    def take_part(
+        self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
+    ) -> Iterator[Update]:
+        """A part of the photo was marked, of which there is more to come back to."""
+        visit = self.heard(request, turn, wish)
+        if visit.hears("photo", turn):
+            visit.crop((sent._data or {}).get("box"))
+            yield from self.new_photo(visit)
+
     def new_photo(self, visit: Visit) -> Iterator[Update]:
         """Show it, and paint it if there is a style."""
-        yield {self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before)}
+        yield {
+            self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
+            self.crop: gr.update(visible=True),
+            self.styles: self.on_offer(visit),
+        }
         if not visit.chosen:
             yield {
                 self.canvas: look.plain(visit.before),
@@ -223,7 +237,7 @@ class _Page(Parts):
             }
         yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def take_paintings(
         self, request: gr.Request, sent: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
@@ -236,7 +250,7 @@ class _Page(Parts):
         yield {self.styles: self.on_offer(visit), self.mix: mix or len(keys) > 1}
         yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def pick(
         self, request: gr.Request, pressed: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
@@ -248,7 +262,7 @@ class _Page(Parts):
             visit.choose([pressed.key], mix=mix)
             yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def forget(
         self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
@@ -257,7 +271,7 @@ class _Page(Parts):
         visit.forget(pressed.key)
         yield {**self.choice(visit), self.styles: self.on_offer(visit)}
 
-    @_in_words
+    @in_words
     def unmix(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """No more mixing: back to the first of several styles."""
         visit = self.heard(request, turn, wish)
@@ -265,7 +279,7 @@ class _Page(Parts):
             visit.chosen = visit.chosen[:1]
             yield from self.paint(visit)
 
-    @_in_words
+    @in_words
     def adjust(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """A slider came to rest, or something else was set."""
         visit = self.heard(request, turn, wish)
@@ -275,26 +289,52 @@ class _Page(Parts):
         else:
             yield from self.paint(visit)
 
-    @_in_words
+    @in_words
+    def follow(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
+        """A slider moves: a small picture of how it would be, as far as one can be had at once."""
+        visit, picture = self.heard(request, turn, wish), None
+        if not visit.refining:
+            picture = visit.sketch(self.engine, Choice.read(visit.chosen, visit.controls))
+        newest = visit.hears("controls", turn)
+        small = look.data_url(picture, look.PREVIEW) if picture is not None and newest else ""
+        yield {self.hand: look.sketched(small)}
+
+    @in_words
+    def improve(self, request: gr.Request, wanted: bool, steps: int) -> Iterator[Update]:
+        """Refine the last picture by itself, or, where that is not wanted, no longer."""
+        visit = self.visit(request)
+        if not wanted:
+            if visit.improving:
+                visit.stop()
+            return
+        if self.shelf.unrefinable(visit.chosen, visit):
+            return
+        key, sent = visit.shown, 0.0
+        for glimpse in visit.improve(self.engine, int(steps)):
+            seen = visit.shown == key and not visit.at_work
+            if glimpse.done:
+                yield self.resting(visit, glimpse.note) if seen else self.recent(visit)
+            elif seen and time.monotonic() - sent > _FRAME:
+                sent = time.monotonic()
+                yield {**self.under_way(visit, glimpse), **self.stoppable()}
+
+    @in_words
     def use_held(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
         """What was set while it was refined is to be painted now."""
         yield from self.paint(self.heard(request, turn, wish))
 
-    @_in_words
+    @in_words
     def refined(self, request: gr.Request, turn: float, steps: int, *wish: Any) -> Iterator[Update]:
         """Optimise the picture from here."""
         visit = self.heard(request, turn, wish)
-        yield {
-            self.refine: gr.update(visible=False),
-            self.stop: gr.update(visible=True, interactive=True),
-        }
+        yield self.stoppable()
         yield from self.paint(visit, refine=int(steps))
 
     def enough(self, request: gr.Request) -> None:
         """Stop and keep what there is; the refining itself says so."""
         self.visit(request).stop()
 
-    @_in_words
+    @in_words
     def look_back(
         self, request: gr.Request, pressed: gr.EventData, turn: float
     ) -> Iterator[Update]:
@@ -304,7 +344,7 @@ class _Page(Parts):
             visit.show(pressed.key)
             yield self.resting(visit)
 
-    @_in_words
+    @in_words
     def reuse(self, request: gr.Request, turn: float) -> Iterator[Update]:
         """Set everything as it was for the picture shown, and paint the photo of now."""
         visit = self.visit(request)
@@ -313,16 +353,16 @@ class _Page(Parts):
         yield {**dict(zip(self.controls, values, strict=True)), self.mix: several}
         yield from self.paint(self.heard(request, turn, (several, *values)))
 
-    @_in_words
+    @in_words
     def save(self, request: gr.Request, mark: str, form: str) -> Iterator[Update]:
         """The picture that is shown, finished or not, as a file."""
         visit = self.visit(request)
         yield {self.ready: look.saved(visit.saved(str(mark), form))}
 
-    @_in_words
+    @in_words
     def save_all(self, request: gr.Request) -> Iterator[Update]:
         """Every picture of this visit, in an archive."""
-        yield {self.ready: look.saved(self.visit(request).archive())}
+        yield {self.ready: look.saved(self.visit(request).archive(self.shelf.title))}
 
     def stylize(self, photo: dict[str, Any], styles: list[Any], **settings: Any) -> dict[str, Any]:
         """A picture, for Gradio's client: `photo` and the paintings among `styles` are files, other
@@ -367,72 +407,3 @@ class _Page(Parts):
         if visit.hears("controls", turn):
             visit.controls = wish[1:]
         return visit
-
-    def on_offer(self, visit: Visit) -> Update:
-        """The styles, with the visitor's own."""
-        return gr.update(value=self.shelf.tiles(visit), chosen=visit.chosen)
-
-    def choice(self, visit: Visit) -> Update:
-        """What is chosen, marked, with a weight for each of several."""
-        several = visit.chosen if len(visit.chosen) > 1 else []
-        titles = [self.shelf.title(key, visit) for key in several]
-        weights = [
-            gr.update(
-                visible=number < len(several),
-                **({"label": titles[number]} if number < len(several) else {}),
-            )
-            for number in range(len(self.weights))
-        ]
-        return {
-            self.styles: gr.update(chosen=visit.chosen),
-            **dict(zip(self.weights, weights, strict=True)),
-        }
-
-    def under_way(self, visit: Visit, glimpse: Glimpse) -> Update:
-        """An order waiting or being worked at."""
-        update: Update = {self.stop: gr.skip()}
-        if words := look.step_words(glimpse.step, glimpse.of, glimpse.left, glimpse.ahead):
-            part = glimpse.step / glimpse.of if glimpse.of else None
-            update[self.status] = look.progress(words, part=part, losses=glimpse.losses)
-        if glimpse.image is not None:
-            picture = look.data_url(glimpse.image, look.PREVIEW)
-            mark = visit.glimpsed(glimpse.image)
-            update[self.canvas] = look.compare(visit.before, picture, glimpse.image.size, mark)
-            update[self.download] = update[self.form] = gr.update(visible=True)
-        return update
-
-    def resting(self, visit: Visit, note: str = "") -> Update:
-        """The picture shown, if any, and what can be done with it."""
-        update = {
-            self.stop: gr.skip() if visit.at_work else gr.update(visible=False),
-            self.apply: gr.update(visible=visit.held),
-        }
-        kept = visit.kept
-        if kept is None:
-            return {**update, self.status: look.progress(note)}
-        hint = self.shelf.unrefinable(visit.chosen, visit)
-        width, height = kept.size
-        words = f"{self.shelf.titles(kept.choice.styles, visit)}, {width} x {height} pixels." + (
-            f" {look.sentence(note)}" if note else ""
-        )
-        return {
-            **update,
-            self.canvas: look.compare(kept.before, kept.after, kept.size, visit.shown, kept.file),
-            self.status: look.progress(words, hint=hint),
-            self.refine: gr.update(
-                visible=self.limits.steps > 0, interactive=visit.newest and not hint
-            ),
-            self.download: gr.update(visible=True),
-            self.form: gr.update(visible=True),
-            self.visit_room: gr.update(visible=True),
-            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
-        }
-
-    def back(self, request: gr.Request) -> Update:
-        """As it was before something went wrong, if there is a visit at all."""
-        visit = self.visits.begun(str(request.session_hash))
-        return {self.status: gr.skip()} if visit is None else self.resting(visit)
-
-    def visit(self, request: gr.Request) -> Visit:
-        """Whose turn it is."""
-        return self.visits.of(str(request.session_hash))

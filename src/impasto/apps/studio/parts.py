@@ -5,12 +5,12 @@ from typing import Any
 import gradio as gr
 
 from impasto.apps.studio import look
+from impasto.apps.studio.album import FORMS
 from impasto.apps.studio.controls import percent
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.look import Tile
 from impasto.apps.studio.orders import USUAL
 from impasto.apps.studio.shelf import Shelf
-from impasto.apps.studio.visit import FORMS
 from impasto.pictures.samples import sample, sample_names
 from impasto.settings import OPTIONS
 
@@ -46,12 +46,13 @@ class Parts:
 
     def unseen(self) -> None:
         """What the page's script sends and is sent: a number that grows with every wish, the
-        picture that is shown, a file to save, that a slider rests.
+        picture that is shown, a file to save, whose visit it is, that a slider moves or rests.
         """
         self.turn = gr.Number(0, visible=False)
         self.mark = gr.Textbox("", visible=False)
         self.ready = _html("", elem_id="ready", js_on_load="studio.save(element, watch)")
-        self.hand = _html("", elem_id="hand", js_on_load="studio.hand(trigger)")
+        self.key = _html("", elem_id="key", js_on_load="studio.remember(element, watch)")
+        self.hand = _html("", elem_id="hand", js_on_load="studio.hand(element, trigger, watch)")
 
     def choices(self) -> None:
         """The photo, and the styles."""
@@ -60,6 +61,9 @@ class Parts:
             self.photo = self.place_to_drop(
                 look.drop("Drop a photo here, or choose one", "Your photo"), pastes=True
             )
+            with gr.Row(elem_classes="photo-tools"):
+                self.camera = gr.Button("Use the camera", size="sm", elem_id="camera")
+                self.crop = gr.Button("Crop", size="sm", visible=False, elem_id="crop")
             samples = [
                 Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL))
                 for name in sample_names()
@@ -74,6 +78,7 @@ class Parts:
             )
             _html(look.SEARCH, elem_id="search")
             self.styles = _tiles(self.shelf.tiles())
+            self.every = gr.Button("Try my photo in every style", size="sm", elem_id="every")
             self.weights = [
                 gr.Slider(
                     0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight"
@@ -129,9 +134,16 @@ class Parts:
                 label="Size, long side",
                 elem_id="size",
             )
+            self.onward = gr.Checkbox(
+                self.limits.background > 0 and self.limits.steps > 0,
+                label="Go on refining by itself",
+                container=False,
+                visible=self.limits.steps > 0,
+                elem_id="onward",
+            )
             with gr.Accordion("More", open=False):
                 most = max(self.limits.steps, 1)
-                begin = min(_REFINE, most)
+                begin = min(self.limits.background or _REFINE, most)
                 self.steps = gr.Slider(
                     1, most, begin, step=1, label="Refining steps", buttons=[], elem_id="steps"
                 )

@@ -55,6 +55,11 @@ class Shelf:
         """Whether every style has its thumbnail."""
         return len(self._thumbs) == len(self._cards)
 
+    @property
+    def names(self) -> list[str]:
+        """The styles, in the order in which they are shown."""
+        return sorted(self._cards, key=lambda name: name in STYLES)
+
     def __len__(self) -> int:
         """Thumbnails there are."""
         return len(self._thumbs)
@@ -66,15 +71,17 @@ class Shelf:
             Tile(key, self.title(key, visit), painting.thumb, removable=True)
             for key, painting in own.items()
         ]
-        named = {card.name: self._tile(card) for card in self._cards.values()}
+        named = {card.name: self._tile(card, visit) for card in self._cards.values()}
         painters = [tile for name, tile in named.items() if name not in STYLES]
         patterns = [tile for name, tile in named.items() if name in STYLES]
         return look.groups({"Yours": mine, "After painters": painters, "Patterns": patterns})
 
-    def _tile(self, card: StyleCard) -> Tile:
+    def _tile(self, card: StyleCard, visit: Visit | None) -> Tile:
         title, artist, year = self._known[card.name]
+        tried = None if visit is None else visit.tried.get(card.name)
+        thumb = look.data_url(tried, look.THUMBNAIL) if tried else self._thumbs.get(card.name, "")
         by = ", ".join(each for each in (artist, year) if each)
-        return Tile(card.name, title, self._thumbs.get(card.name, ""), card.note, by)
+        return Tile(card.name, title, thumb, card.note, by)
 
     def past(self, visit: Visit) -> str:
         """HTML: the visit's pictures, the newest first."""

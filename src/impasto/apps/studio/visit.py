@@ -2,104 +2,33 @@
 else sees them.
 """
 
-import re
 import secrets
 import shutil
 import threading
 import time
-import unicodedata
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image
 
-from impasto.apps.studio.budget import Budget, Lease
+from impasto.apps.studio.album import LIVE, Album, Choice, contact_sheet, named_after
+from impasto.apps.studio.budget import Lease
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.limits import Limits, Upload, open_upload
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
-from impasto.apps.studio.orders import USUAL, BusyError, Glimpse, Order, Ticket
+from impasto.apps.studio.orders import BusyError, Glimpse, Order, Ticket
 from impasto.errors import ImpastoError
-from impasto.pictures.files import recipe_options
 from impasto.settings import Settings
 
-__all__ = ["FORMS", "Choice", "Kept", "Painting", "Visit"]
+__all__ = ["Painting", "Visit"]
 
-FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "PNG": (".png", {}),
-    "JPEG": (".jpg", {"quality": 95, "subsampling": 0}),
-    "WebP": (".webp", {"quality": 92, "method": 4}),
-}
-"""What a picture can be saved as: suffix, and Pillow's options."""
-
-_LIVE = 3  # pictures under way that can still be saved: the page may show the last but one
 _PATIENCE = 5.0  # seconds in which a step of refining should have come to its end
-_PICTURES = 24  # of one visit that are kept; the oldest go
 _PAINTINGS = 12
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How a picture is to be made; `styles` are names of styles or keys of the visit's own
-    paintings.
-    """
-
-    styles: tuple[str, ...] = ()
-    settings: Settings = USUAL
-
-    @classmethod
-    def read(cls, styles: Sequence[str], controls: Sequence[Any]) -> Self:
-        """From the values of the page's controls, as `controls` gives them."""
-        strength, scale, keep_color, size, *weights = controls
-        several = (
-            tuple(weight / 100 for weight in weights[: len(styles)]) if len(styles) > 1 else None
-        )
-        settings = Settings(
-            blend=several,
-            strength=strength / 100,
-            style_scale=scale / 100,
-            keep_color=keep_color,
-            size=size,
-        )
-        return cls(tuple(styles), settings)
-
-    def controls(self, most: int) -> list[Any]:
-        """The values of the page's controls: strength and stroke size in percent, colours, size,
-        `most` weights.
-        """
-        said = self.settings
-        weights = [*(round(100 * weight) for weight in said.blend or ()), *[50] * most][:most]
-        return [
-            round(100 * said.strength),
-            round(100 * said.style_scale),
-            said.keep_color,
-            said.size,
-            *weights,
-        ]
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A picture made in this visit: its `file` with all its pixels and its recipe, and how it came
-    about.
-
-    `before`, `after`: the photo and the picture as data URLs, to be looked at; `thumb`: the
-    picture, small. `name`: what a copy of the file is to be called, without suffix. `lease`:
-    what all this has of the studio's memory.
-    """
-
-    file: Path
-    choice: Choice
-    refined: bool
-    before: str
-    after: str
-    thumb: str
-    size: tuple[int, int]
-    name: str = "picture"
-    recipe: Mapping[str, Any] | None = None
-    lease: Lease | None = None
+_PART = 0.05  # of each side of a photo, that a part of it must have
+_TRIED = 256  # px, the long side of the photo in a style to be tried
+_SKETCH = 320  # px, the long side of a picture that follows the hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,35 +40,33 @@ class Painting:
 
 
 @dataclass(eq=False)
-class Visit:
+class Visit(Album):
     """What one browser window has done so far.
 
-    `folder`: its own, of a name that nobody can guess. `before`: the photo as a data URL.
+    `photo`: what is painted, of the `whole` that was brought. `before`: the photo as a data URL.
     `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
-    `history`: the pictures made, by key, oldest first. `shown`: the key of the one looked at.
-    `budget`: what all of it counts in. `controls`: what the page's controls
-    said with the newest wish. `held`: something was set while it was refined, and waits.
+    `controls`: what the page's controls said with the newest wish. `held`: something was set while
+    it was refined, and waits. `tried`: the photo in every style, small, by name. `key`: what its
+    browser knows the visit by, and nobody else.
     """
 
-    folder: Path
     limits: Limits
     photo: Upload | None = None
+    whole: Upload | None = None
     before: str = ""
     paintings: dict[str, Painting] = field(default_factory=dict)
     chosen: list[str] = field(default_factory=list)
-    history: dict[str, Kept] = field(default_factory=dict)
-    shown: str = ""
-    budget: Budget | None = None
     seen: float = field(default_factory=time.monotonic)
     controls: Sequence[Any] = ()
     held: bool = False
+    tried: dict[str, Image.Image] = field(default_factory=dict)
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
     _turns: dict[str, float] = field(default_factory=dict)
     _dropped: int = 0
-    _live: dict[str, tuple[Image.Image, str]] = field(default_factory=dict)
-    _naming: str = "picture"
-    _out: Lease | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
     _ticket: Ticket | None = None
+    _aside: Ticket | None = None
+    _tries: Lease | None = None
     _refines: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -150,6 +77,11 @@ class Visit:
             if newest:
                 self._turns[about] = turn
             return newest
+
+    def begin_anew(self) -> None:
+        """Its page was loaded again, and counts its wishes from the start."""
+        with self._lock:
+            self._turns.clear()
 
     def take_photo(self, file: Path) -> Upload:
         """Open a file that was uploaded as the photo."""
@@ -165,8 +97,58 @@ class Visit:
 
     def use_photo(self, photo: Upload) -> Upload:
         """Paint this one from now on."""
-        self.photo, self.before = photo, data_url(photo.image, PREVIEW)
+        self.whole = photo
+        return self._use(photo)
+
+    def crop(self, box: object) -> Upload:
+        """Paint a part of the photo: `box` is its left, top, right and bottom edge, as shares of the
+        sides, or None for the whole that was brought. `ImpastoError` for what is no such part.
+        """
+        if self.photo is None or self.whole is None:
+            raise ImpastoError("drop a photo first, or take a sample")
+        if box is None:
+            return self._use(self.whole)
+        edges = box if isinstance(box, list) and len(box) == 4 else []
+        if not edges or not all(isinstance(edge, int | float) for edge in edges):
+            raise ImpastoError("mark a part of the photo by its four edges")
+        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+        if not (right - left >= _PART and bottom - top >= _PART):
+            raise ImpastoError("this part is too small; mark a larger one")
+        width, height = self.photo.image.size
+        pixels = (
+            round(left * width),
+            round(top * height),
+            round(right * width),
+            round(bottom * height),
+        )
+        image = self.photo.image.crop(pixels)
+        lease = None if self.budget is None else self.budget.lease(4 * image.width * image.height)
+        # No longer what its file's digest says.
+        return self._use(replace(self.photo, image=image, sha256="", lease=lease))
+
+    def _use(self, photo: Upload) -> Upload:
+        self.photo, self.before, self.tried = photo, data_url(photo.image, PREVIEW), {}
         return photo
+
+    def try_all(self, engine: Engine, names: Sequence[str]) -> Iterator[int]:
+        """Paint the photo in each of these styles, small, into `tried`, one order at a time, so that
+        others get their turns; how many there are, after each. Ends where the photo is another one.
+        """
+        photo = self.photo
+        if photo is None:
+            raise ImpastoError("drop a photo first, or take a sample")
+        room = None if self.budget is None else self.budget.lease(3 * _TRIED**2 * len(names))
+        small = Settings(size=min(_TRIED, self.limits.size))
+        for name in names:
+            if name not in self.tried:
+                ticket = engine.place(Order(photo, (name,), small))  # let go of, it is given up
+                image = ticket.result.result().image
+                if self.photo is not photo:
+                    return
+                if image is not None:
+                    self.tried[name] = image.convert("RGB")
+            self._tries = room
+            yield len(self.tried)
 
     def take_painting(self, file: Path) -> str:
         """Open a file that was uploaded as a style; its key."""
@@ -223,15 +205,59 @@ class Visit:
         photo or no style, and what `Engine.place` and `Ticket` raise.
         """
         # Before it is painted: what is finished is not lost for want of room.
-        most = 4 * choice.settings.size**2 * (1 + (refine > 0) * _LIVE)
+        most = 4 * choice.settings.size**2 * (1 + (refine > 0) * LIVE)
         room = None if self.budget is None else self.budget.lease(most)
         before = self.before
         order = self._order(choice, refine)
         for glimpse in self._watch(engine, order):
             if glimpse.done and glimpse.image is not None:
-                self._keep(self._kept(glimpse, choice, before, room, refined=refine > 0))
+                self._keep(self._kept(glimpse, choice, before, order, room))
                 self._ended.set()
             yield glimpse
+
+    def sketch(self, engine: Engine, choice: Choice) -> Image.Image | None:
+        """What a picture would be about, small and at once; None where that cannot be had.
+
+        It takes the place of what this visit has painted, as any wish does, and is not kept. Strokes
+        are as long in pixels as those of the picture, and so longer beside its forms.
+        """
+        others = len(engine) - self.at_work
+        if self.photo is None or not choice.styles or others:
+            return None
+        size = min(_SKETCH, choice.settings.size)
+        small = replace(choice, settings=choice.settings.but(size=size))
+        try:
+            *_, last = [None, *self._watch(engine, self._order(small, 0))]
+        except ImpastoError:  # the picture itself will say so
+            return None
+        return None if last is None or not last.done else last.image
+
+    def improve(self, engine: Engine, steps: int) -> Iterator[Glimpse]:
+        """Refine the last picture made in one pass, aside, in place of itself, until it is stopped
+        or another is to be painted: then what there is, is kept.
+
+        No glimpses where there is nothing to refine, or no room for that.
+        """
+        with self._lock:
+            kept, key, before = self.kept, self.shown, self.before
+            if self.at_work or self.improving or kept is None or kept.refined or not self.newest:
+                return
+            if kept.before != before or list(kept.choice.styles) != self.chosen or not steps:
+                return
+            try:
+                most = 4 * kept.choice.settings.size**2 * (1 + LIVE)
+                room = None if self.budget is None else self.budget.lease(most)
+                order = replace(self._order(kept.choice, steps), aside=True)
+                ticket = self._aside = engine.place(order)
+            except ImpastoError:
+                return
+        try:
+            for glimpse in ticket:
+                if glimpse.done and glimpse.image is not None and glimpse.step:
+                    self._replace(key, self._kept(glimpse, kept.choice, before, order, room))
+                yield glimpse
+        finally:
+            ticket.abandon()
 
     def _order(self, choice: Choice, refine: int) -> Order:
         if self.photo is None:
@@ -243,7 +269,7 @@ class Visit:
 
     def _watch(self, engine: Engine, order: Order) -> Iterator[Glimpse]:
         ticket, ended = self._instead(engine, order)
-        self._naming = _name(order)
+        self._naming = named_after(order)
         try:
             for glimpse in ticket:
                 if ticket is not self._ticket:
@@ -269,6 +295,8 @@ class Visit:
                 self._ticket = engine.place(order)
             if before is not None:
                 before.abandon()
+            if self._aside is not None:
+                self._aside.stop()
             self._refines, self._ended = order.settings.refine > 0, threading.Event()
             return self._ticket, self._ended
 
@@ -278,8 +306,13 @@ class Visit:
         return self._ticket is not None and not self._ticket.result.done()
 
     @property
+    def improving(self) -> bool:
+        """Whether the last picture is being refined aside."""
+        return self._aside is not None and not self._aside.result.done()
+
+    @property
     def refining(self) -> bool:
-        """Whether a picture is being refined, which is the work of minutes."""
+        """Whether a picture is being refined because someone asked for that, which is the work of minutes."""
         return self._refines and self.at_work
 
     def settle(self) -> None:
@@ -291,124 +324,20 @@ class Visit:
 
     def stop(self) -> None:
         """Enough of what is being painted; what there is, is kept."""
-        if self._ticket is not None:
-            self._ticket.stop()
+        for ticket in (self._ticket, self._aside):
+            if ticket is not None:
+                ticket.stop()
 
-    def _kept(
-        self, glimpse: Glimpse, choice: Choice, before: str, room: Lease | None, *, refined: bool
-    ) -> Kept:
-        image = glimpse.image
-        assert image is not None
-        file = self.folder / f"impasto-{secrets.token_hex(3)}.png"
-        # Not `save_picture`, which brings torch, and the page can be opened before that is there.
-        image.save(file, **recipe_options("PNG", glimpse.recipe))
-        after, thumb = data_url(image, PREVIEW), data_url(image, THUMBNAIL)
-        if room is not None:
-            room.settle(file.stat().st_size + len(before) + len(after) + len(thumb))
-        name, recipe = self._naming + "-refined" * refined, glimpse.recipe
-        return Kept(
-            file, choice, refined, before, after, thumb, image.size, name, recipe, lease=room
-        )
-
-    def glimpsed(self, image: Image.Image) -> str:
-        """Remember a picture that is shown while it comes about; what `saved` calls it."""
-        mark = secrets.token_hex(4)
-        self._live[mark] = (image, self._naming)
-        while len(self._live) > _LIVE:
-            del self._live[next(iter(self._live))]
-        return mark
-
-    def saved(self, mark: str, form: str) -> Path:
-        """A file, in one of `FORMS`, of the picture shown under that mark: a key of the history, or
-        what `glimpsed` gave; of the last one made for any other.
-
-        An unfinished picture has no recipe. The file is there until the next is saved.
+    def archive(self, title: Callable[[str], str] = str) -> Path:
+        """As every album's, with the photo in every style and a sheet of them, where it was tried;
+        `title`: what a style is called.
         """
-        if form not in FORMS:
-            raise ImpastoError(f"a picture can be saved as {', '.join(FORMS)}")
-        suffix = FORMS[form][0]
-        if mark in self._live:
-            image, name = self._live[mark]
-            file = self._saving(name + suffix)
-            self._write(image, file, form, None)
-        else:
-            if mark in self.history:
-                self.show(mark)
-            made, kept = self.made, self.kept
-            assert kept is not None
-            file = self._saving(kept.name + suffix)
-            if form == "PNG":
-                shutil.copyfile(made, file)
-            else:
-                with Image.open(made) as image:
-                    self._write(image, file, form, kept.recipe)
-        return self._counted(file)
-
-    @staticmethod
-    def _write(image: Image.Image, file: Path, form: str, recipe: Mapping[str, Any] | None) -> None:
-        tags = recipe_options(form.upper(), recipe, image.info.get("exif", b""))
-        plain = image.convert("RGB") if form == "JPEG" else image
-        plain.save(file, form, **FORMS[form][1], **tags)
-
-    def archive(self) -> Path:
-        """A zip file of every picture of this visit, there until the next file is saved."""
-        if self.kept is None:
-            raise ImpastoError("there is no picture yet; make one first")
-        file = self._saving("impasto.zip")
-        with zipfile.ZipFile(file, "w") as archive:  # stored: PNG is compressed already
-            for number, kept in enumerate(self.history.values(), 1):
-                if kept.file.exists():
-                    archive.write(kept.file, f"{number:02}-{kept.name}.png")
-        return self._counted(file)
-
-    def _saving(self, name: str) -> Path:
-        folder = self.folder / "saved"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        return folder / name
-
-    def _counted(self, file: Path) -> Path:
-        self._out = None if self.budget is None else self.budget.lease(file.stat().st_size)
-        return file
-
-    def _keep(self, kept: Kept) -> None:
-        """Add to the history; a picture that only a slider sets apart takes the place of the last
-        one.
-        """
-        newest = next(reversed(self.history), "")
-        if newest and _kin(self.history[newest]) == _kin(kept):
-            self._drop(newest)
-        self.shown = secrets.token_hex(4)
-        self.history[self.shown] = kept
-        while len(self.history) > _PICTURES:
-            self._drop(next(iter(self.history)))
-
-    def _drop(self, key: str) -> None:
-        self.history.pop(key).file.unlink(missing_ok=True)
-
-    @property
-    def kept(self) -> Kept | None:
-        """The picture looked at, if there is one whose time is not up."""
-        kept = self.history.get(self.shown)
-        return kept if kept is not None and kept.file.exists() else None
-
-    @property
-    def made(self) -> Path:
-        """The file of the picture looked at; `ImpastoError` if there is none."""
-        if self.kept is None:
-            raise ImpastoError("there is no picture yet; make one first")
-        return self.kept.file
-
-    @property
-    def newest(self) -> bool:
-        """Whether the picture looked at is the last one made."""
-        return self.shown == next(reversed(self.history), "")
-
-    def show(self, key: str) -> None:
-        """Look at an earlier picture."""
-        if key not in self.history or not self.history[key].file.exists():
-            raise ImpastoError("this picture is no longer kept; paint it again")
-        self.shown = key
+        more: dict[str, Image.Image] = {}
+        if self.tried:
+            named = {title(name): image for name, image in self.tried.items()}
+            more = {"styles/all.jpg": contact_sheet(named)}
+            more |= {f"styles/{name}.jpg": image for name, image in self.tried.items()}
+        return self.packed(more)
 
     def recall(self) -> Choice:
         """Choose the styles of the picture looked at again, and how it was made."""
@@ -439,21 +368,10 @@ class Visit:
 
     def close(self) -> None:
         """Give up what is being painted and delete every file."""
-        if self._ticket is not None:
-            self._ticket.abandon()
+        for ticket in (self._ticket, self._aside):
+            if ticket is not None:
+                ticket.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever still holds the visit holds none of its memory.
-        self.photo, self.before, self.paintings, self.history = None, "", {}, {}
-        self._live, self._out = {}, None
-
-
-def _name(order: Order) -> str:
-    """What a file of this picture is called: the photo, and the styles."""
-    styles = (each if isinstance(each, str) else Path(each.name).stem for each in order.styles)
-    parts = [Path(order.photo.name).stem, *styles]
-    plain = unicodedata.normalize("NFKC", "-".join(parts)).lower()
-    return re.sub(r"[\W_]+", "-", plain).strip("-_")[:80] or "picture"
-
-
-def _kin(kept: Kept) -> object:
-    return kept if kept.refined else (kept.before, kept.choice.styles)
+        self.photo, self.whole, self.before, self.paintings, self.history = None, None, "", {}, {}
+        self._live, self._out, self.tried, self._tries = {}, None, {}, None

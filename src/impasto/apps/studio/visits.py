@@ -16,6 +16,7 @@ from impasto.apps.studio.visit import Visit
 __all__ = ["Visits"]
 
 _VISITS = 64  # at a time: whoever calls names the session, so that there could be any number
+_CLOSING = 2.0  # seconds that a page which is loaded again may still seem to be open
 _IDLE = 60.0  # seconds after which a visit may have to make room for others
 
 
@@ -44,6 +45,34 @@ class Visits:
             visit = self._visits[session]
             visit.seen = time.monotonic()
             return visit
+
+    def resumed(self, session: str, key: str) -> Visit:
+        """The visit with that key, which is this session's from now on, unless its page is still
+        open elsewhere; else the session's own.
+        """
+        until = time.monotonic() + _CLOSING
+        while True:
+            with self._lock:
+                old = next(
+                    (
+                        name
+                        for name, visit in self._visits.items()
+                        if name != session
+                        and secrets.compare_digest(visit.key.encode(), key.encode())
+                    ),
+                    None,
+                )
+                if old is not None and old not in self._open:
+                    fresh = self._visits.pop(session, None)
+                    if fresh is not None:
+                        fresh.close()
+                    self._visits[session] = self._visits.pop(old)
+                    self._visits[session].begin_anew()
+                    break
+            if old is None or time.monotonic() > until:
+                break
+            time.sleep(0.05)  # until the browser has let go of the page before
+        return self.of(session)
 
     @contextmanager
     def connected(self, session: str) -> Iterator[None]:

@@ -1,0 +1,112 @@
+"""What the page shows of a visit: of its styles, of an order under way, of a picture that rests."""
+
+from typing import Any
+
+import gradio as gr
+
+from impasto.apps.studio import look
+from impasto.apps.studio.engine import Engine
+from impasto.apps.studio.orders import Glimpse
+from impasto.apps.studio.parts import Parts
+from impasto.apps.studio.visit import Visit
+from impasto.apps.studio.visits import Visits
+
+__all__ = ["Showing", "Update"]
+
+Update = dict[Any, Any]
+
+
+class Showing(Parts):
+    """The page's parts, and what they show of each visit."""
+
+    def __init__(self, engine: Engine, visits: Visits) -> None:
+        self.visits = visits
+        super().__init__(engine)
+
+    def on_offer(self, visit: Visit) -> Update:
+        """The styles, with the visitor's own."""
+        return gr.update(value=self.shelf.tiles(visit), chosen=visit.chosen)
+
+    def choice(self, visit: Visit) -> Update:
+        """What is chosen, marked, with a weight for each of several."""
+        several = visit.chosen if len(visit.chosen) > 1 else []
+        titles = [self.shelf.title(key, visit) for key in several]
+        weights = [
+            gr.update(
+                visible=number < len(several),
+                **({"label": titles[number]} if number < len(several) else {}),
+            )
+            for number in range(len(self.weights))
+        ]
+        return {
+            self.styles: gr.update(chosen=visit.chosen),
+            **dict(zip(self.weights, weights, strict=True)),
+        }
+
+    def under_way(self, visit: Visit, glimpse: Glimpse) -> Update:
+        """An order waiting or being worked at."""
+        update: Update = {self.stop: gr.skip()}
+        if words := look.step_words(glimpse.step, glimpse.of, glimpse.left, glimpse.ahead):
+            part = glimpse.step / glimpse.of if glimpse.of else None
+            update[self.status] = look.progress(words, part=part, losses=glimpse.losses)
+        if glimpse.image is not None:
+            picture = look.data_url(glimpse.image, look.PREVIEW)
+            mark = visit.glimpsed(glimpse.image)
+            update[self.canvas] = look.compare(visit.before, picture, glimpse.image.size, mark)
+            update[self.download] = update[self.form] = gr.update(visible=True)
+        return update
+
+    def resting(self, visit: Visit, note: str = "") -> Update:
+        """The picture shown, if any, and what can be done with it."""
+        update = {
+            self.stop: self.stopping(visit),
+            self.apply: gr.update(visible=visit.held),
+        }
+        kept = visit.kept
+        if kept is None:
+            return {**update, self.status: look.progress(note)}
+        hint = self.shelf.unrefinable(visit.chosen, visit)
+        width, height = kept.size
+        words = f"{self.shelf.titles(kept.choice.styles, visit)}, {width} x {height} pixels." + (
+            f" {look.sentence(note)}" if note else ""
+        )
+        return {
+            **update,
+            self.canvas: look.compare(kept.before, kept.after, kept.size, visit.shown, kept.file),
+            self.status: look.progress(words, hint=hint),
+            self.refine: gr.update(
+                visible=self.limits.steps > 0, interactive=visit.newest and not hint
+            ),
+            self.download: gr.update(visible=True),
+            self.form: gr.update(visible=True),
+            self.visit_room: gr.update(visible=True),
+            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
+        }
+
+    def stoppable(self) -> Update:
+        """It is refined now."""
+        return {
+            self.refine: gr.update(visible=False),
+            self.stop: gr.update(visible=True, interactive=True),
+        }
+
+    def recent(self, visit: Visit) -> Update:
+        """The visit's pictures alone, whatever is on the stage."""
+        return {
+            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
+            self.stop: self.stopping(visit),
+        }
+
+    @staticmethod
+    def stopping(visit: Visit) -> Any:
+        """The button goes with the work that it is for."""
+        return gr.skip() if visit.at_work or visit.improving else gr.update(visible=False)
+
+    def back(self, request: gr.Request) -> Update:
+        """As it was before something went wrong, if there is a visit at all."""
+        visit = self.visits.begun(str(request.session_hash))
+        return {self.status: gr.skip()} if visit is None else self.resting(visit)
+
+    def visit(self, request: gr.Request) -> Visit:
+        """Whose turn it is."""
+        return self.visits.of(str(request.session_hash))
