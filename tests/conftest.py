@@ -23,6 +23,17 @@ def compact() -> Encoder:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def heard_signals() -> None:
+    """A run in the background (`&`, nohup) ignores signals, and so would all that it starts: tests
+    that send some would wait for ever.
+    """
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            is_ctrl_c = each == signal.SIGINT
+            signal.signal(each, signal.default_int_handler if is_ctrl_c else signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Pictures this small are no work for two: where the processor is busy, two wait for each other
     at every step.

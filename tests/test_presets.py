@@ -302,10 +302,12 @@ def test_fields_make_sense(name: str) -> None:
 
 
 def test_unknown_preset_is_refused_with_the_list() -> None:
-    with pytest.raises(ImpastoError, match="'gatys'") as caught:
-        preset("gatys")
+    with pytest.raises(ImpastoError, match="'monet'") as caught:
+        preset("monet")
     assert all(name in str(caught.value) for name in PRESETS)
     assert "\n" not in str(caught.value)
+    with pytest.raises(ImpastoError, match="did you mean 'gatys2015'"):
+        preset("gatys")
 
 
 def test_presets_cannot_be_changed() -> None:

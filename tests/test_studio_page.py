@@ -308,14 +308,14 @@ def test_several_paintings_are_mixed_by_weight(tab: Tab, tmp_path: Path) -> None
 def test_the_keyboard_is_enough(tab: Tab) -> None:
     page = tab.page
     page.focus("#photo input[type=file]")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".plain img")
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.closest('#style .tile') !== null"):
-            break
-    page.keyboard.press("Space")
+    for tile, key in (("#photo .tile", "Enter"), ("#style .tile", "Space")):
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.closest('{tile}') !== null"):
+                break
+        page.keyboard.press(key)
+        if key == "Enter":
+            page.wait_for_selector(".plain img")
     assert tab.changed("")
 
 

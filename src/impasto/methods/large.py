@@ -7,26 +7,28 @@ Photo, start and picture are `(1, 3, H, W)` uint8. Sizes that fit into memory ar
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from impasto.losses.base import StyleLoss
 from impasto.losses.gram import GRAM, GramLoss
-from impasto.losses.objective import Term, style_term, variation_term
-from impasto.methods.aims import SETTLED, Style, contrasted
+from impasto.losses.objective import Objective, Term, style_term, variation_term
+from impasto.losses.presets import Preset
+from impasto.methods.aims import SETTLED, Aims, Style, contrasted
 from impasto.methods.descent import pyramid
 from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term
+from impasto.methods.matching import Matched
 from impasto.methods.sections import DescentRoom
 from impasto.methods.strokes import reduced
 from impasto.methods.stylizer import Forecast, Places, Progress
+from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of, floats_of
+from impasto.settings import Settings
 from impasto.windows import tiles
 
-if TYPE_CHECKING:
-    from impasto.methods.optimize import PixelOptimizer
-
-__all__ = ["LARGEST", "foretell", "needed", "paint"]
+__all__ = ["LARGEST", "Descending", "foretell", "in_turn", "needed", "paint"]
 
 LARGEST = 4096
 """The long side, px, up to which a picture is held in floating point."""
@@ -37,7 +39,36 @@ _HELD, _SAVED = 12, 14
 _PROCESS, _AROUND = 0.7e9, 192
 
 
-def in_turn(optimizer: "PixelOptimizer") -> bool:
+class Descending(Protocol):
+    """What is asked of an optimiser here: `impasto.methods.optimize.PixelOptimizer` is one."""
+
+    encoder: Encoder
+    settings: Settings
+    recipe: Preset
+    loss: StyleLoss
+    matched: Matched
+    room: DescentRoom
+    aims: Aims
+
+    def sizes(self, start: Tensor | None) -> int:
+        """The most sizes of its pyramid."""
+
+    def descend(
+        self, objective: Objective, begun: Tensor, steps: int, side: int = 0
+    ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
+        """`impasto.methods.descent.descend` as its recipe says."""
+
+    def at_once(
+        self,
+        content: Tensor,
+        style: Style,
+        start: Tensor | None,
+        places: Places[Style] | None = None,
+    ) -> Iterator[Progress]:
+        """A picture that is held in floating point."""
+
+
+def in_turn(optimizer: Descending) -> bool:
     """Whether all that it aims at are sums over positions."""
     recipe, settings = optimizer.recipe, optimizer.settings
     sums = isinstance(optimizer.loss, GramLoss) and settings.content_loss == "features"
@@ -58,7 +89,7 @@ def needed(room: DescentRoom, size: tuple[int, int]) -> float:
     return _PROCESS + max(_HELD * size[0] * size[1] + at_once, _SAVED * size[0] * size[1])
 
 
-def foretell(optimizer: "PixelOptimizer", size: tuple[int, int], pace: float) -> Forecast:
+def foretell(optimizer: Descending, size: tuple[int, int], pace: float) -> Forecast:
     """What a picture of (H, W) takes; `pace`: seconds for a pixel of a step."""
     side, pixels = side_of_parts(optimizer.room, size), size[0] * size[1]
     at_once = (side + _AROUND) ** 2
@@ -69,7 +100,7 @@ def foretell(optimizer: "PixelOptimizer", size: tuple[int, int], pace: float) ->
 
 
 def paint(
-    optimizer: "PixelOptimizer",
+    optimizer: Descending,
     content: Tensor,
     style: Style,
     start: Tensor | None,
@@ -120,7 +151,7 @@ def paint(
 class _Level:
     """One size of the pyramid, `(H, W)`, and its steps."""
 
-    optimizer: "PixelOptimizer"
+    optimizer: Descending
     size: tuple[int, int]
     steps: int
 
@@ -188,7 +219,7 @@ class _Level:
 
 
 def _at_once(
-    optimizer: "PixelOptimizer",
+    optimizer: Descending,
     levels: list[_Level],
     content: Tensor,
     style: Style,

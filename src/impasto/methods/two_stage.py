@@ -14,6 +14,7 @@ from impasto.methods.recolour import recoloured
 from impasto.methods.strokes import PREVIEW
 from impasto.methods.style_grams import StyleGrams, grams_of
 from impasto.methods.stylizer import Forecast, Progress
+from impasto.networks.header import learned_styles
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture, resize
 from impasto.settings import GROUPS, OPTIONS, Settings
@@ -134,10 +135,7 @@ def stages(
     # The optimiser has paintings as large as the picture, or larger; a network reads them at the
     # size it paints at.
     side = min(settings.size, PREVIEW)
-    pictures = [
-        style.look(painting(settings)) if style.pictured else grams_of(str(style.name), settings)
-        for style in styles
-    ]
+    pictures = [_seen(style, settings) for style in styles]
     shown = [
         style if isinstance(picture, StyleGrams) else style.showing(_smaller(picture, side))
         for style, picture in zip(styles, pictures, strict=True)
@@ -145,6 +143,14 @@ def stages(
     # The pictures have the photo's palette where that was asked for; the whole gets it at the end.
     plain = settings.but(keep_color="none") if settings.keep_color == "statistics" else settings
     return method.prepare(shown, plain, networks), descent(optimizer, pictures, styles)
+
+
+def _seen(style: StyleInput, settings: Settings) -> Picture | StyleGrams:
+    if not style.pictured:
+        name = str(style.name)
+        if name in {each.name for each in learned_styles(settings.network)}:
+            return grams_of(name, settings)
+    return style.look(painting(settings))  # which says what is wrong with a name that nothing has
 
 
 def painting(settings: Settings) -> int:
