@@ -564,7 +564,7 @@ def test_a_reload_finds_all_as_it_was(tab: Tab) -> None:
     assert tab.picture() == shown
     assert page.is_checked("#keep >> label:has-text('Of the photo') >> input")
     page.wait_for_selector("#style .tile[data-key=woodcut][aria-pressed=true]")
-    assert page.locator("#visit .tile").count() == 1
+    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 1")
     tab.paint("mosaic")
     assert "Mosaic" in tab.settled()
 
