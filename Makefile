@@ -7,13 +7,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-ray docs docs-check benchmark wheel clean
+.PHONY: demo test test-slow test-ray docs docs-check benchmark wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/impasto demo
 
 test: $(VENV)/.installed-dev
 	BIN=$(BIN) scripts/check
+
+# What takes long and seldom has news: notebooks, plates as they are drawn, all flats and presets.
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
 
 test-ray: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[ray]"

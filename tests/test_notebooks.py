@@ -63,6 +63,7 @@ def test_every_notebook_is_run() -> None:
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_it_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
     values, pictures = SMALL[name]

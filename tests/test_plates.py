@@ -157,6 +157,7 @@ def test_describe_refuses_unknown_names():
         plates.describe("sunset")
 
 
+@pytest.mark.slow
 def test_what_ships_is_what_is_drawn():
     """The sample styles of the package, to what WebP leaves of the finest strokes."""
     assert tuple(STYLES) == plates.names()

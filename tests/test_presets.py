@@ -406,7 +406,13 @@ ENOUGH = dict.fromkeys(PRESETS, 30) | {
 }
 
 
-@pytest.mark.parametrize("name", PRESETS)
+SLOW = ("keras-example", "tensorflow-tutorial")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in PRESETS],
+)
 def test_every_preset_paints_and_keeps_the_photo(
     name: str, compact_2: Encoder, networks: Networks
 ) -> None:

@@ -138,6 +138,11 @@ class Tab:
         self.page.goto(site.url)
         self.page.wait_for_selector("#photo .tile")
 
+    def visits(self, count: int) -> None:
+        """Wait until the history has so many pictures."""
+        many = "count => document.querySelectorAll('#visit .tile').length === count"
+        self.page.wait_for_function(many, arg=count)
+
     def drop(self, where: str, *files: Path) -> None:
         self.page.set_input_files(f"{where} input[type=file]", [str(file) for file in files])
 
@@ -387,7 +392,7 @@ def test_two_visitors_never_see_each_other(tab: Tab, browser: Any, site: Site, p
     theirs = other.paint("mosaic")
     assert theirs != mine
     assert tab.picture() == mine
-    assert tab.page.locator("#visit .tile").count() == 1
+    tab.visits(1)
     other.close()
     elsewhere.close()
 
@@ -429,7 +434,7 @@ def test_the_newest_click_counts_in_whatever_order_they_arrive(tab: Tab) -> None
     tab.page.wait_for_timeout(1000)
     assert tab.picture() == second
     assert "Mosaic" in tab.settled()
-    assert tab.page.locator("#visit .tile").count() == 1
+    tab.visits(1)
     pressed = tab.page.locator("#style .tile[aria-pressed=true]")
     assert pressed.get_attribute("data-key") == "mosaic"
 
@@ -493,7 +498,7 @@ def test_a_slider_is_followed_and_the_picture_comes_when_it_rests(tab: Tab) -> N
     with Image.open(got.value.path()) as kept:
         assert look.data_url(kept, look.PREVIEW) == last
         assert apart(kept.convert("RGB"), sample("cat")) < 8, "the strength it came to rest at"
-    assert page.locator("#visit .tile").count() == 1, "sketches are not kept"
+    tab.visits(1)  # sketches are not kept
 
 
 def test_a_picture_refines_by_itself_until_a_newer_wish(tab: Tab) -> None:
@@ -511,7 +516,7 @@ def test_a_picture_refines_by_itself_until_a_newer_wish(tab: Tab) -> None:
     page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 2")
     page.wait_for_selector("#status >> text=/step \\d+ of/")
     second = tab.picture()
-    assert page.locator("#visit .tile").count() == 2, "each in its own place"
+    tab.visits(2)  # each in its own place
     page.click("#stop")
     page.wait_for_selector("#refine")
     assert "Mosaic" in tab.settled()
@@ -564,7 +569,7 @@ def test_a_reload_finds_all_as_it_was(tab: Tab) -> None:
     assert tab.picture() == shown
     assert page.is_checked("#keep >> label:has-text('Of the photo') >> input")
     page.wait_for_selector("#style .tile[data-key=woodcut][aria-pressed=true]")
-    page.wait_for_function("() => document.querySelectorAll('#visit .tile').length === 1")
+    tab.visits(1)
     tab.paint("mosaic")
     assert "Mosaic" in tab.settled()
 
@@ -619,7 +624,7 @@ def test_styles_are_found_and_own_ones_let_go(tab: Tab, tmp_path: Path) -> None:
     assert read_recipe(Path(got.value.path())) is not None
     page.click("#style .remove")
     page.wait_for_selector("#style .own", state="detached")
-    assert page.locator("#visit .tile").count() == 1, "what was made with it stays"
+    tab.visits(1)  # what was made with it stays
 
 
 def test_a_reload_asks_before_pictures_are_lost(tab: Tab) -> None:

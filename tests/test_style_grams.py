@@ -108,6 +108,7 @@ def test_every_style_of_the_package_can_be_refined() -> None:
     assert not known_grams("some-network.safetensors")
 
 
+@pytest.mark.slow
 def test_the_judge_finds_a_refinement_by_gram_matrices_as_near_as_by_the_picture(
     encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
