@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError, WeightsError
 from impasto.forks import survive_forks
 from impasto.home import own_bank
+from impasto.networks.header import located
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
@@ -97,7 +96,7 @@ def load_network(
     """
     survive_forks()
     where = pick_device(device)
-    path = _locate(str(source))
+    path = located(str(source), PAINTER)
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
@@ -128,17 +127,6 @@ def load_network(
         if part is not None:
             part.requires_grad_(False).eval()
     return painter
-
-
-def _locate(source: str) -> Path:
-    if source == PAINTER:
-        return Path(str(resources.files("impasto") / "assets" / f"{PAINTER}.safetensors"))
-    path = Path(source)
-    if not os.path.isfile(path):
-        raise WeightsError(
-            f"no network {source!r}: leave `network` out for the embedded one, or name a file"
-        )
-    return path
 
 
 def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Painter:

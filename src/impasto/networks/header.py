@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ __all__ = [
     "foreign_styles",
     "known_grams",
     "learned_styles",
+    "located",
     "network_header",
     "read_header",
     "shipped_grams",
@@ -139,6 +141,21 @@ def foreign_styles() -> tuple[str, ...]:
 
 def _own() -> Header | None:
     return read_header(own_bank()) if own_bank().is_file() else None
+
+
+def located(source: str, embedded: str) -> Path:
+    """The file of a network: `embedded` is the name of one in the package, all else is a path.
+
+    Raises `WeightsError` where there is none.
+    """
+    if source == embedded:
+        return _assets() / f"{embedded}.safetensors"
+    path = Path(source)
+    if not os.path.isfile(path):  # False for a name too long for one, where pathlib raises
+        raise WeightsError(
+            f"no network {source!r}: leave `network` out for the embedded one, or name a file"
+        )
+    return path
 
 
 def _assets() -> Path:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.kernels import conv_relu, padded_convolution
+from impasto.networks.kernels import computed_in, conv_relu, padded_convolution, pixel_shuffle
 from impasto.networks.shapes import UpscaleNetConfig
 
 __all__ = ["TIMES", "UpscaleNet", "UpscaleNetConfig", "bicubic"]
@@ -60,12 +60,7 @@ class UpscaleNet(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Of convolutions: autocast's type, else the weights'."""
-        kind = self.entry.weight.device.type
-        return (
-            torch.get_autocast_dtype(kind)
-            if torch.is_autocast_enabled(kind)
-            else self.entry.weight.dtype
-        )
+        return computed_in(self.entry.weight)
 
     @property
     def reach(self) -> int:
@@ -84,9 +79,9 @@ class UpscaleNet(nn.Module):
         with torch.autocast(picture.device.type, enabled=False):
             silence = self._described(nothing.to(kind))[..., :1, :1]
             x = self._described(detail.to(kind)) - silence
-            x = F.relu(_spread(self.rise["2"](x)))
+            x = F.relu(pixel_shuffle(self.rise["2"](x)))
             if times == 4:
-                x = F.relu(_spread(self.rise["4"](x)))
+                x = F.relu(pixel_shuffle(self.rise["4"](x)))
             found: Tensor = self.leave[str(times)](x).float().contiguous()
         return bicubic(picture, times) + found
 
@@ -95,15 +90,6 @@ class UpscaleNet(nn.Module):
         for block in self.blocks:
             x = block(x)
         return x
-
-
-def _spread(x: Tensor) -> Tensor:
-    """`(B, 4 C, H, W)` -> `(B, C, 2 H, 2 W)`: pixel shuffle, of channels-last memory in a third of
-    its time.
-    """
-    batch, _, height, width = x.shape
-    x = x.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
 def bicubic(picture: Tensor, times: int) -> Tensor:

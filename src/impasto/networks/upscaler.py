@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from impasto.errors import ImpastoError, WeightsError
 from impasto.forks import survive_forks
+from impasto.networks.header import located
 from impasto.networks.upscale_net import UpscaleNet, UpscaleNetConfig
 from impasto.networks.weights import best_dtype, pick_device, write_weights
 
@@ -58,7 +57,7 @@ def load_upscaler(
     `ImpastoError` for a file that cannot be read or is no such network.
     """
     survive_forks()
-    where, path = pick_device(device), _locate(str(source))
+    where, path = pick_device(device), located(str(source), UPSCALER)
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
@@ -78,17 +77,6 @@ def load_upscaler(
         raise WeightsError(f"{path.name} is not an upscaler that can be read ({reason})") from None
     net.to(device=where, dtype=dtype or best_dtype(where)).requires_grad_(False).eval()
     return found
-
-
-def _locate(source: str) -> Path:
-    if source == UPSCALER:
-        return Path(str(resources.files("impasto") / "assets" / f"{UPSCALER}.safetensors"))
-    path = Path(source)
-    if not os.path.isfile(path):
-        raise WeightsError(
-            f"no network {source!r}: leave `network` out for the embedded one, or name a file"
-        )
-    return path
 
 
 def save_upscaler(path: Path, upscaler: Upscaler) -> None:
