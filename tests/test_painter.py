@@ -388,6 +388,7 @@ def test_the_header_says_what_the_file_is(tmp_path: Path) -> None:
         "entry": 5,
         "leave": 9,
         "noise": 4,
+        "context": 8,
     }
     assert config["predictor"]["description"] == 20
     assert json.loads(header["recipe"]) == kept.recipe

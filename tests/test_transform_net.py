@@ -1,7 +1,7 @@
 """The transform net and its norm: against the formula and a network of plain operations in float64."""
 
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -93,13 +93,18 @@ def plain(net: TransformNet, photo: Tensor, vector: Tensor, weights: dict[str, T
         field = torch.randn(
             config.noise, 512, 512, generator=torch.Generator().manual_seed(0)
         ).double()
-        rows, columns = ([(i + 171 * level) % 512 for i in range(size)] for size in x.shape[-2:])
+        first = 171 * level - (border >> 3 - level)  # of the photo itself, less what surrounds it
+        rows, columns = ([(i + first) % 512 for i in range(size)] for size in x.shape[-2:])
         return x + torch.einsum(
             "on,nhw->ohw", weights[f"noise.{level}"], field[:, rows][:, :, columns]
         )
 
-    height, width = photo.shape[-2:]
-    x = F.pad(4 * photo - 2, (0, -width % 8, 0, -height % 8), mode="reflect")
+    (height, width), border = photo.shape[-2:], config.context
+    x = F.pad(
+        4 * photo - 2,
+        (border, border + -width % 8, border, border + -height % 8),
+        mode="reflect",
+    )
     # Each 2x2 block of pixels becomes one position: channels by colour, then row, then column.
     x = x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
     x = normed(convolved(x, weights["entry.weight"], config.entry))
@@ -115,7 +120,7 @@ def plain(net: TransformNet, photo: Tensor, vector: Tensor, weights: dict[str, T
     x = normed(noisy(rise(x, "up"), 2))
     x = normed(rise(x, "leave", config.leave), relu=False)
     assert place == vector.shape[1]
-    return (1 / (1 + (-x).exp()))[:, :, :height, :width]
+    return (1 / (1 + (-x).exp()))[:, :, border : border + height, border : border + width]
 
 
 def doubled(net: TransformNet) -> dict[str, Tensor]:
@@ -330,8 +335,8 @@ def test_the_vector_begins_with_the_first_norm() -> None:
 
 @torch.no_grad()
 def test_the_vector_ends_with_the_colours() -> None:
-    """Three scales and three shifts before the sigmoid."""
-    net, photo = network(), photos()
+    """Three scales and three shifts before the sigmoid; of the picture with its surroundings."""
+    net, photo = network(replace(SMALL, context=0)), photos()
     vector = vectors(net)
     before = net(photo, vector).double().logit()
     torch.testing.assert_close(before.mean((2, 3)), vector[:, -3:].double(), rtol=0, atol=1e-4)
@@ -457,3 +462,15 @@ def test_a_network_of_before_the_noise_is_as_it_was() -> None:
     torch.testing.assert_close(
         with_noise(photos(), vector), without(photos(), vector), rtol=0, atol=1e-6
     )
+
+
+@torch.no_grad()
+def test_the_photo_is_painted_in_its_own_mirror_image() -> None:
+    """A context of 8 px is what painting the mirrored photo, and cutting it out, is."""
+    net, bare = network(), network(replace(SMALL, context=0))
+    bare.load_state_dict(net.state_dict())
+    photo, vector = photos(), vectors(net)
+    size = (photo.shape[-2], photo.shape[-1])
+    around = torch.nn.functional.pad(photo, (8, 8, 8, 8), mode="reflect")
+    wanted = bare(around, vector, (-1, -1))[..., 8 : 8 + size[0], 8 : 8 + size[1]]
+    torch.testing.assert_close(net(photo, vector), wanted, rtol=0, atol=1e-6)

@@ -149,7 +149,7 @@ class _Networks:
     def painter_weights(self) -> dict[str, Array]:
         """By the names they have in the graph."""
         config = self._config["transformer"]
-        if {**config, "noise": config.get("noise", 0)} != _graph("painter")["transformer"]:
+        if {"noise": 0, "context": 0, **config} != _graph("painter")["transformer"]:
             raise WeightsError(
                 "`engine=onnx` knows networks of the embedded one's shape only; use `engine=torch`"
             )

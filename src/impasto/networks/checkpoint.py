@@ -15,6 +15,7 @@ from impasto.errors import ImpastoError, WeightsError
 from impasto.forks import survive_forks
 from impasto.home import own_bank
 from impasto.networks.header import located
+from impasto.networks.shapes import spoken_shape
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
@@ -71,14 +72,7 @@ class Painter:
 
 def fingerprint(transform_net: TransformNet) -> str:
     """The network a style vector belongs to: 16 hexadecimal digits of its weights in float16."""
-    # Without noise it is a network of version 0.1, and has the fingerprint that its styles were
-    # learned for.
-    config = {
-        name: value
-        for name, value in asdict(transform_net.config).items()
-        if name != "noise" or value
-    }
-    digest = hashlib.sha256(json.dumps(config).encode())
+    digest = hashlib.sha256(spoken_shape(asdict(transform_net.config)).encode())
     for name, value in sorted(transform_net.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
@@ -134,7 +128,8 @@ def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Paint
     shape: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in config["transformer"].items()
     }
-    shape.setdefault("noise", 0)  # what files of version 0.1 do not say, here and of the predictor
+    # What files of version 0.1 do not say, here and of the predictor.
+    shape = {"noise": 0, "context": 0, **shape}
     transform_net = _loaded(TransformNet(TransformNetConfig(**shape)), "transformer.", tensors)
     predictor = None
     if config.get("predictor"):

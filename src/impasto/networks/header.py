@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from impasto.errors import WeightsError
 from impasto.home import own_bank
+from impasto.networks.shapes import spoken_shape
 
 __all__ = [
     "EMBEDDED",
@@ -168,9 +169,7 @@ def _names(keys: list[str]) -> list[str]:
 
 def _fingerprint(file: safe_open, keys: list[str], header: Mapping[str, str]) -> str:
     """As `impasto.networks.checkpoint.fingerprint`, of the weights as they are stored."""
-    stored = json.loads(header["config"])["transformer"]
-    config = {name: value for name, value in stored.items() if name != "noise" or value}
-    digest = hashlib.sha256(json.dumps(config).encode())
+    digest = hashlib.sha256(spoken_shape(json.loads(header["config"])["transformer"]).encode())
     for key in sorted(key for key in keys if key.startswith(_NET)):
         digest.update(key.removeprefix(_NET).encode())
         digest.update(file.get_tensor(key).tobytes())  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.networks.instance_norm import EPSILON, held
-from impasto.networks.transform_net import Norm, TransformNet, scales_and_shifts
+from impasto.networks.transform_net import Norm, TransformNet, scales_and_shifts, surroundings
 
 __all__ = ["Statistics", "measure", "mixed", "replayed"]
 
@@ -105,7 +105,7 @@ def mixed(
     Where one of them is 1 the norm is that style's alone.
     """
     seen = [row for row in range(shares.shape[1]) if bool((shares[:, row] > 0).any())]
-    spread = _Shares(shares[:, seen])
+    spread = _Shares(shares[:, seen], net.config.context)
     styles = zip(*(replayed(net, known[row], vectors[row : row + 1]) for row in seen), strict=True)
     for each in styles:
         yield each[0] if len(seen) == 1 else _Mixed(each, spread)
@@ -114,10 +114,9 @@ def mixed(
 class _Shares:
     """Soft masks at the size of any map, averaged down once each."""
 
-    def __init__(self, shares: Tensor) -> None:
-        height, width = shares.shape[-2:]
-        # Continued like the photo, to a multiple of 8 px.
-        self.shares = F.pad(shares, (0, -width % 8, 0, -height % 8), mode="replicate")
+    def __init__(self, shares: Tensor, context: int) -> None:
+        # Continued where the photo is.
+        self.shares = F.pad(shares, surroundings(shares, context), mode="reflect")
         self._known: dict[tuple[int, int], Tensor] = {}
 
     def at(self, x: Tensor) -> Tensor:

@@ -29,7 +29,14 @@ from impasto.networks.instance_norm import conditional_instance_norm
 from impasto.networks.kernels import computed_in, padded_convolution, pixel_shuffle
 from impasto.networks.shapes import TransformNetConfig
 
-__all__ = ["Norm", "TransformNet", "TransformNetConfig", "noise_field", "scales_and_shifts"]
+__all__ = [
+    "Norm",
+    "TransformNet",
+    "TransformNetConfig",
+    "noise_field",
+    "scales_and_shifts",
+    "surroundings",
+]
 
 _STRIDE = 8  # between pixels and positions of the coarsest level
 _PERIOD = 512  # positions of a level after which the noise repeats
@@ -117,12 +124,16 @@ class TransformNet(nn.Module):
         `impasto.networks.statistics` has them.
         """
         height, width = photo.shape[-2:]
+        border = self.config.context
         norm = iter(norms or _norms(vector.float().expand(len(photo), -1), self.norms))
-        x = F.pixel_unshuffle(_whole(photo.float(), _STRIDE) * 4 - 2, 2)
+        x = F.pad(photo.float(), surroundings(photo, border), mode="reflect")
+        x = F.pixel_unshuffle(x * 4 - 2, 2)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        down, right = (each - border // _STRIDE for each in offset)
         # Types are chosen here; autocast would take borders and norms to float32 and back.
         with torch.autocast(photo.device.type, enabled=False):
-            return self._paint(x, norm, offset)[..., :height, :width]
+            picture = self._paint(x, norm, (down, right))
+        return picture[..., border : border + height, border : border + width]
 
     def _paint(self, x: Tensor, norm: Iterator[Norm], offset: tuple[int, int]) -> Tensor:
         x = _normed(self.entry(x), next(norm))
@@ -213,10 +224,12 @@ def _normed(x: Tensor, norm: Norm, relu: bool = True) -> Tensor:
     return norm(x, relu=relu)
 
 
-def _whole(image: Tensor, stride: int) -> Tensor:
-    """Padded right and below, by reflection, until both sides are multiples of `stride`."""
+def surroundings(image: Tensor, context: int) -> tuple[int, int, int, int]:
+    """By how much an image is continued left, right, above and below: by `context` px, and right
+    and below until both sides are multiples of 8 px.
+    """
     height, width = image.shape[-2:]
-    return F.pad(image, (0, -width % stride, 0, -height % stride), mode="reflect")
+    return context, context + -width % _STRIDE, context, context + -height % _STRIDE
 
 
 def noise_field(
