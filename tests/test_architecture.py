@@ -62,7 +62,10 @@ LEAVES = {
     "gradio": {f"impasto.apps.studio.{name}" for name in ("page", "parts", "showing", "telling")}
 }
 # The way of a picture, from a command to its pixels: read in one sitting.
-MAIN_PATH = ("apps.cli.main", "settings", "pipeline", "methods.builtin", "methods.optimize")
+MAIN_PATH = (
+    *("apps.cli.main", "settings", "pipeline"),
+    *("methods.builtin.optimize", "methods.optimize"),
+)
 MAIN_LINES = 300
 
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.style.gram import GRAM
 from impasto.methods import large
-from impasto.methods.builtin import ARBITRARY, FAST, OPTIMIZE
+from impasto.methods.builtin.arbitrary import ARBITRARY
+from impasto.methods.builtin.fast import FAST
+from impasto.methods.builtin.optimize import OPTIMIZE
 from impasto.methods.guided import in_frame
 from impasto.methods.in_turn import Changed, Framed, InTurn, _Alike, grams, photo_term
 from impasto.methods.optimize import PixelOptimizer

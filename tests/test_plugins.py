@@ -155,12 +155,19 @@ def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
     assert "--style-loss mean" in run("info", "mean.png").stdout
 
 
-def test_names_of_this_package_are_not_taken() -> None:
-    there: Registry[object] = Registry("no.such.group", {"own": "impasto.home:own_bank"}, "thing")
+def test_names_of_this_package_are_its_files_and_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "things").mkdir()
+    for name in ("__init__", "a", "own"):
+        (tmp_path / "things" / f"{name}.py").write_text(f"{name.upper()} = {name!r}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    there: Registry[object] = Registry("no.such.group", "things", "thing", first=("own",))
+    assert there.get("a") == "a"
     with pytest.raises(OptionError, match="`thing` 'own' is there already"):
         there.add("own", object())
     there.add("more", 3)
-    assert there.names == tuple(there) == ("own", "more")
+    assert there.names == tuple(there) == ("own", "a", "more")
     assert there.get("more") == 3
-    with pytest.raises(OptionError, match="unknown `thing` 'other'; there are: own, more"):
+    with pytest.raises(OptionError, match="unknown `thing` 'other'; there are: own, a, more"):
         there.get("other")

@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from impasto.errors import DivergedError, ImpastoError, InputError, OptionError, WeightsError
     from impasto.losses.base import STYLE_LOSSES, StyleLoss
-    from impasto.losses.gram import GRAM
     from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
     from impasto.losses.presets import PRESETS
+    from impasto.losses.style.gram import GRAM
     from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput
     from impasto.methods.optimize import PixelOptimizer
     from impasto.methods.stylizer import Progress
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from impasto.settings import Settings
 
 _HOMES = {
-    "GRAM": "impasto.losses.gram:GRAM",
+    "GRAM": "impasto.losses.style.gram:GRAM",
     "METHODS": "impasto.methods.base:METHODS",
     "PRESETS": "impasto.losses.presets:PRESETS",
     "STYLE_LOSSES": "impasto.losses.base:STYLE_LOSSES",
