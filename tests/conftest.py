@@ -14,7 +14,15 @@ from impasto.apps.cli import main as cli
 from impasto.networks.encoder import Encoder
 from impasto.networks.weights import load_encoder
 
+# Files that take longest, first: no worker is to begin one when the others are done.
+LONGEST = ("studio_page", "cli", "painting", "processes", "optimize", "cli_networks", "onnx")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files in their order, but for the longest."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")

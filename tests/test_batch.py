@@ -41,9 +41,7 @@ def folder(tmp_path, monkeypatch):
     paint(Path("photos/below/a.png"), 1)
     Path("photos/broken.jpg").write_bytes(b"no picture")
     Path("photos/notes.md").write_text("no photo")
-    before = signal.getsignal(signal.SIGINT)
-    yield tmp_path
-    signal.signal(signal.SIGINT, before)
+    return tmp_path
 
 
 @pytest.fixture

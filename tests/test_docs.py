@@ -372,6 +372,7 @@ class Page(HTMLParser):
             self.fetched.append(fetched)
 
 
+@pytest.mark.slow  # `make docs` builds it as strictly
 def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path: Path) -> None:
     pytest.importorskip(
         "mkdocs", reason="the site needs the extra docs: pip install 'impasto[docs]'"

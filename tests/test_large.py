@@ -141,10 +141,10 @@ def test_large_pictures_are_painted_in_bytes(
 ) -> None:
     monkeypatch.setattr(large, "LARGEST", 100)
     settings = Settings(
-        style_layers=LAYERS, content_layers=(CONTENT,), steps=3, **{"init": "content", **options}
+        style_layers=LAYERS, content_layers=(CONTENT,), steps=2, **{"init": "content", **options}
     )
     optimizer = PixelOptimizer(encoder, settings)
-    style, content = optimizer.prepare(picture(90, 96, 4).square()), bytes_of(picture(160, 256))
+    style, content = optimizer.prepare(picture(90, 96, 4).square()), bytes_of(picture(112, 176))
     steps = list(optimizer.render(content, style))
     assert steps[-1].image.dtype == torch.uint8
     assert steps[-1].image.shape == content.shape

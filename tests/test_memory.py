@@ -186,7 +186,7 @@ def test_large_paintings_are_read_at_bounded_memory(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Encoder, "features", features)
     monkeypatch.setattr("impasto.methods.reading.WHOLE", WHOLE // 64)
-    monkeypatch.setattr("impasto.methods.reading._SIDE", 32)
+    monkeypatch.setattr("impasto.methods.reading._SIDE", 64)
     photo: Image.Image = sample("cat").resize((64, 48))
     options: dict[str, Any] = {"size": 64, "style_scale": 4}
     for more in (
