@@ -18,7 +18,7 @@ from impasto.apps.cli import main as cli
 from impasto.apps.finding import Arrivals, Photo, find
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.errors import ImpastoError, InputError, OptionError
-from impasto.pictures.files import read_recipe
+from impasto.pictures.recipes import read_recipe
 from impasto.pictures.writing import sweep
 from impasto.settings import Settings
 

@@ -271,6 +271,7 @@ WITHIN = {
     "pictures.files",
     "pictures.identity",
     "pictures.planes",
+    "pictures.recipes",
     "texts",
 }
 

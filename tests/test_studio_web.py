@@ -37,7 +37,7 @@ from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
 from impasto.apps.studio.serve import sweep  # noqa: E402
 from impasto.apps.studio.uploads import Uploads  # noqa: E402
 from impasto.apps.studio.web import api  # noqa: E402
-from impasto.pictures.files import read_recipe  # noqa: E402
+from impasto.pictures.recipes import read_recipe  # noqa: E402
 from impasto.pictures.samples import sample  # noqa: E402
 from impasto.settings import Settings  # noqa: E402
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from impasto.networks.encoder import Encoder
     from impasto.networks.loaded import Networks
     from impasto.networks.weights import load_encoder
-    from impasto.pictures.files import read_recipe
     from impasto.pictures.image import open_picture, save_picture
+    from impasto.pictures.recipes import read_recipe
     from impasto.pipeline import Job, plan, stylize
     from impasto.settings import Settings
 
@@ -60,7 +60,7 @@ _HOMES = {
     "load_network": "impasto.networks.checkpoint:load_network",
     "open_picture": "impasto.pictures.image:open_picture",
     "plan": "impasto.pipeline:plan",
-    "read_recipe": "impasto.pictures.files:read_recipe",
+    "read_recipe": "impasto.pictures.recipes:read_recipe",
     "save_picture": "impasto.pictures.image:save_picture",
     "style_term": "impasto.losses.objective:style_term",
     "stylize": "impasto.pipeline:stylize",
