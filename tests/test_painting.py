@@ -48,6 +48,12 @@ COMMON: dict[str, Any] = {
 STYLES = ("mosaic", "waves", "woodcut")
 
 
+@pytest.fixture(autouse=True)
+def few_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an arbitrary network to begin with: a second each time, and no law is about how many."""
+    monkeypatch.setattr("impasto.training.arbitrary._PCA_BATCHES", 8)
+
+
 def bytes_of(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
