@@ -521,9 +521,15 @@ def test_info_is_json_for_machines_and_clear_where_there_is_nothing(run):
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 
+@pytest.fixture(scope="module")
+def stylize():
+    """The command as typer reads it, which takes a while to make."""
+    return typer.main.get_command(cli.app).commands["stylize"]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("start", [None, "content", "noise"])
-def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
+def test_the_command_of_a_recipe_says_all_that_was_said(stylize, preset, start):
     """What the default comes to is no default where the preset or the start is another: it has to
     be said.
     """
@@ -541,7 +547,6 @@ def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
         pair = {"content": {"name": "a.png"}, "styles": [{"name": "b.png"}]}
         networks = {name: {"name": getattr(settings, name)} for name in ("encoder", "network")}
         line = command(json.loads(json.dumps(settings.dump() | networks | pair)), "out.png")
-        stylize = typer.main.get_command(cli.app).commands["stylize"]
         typed = stylize.make_context("stylize", shlex.split(line)[2:]).params
         said = Settings(**{name: typed[name] for name in OPTIONS})
         assert said.resolved() == settings.resolved()
