@@ -41,3 +41,4 @@ class _Arbitrary(OnePass):
 
 
 ARBITRARY = _Arbitrary()
+"""The method `arbitrary`."""

@@ -40,3 +40,4 @@ class _Fast(OnePass):
 
 
 FAST = _Fast()
+"""The method `fast`."""

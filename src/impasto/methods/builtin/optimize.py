@@ -51,3 +51,4 @@ class _Optimize(Method):
 
 
 OPTIMIZE = _Optimize()
+"""The method `optimize`."""
