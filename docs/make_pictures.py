@@ -18,6 +18,7 @@ from impasto.analysis.grid import ratio_grid, sweep
 from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
 from impasto.analysis.reconstruct import content_reconstructions, style_reconstructions
 from impasto.analysis.sheets import Cell, Sheet, draw_sheet
+from impasto.losses.base import STYLE_LOSSES
 from impasto.losses.presets import PRESETS
 from impasto.pictures.image import open_picture, resize, to_pil
 from impasto.pictures.samples import STYLES, sample, sample_style
@@ -184,7 +185,7 @@ PAIRS = (
 
 def style_losses() -> Image.Image:
     """A row a pair: every style loss, and self-similarity as content."""
-    ways = {name: {"style_loss": name} for name in ("gram", "w2", "swd", "histogram", "nnst")}
+    ways = {name: {"style_loss": name} for name in STYLE_LOSSES}
     ways["selfsim"] = {"content_loss": "selfsim"}
     cells = [
         Cell(row, column, open_picture(painted(photo, style, **options)).image)

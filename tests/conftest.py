@@ -13,7 +13,16 @@ from PIL import Image
 from impasto.apps.cli import main as cli
 from impasto.networks.encoder import Encoder
 from impasto.networks.weights import load_encoder
-from impasto.signals import stopping
+
+# Files that take longest, first: no worker is to begin one when the others are done.
+LONGEST = ("studio_page", "cli", "painting", "processes", "optimize", "cli_networks", "onnx")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files in their order, but for the longest."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +36,20 @@ def heard_signals() -> None:
     """A run in the background (`&`, nohup) ignores signals, and so would all that it starts: tests
     that send some would wait for ever.
     """
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in SIGNALS:
         if signal.getsignal(each) is signal.SIG_IGN:
             is_ctrl_c = each == signal.SIGINT
             signal.signal(each, signal.default_int_handler if is_ctrl_c else signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def same_signals(heard_signals: None) -> Iterator[None]:
+    """What was interrupted ignores signals to its end, and here the end is not that of the process."""
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    yield
+    for each, handler in before.items():
+        if signal.getsignal(each) is not handler:
+            signal.signal(each, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,14 +61,11 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current folder, a home of its own, and Ctrl-C as it was when it is over."""
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and a home of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "home"))
-    before = {each: signal.getsignal(each) for each in stopping()}
-    yield tmp_path
-    for each, handler in before.items():
-        signal.signal(each, handler)
+    return tmp_path
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -55,14 +54,15 @@ MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless":
 
 # "About 400" and "about 50", with nothing beyond.
 FILE_LINES, FUNCTION_LINES = 420, 60
-# And what is longer, for now; nothing else may join it.
-LONG_FILES = {}
 # A page too long for one file: what stands on it, and what each event does.
 LEAVES = {
     "gradio": {f"impasto.apps.studio.{name}" for name in ("page", "parts", "showing", "telling")}
 }
 # The way of a picture, from a command to its pixels: read in one sitting.
-MAIN_PATH = ("apps.cli.main", "settings", "pipeline", "methods.builtin", "methods.optimize")
+MAIN_PATH = (
+    *("apps.cli.main", "settings", "pipeline"),
+    *("methods.builtin.optimize", "methods.optimize"),
+)
 MAIN_LINES = 300
 
 
@@ -78,6 +78,7 @@ TREES = {
 MEMBERS = sorted(set(FILES) - {"impasto"})  # all but the package root
 
 
+@cache
 def imports(name: str) -> list[tuple[str, str | None]]:
     """`(module, name taken from it or None)` of every import anywhere in a module, inside functions
     too.
@@ -160,22 +161,22 @@ def test_the_table_only_goes_down() -> None:
     assert "training" not in MAY_IMPORT["analysis"]
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_imports_go_down_only(name: str) -> None:
-    allowed = {room(name), *MAY_IMPORT[room(name)]}
-    upwards = {other for other in dependencies(name) - {"impasto"} if room(other) not in allowed}
-    assert not upwards, f"{name} ({room(name)}) may import from {', '.join(sorted(allowed))} only"
+def test_imports_go_down_only() -> None:
+    for name in MEMBERS:
+        allowed = {room(name), *MAY_IMPORT[room(name)]}
+        upwards = {each for each in dependencies(name) - {"impasto"} if room(each) not in allowed}
+        assert not upwards, f"{name} ({room(name)}) may import from {sorted(allowed)} only"
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_nobody_imports_the_package_root(name: str) -> None:
-    taken = [
-        (module, what)
-        for module, what in imports(name)
-        # `import impasto.pictures` binds the root as well.
-        if module == "impasto" or (what is None and module.startswith("impasto."))
-    ]
-    assert not taken, f"{name}: write `from impasto.module import name`"
+def test_nobody_imports_the_package_root() -> None:
+    for name in MEMBERS:
+        taken = [
+            (module, what)
+            for module, what in imports(name)
+            # `import impasto.pictures` binds the root as well.
+            if module == "impasto" or (what is None and module.startswith("impasto."))
+        ]
+        assert not taken, f"{name}: write `from impasto.module import name`"
 
 
 def test_imports_have_no_cycles() -> None:
@@ -184,17 +185,17 @@ def test_imports_have_no_cycles() -> None:
     ).prepare()  # CycleError names one
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_only_what_is_public_is_imported(name: str) -> None:
-    private = [
-        f"{module}.{taken}"
-        for module, taken in imports(name)
-        if module in MEMBERS
-        and taken
-        and f"{module}.{taken}" not in FILES
-        and taken not in (exported(module) or [])
-    ]
-    assert not private, f"{name} takes what its module keeps to itself"
+def test_only_what_is_public_is_imported() -> None:
+    for name in MEMBERS:
+        private = [
+            f"{module}.{taken}"
+            for module, taken in imports(name)
+            if module in MEMBERS
+            and taken
+            and f"{module}.{taken}" not in FILES
+            and taken not in (exported(module) or [])
+        ]
+        assert not private, f"{name} takes what its module keeps to itself"
 
 
 def test_the_root_gives_only_what_is_public() -> None:
@@ -208,20 +209,20 @@ def test_the_root_gives_only_what_is_public() -> None:
 # --------------------------------------------------------------------------------------- dependencies
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_other_packages_are_declared(name: str) -> None:
-    assert outside(name) <= REQUIRED | OPTIONAL
+def test_other_packages_are_declared() -> None:
+    for name in MEMBERS:
+        assert outside(name) <= REQUIRED | OPTIONAL, name
 
 
-@pytest.mark.parametrize("module", sorted(OPTIONAL | {"huggingface_hub"}))
-def test_a_dependency_for_one_purpose_lives_in_one_leaf(module: str) -> None:
-    users = {name for name in MEMBERS if module in outside(name)}
-    assert len(users) <= 1 or users == LEAVES.get(module)
+def test_a_dependency_for_one_purpose_lives_in_one_leaf() -> None:
+    for module in OPTIONAL | {"huggingface_hub"}:
+        users = {name for name in MEMBERS if module in outside(name)}
+        assert len(users) <= 1 or users == LEAVES.get(module), module
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_only_apps_talk_to_people(name: str) -> None:
-    assert room(name) == "apps" or not {"typer", "rich", "click"} & outside(name)
+def test_only_apps_talk_to_people() -> None:
+    for name in MEMBERS:
+        assert room(name) == "apps" or not {"typer", "rich", "click"} & outside(name), name
 
 
 def raised(name: str) -> list[str]:
@@ -241,11 +242,10 @@ def raised(name: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_library_errors_name_parameters_and_no_flags(name: str) -> None:
-    if room(name) == "apps":
-        return
-    assert not [text for text in raised(name) if re.search(r"(?<![\w-])--?[a-z]", text)]
+def test_library_errors_name_parameters_and_no_flags() -> None:
+    for name in MEMBERS:
+        said = [] if room(name) == "apps" else raised(name)
+        assert not [text for text in said if re.search(r"(?<![\w-])--?[a-z]", text)], name
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -298,21 +298,19 @@ def sort_key(name: str) -> tuple[int, list[tuple[int, str]]]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_every_module_says_what_it_is(name: str) -> None:
-    assert (ast.get_docstring(TREES[name]) or "").strip(), "a docstring"
-    names, body = exported(name), TREES[name].body
-    if names is None:
-        assert len(body) == 1, (
-            "an explicit __all__"
-        )  # only packages that hold nothing but their docstring
-        return
-    assert names == sorted(set(names), key=sort_key), "sorted, each once"
-    assert not [each for each in names if each.startswith("_")]
+def test_every_module_says_what_it_is() -> None:
+    for name, tree in TREES.items():
+        assert (ast.get_docstring(tree) or "").strip(), f"{name} has no docstring"
+        names = exported(name)
+        if names is None:  # only packages that hold nothing but their docstring
+            assert len(tree.body) == 1, f"{name} has no __all__"
+            continue
+        assert names == sorted(set(names), key=sort_key), f"{name}: sorted, each once"
+        assert not [each for each in names if each.startswith("_")], name
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_what_is_public_is_there_and_explained(name: str) -> None:
+def defined(name: str) -> dict[str, ast.stmt]:
+    """What a module defines or imports, by name."""
     here: dict[str, ast.stmt] = {}
     for node in TREES[name].body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -322,30 +320,36 @@ def test_what_is_public_is_there_and_explained(name: str) -> None:
             here |= {ast.unparse(target): node for target in targets}
         elif isinstance(node, ast.Import | ast.ImportFrom):
             here |= {alias.asname or alias.name: node for alias in node.names}
-    for public in exported(name) or []:
-        assert public in here, f"{public} is in __all__ but not in {name}"
-        node = here[public]
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            assert ast.get_docstring(node), f"{name}.{public} has no docstring"
+    return here
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_files_stay_short(name: str) -> None:
-    lines = len(FILES[name].read_text(encoding="utf-8").splitlines())
-    on_the_way = name.removeprefix("impasto.") in MAIN_PATH
-    assert lines <= (MAIN_LINES if on_the_way else LONG_FILES.get(name, FILE_LINES))
+def test_what_is_public_is_there_and_explained() -> None:
+    for name in MEMBERS:
+        here = defined(name)
+        for public in exported(name) or []:
+            assert public in here, f"{public} is in __all__ but not in {name}"
+            node = here[public]
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                assert ast.get_docstring(node), f"{name}.{public} has no docstring"
+
+
+def test_files_stay_short() -> None:
+    for name, path in FILES.items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        on_the_way = name.removeprefix("impasto.") in MAIN_PATH
+        assert lines <= (MAIN_LINES if on_the_way else FILE_LINES), name
 
 
 def test_the_main_path_is_there() -> None:
     assert not {f"impasto.{name}" for name in MAIN_PATH} - FILES.keys()
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_functions_stay_short(name: str) -> None:
+def test_functions_stay_short() -> None:
     lengths = {
         # A command's signature is its list of options, one a line; what is held short is the body.
-        node.name: node.end_lineno - node.body[0].lineno + 1
-        for node in ast.walk(TREES[name])
+        f"{name}.{node.name}": node.end_lineno - node.body[0].lineno + 1
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     }
     assert not {function: length for function, length in lengths.items() if length > FUNCTION_LINES}

@@ -18,7 +18,7 @@ from impasto.apps.cli import main as cli
 from impasto.apps.finding import Arrivals, Photo, find
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.errors import ImpastoError, InputError, OptionError
-from impasto.pictures.files import read_recipe
+from impasto.pictures.recipes import read_recipe
 from impasto.pictures.writing import sweep
 from impasto.settings import Settings
 
@@ -41,9 +41,7 @@ def folder(tmp_path, monkeypatch):
     paint(Path("photos/below/a.png"), 1)
     Path("photos/broken.jpg").write_bytes(b"no picture")
     Path("photos/notes.md").write_text("no photo")
-    before = signal.getsignal(signal.SIGINT)
-    yield tmp_path
-    signal.signal(signal.SIGINT, before)
+    return tmp_path
 
 
 @pytest.fixture

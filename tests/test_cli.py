@@ -356,38 +356,36 @@ def test_too_little_memory_says_what_to_lower(capsys, allocate):
 # ------------------------------------------------------------------------------------------------- Ctrl-C
 
 
-@pytest.mark.parametrize(
-    ("times", "sent"), [(1, signal.SIGHUP), (2, signal.SIGINT), (1, signal.SIGTERM)]
-)
-def test_ctrl_c_sigterm_and_sighup_save_the_picture_and_the_losses_so_far(run, times, sent):
-    args = [
-        "stylize",
-        "photo.png",
-        "waves.png",
-        "-o",
-        "out.png",
-        "--size",
-        "64",
-        "--steps",
-        "100000",
-    ]
-    plotted = args + (
-        ["--trace", "losses.csv"] if times == 2 and pytest.importorskip("matplotlib") else []
-    )
+LONG = ("stylize", "photo.png", "waves.png", "-o", "out.png", "--size", "64", "--steps", "100000")
+
+
+def test_ctrl_c_twice_saves_the_picture_and_the_losses_so_far(run):
+    pytest.importorskip("matplotlib")
+    plotted = (*LONG, "--trace", "losses.csv")
     with process(*plotted, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         first = child.stderr.readline()
-        for _ in range(times):
-            child.send_signal(sent)
+        for _ in range(2):
+            child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
     assert first.startswith("step 1/100000")
-    assert (child.returncode, out) == (130, "out.png\n")
+    assert_saved(run, child.returncode, out, err)
+    done = read_recipe("out.png")["steps_done"]
+    assert len(Path("losses.csv").read_text().splitlines()) == done + 1
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
+def test_sigterm_and_sighup_save_the_picture_so_far(run, monkeypatch, sent):
+    monkeypatch.setattr(Lines, "update", lambda *_: signal.raise_signal(sent))
+    assert_saved(run, *run(*LONG))
+
+
+def assert_saved(run, code, out, err):
+    assert (code, out) == (130, "out.png\n")
     assert "Traceback" not in err
     assert "interrupted at step" in err
     recipe = read_recipe("out.png")
     assert recipe["unfinished"] is True
     assert 1 <= recipe["steps_done"] < 100000
-    if times == 2:
-        assert len(Path("losses.csv").read_text().splitlines()) == recipe["steps_done"] + 1
     assert run("info", "out.png")[1].splitlines()[-2] == "the finished picture:"
 
 
@@ -523,9 +521,15 @@ def test_info_is_json_for_machines_and_clear_where_there_is_nothing(run):
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 
+@pytest.fixture(scope="module")
+def stylize():
+    """The command as typer reads it, which takes a while to make."""
+    return typer.main.get_command(cli.app).commands["stylize"]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("start", [None, "content", "noise"])
-def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
+def test_the_command_of_a_recipe_says_all_that_was_said(stylize, preset, start):
     """What the default comes to is no default where the preset or the start is another: it has to
     be said.
     """
@@ -543,7 +547,6 @@ def test_the_command_of_a_recipe_says_all_that_was_said(preset, start):
         pair = {"content": {"name": "a.png"}, "styles": [{"name": "b.png"}]}
         networks = {name: {"name": getattr(settings, name)} for name in ("encoder", "network")}
         line = command(json.loads(json.dumps(settings.dump() | networks | pair)), "out.png")
-        stylize = typer.main.get_command(cli.app).commands["stylize"]
         typed = stylize.make_context("stylize", shlex.split(line)[2:]).params
         said = Settings(**{name: typed[name] for name in OPTIONS})
         assert said.resolved() == settings.resolved()

@@ -78,9 +78,6 @@ def everything() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
 def interrupt_at(monkeypatch, done: int, sent: int) -> None:
     """A signal when that much progress is shown."""
 
@@ -341,12 +338,11 @@ def test_learn_does_not_mix_the_styles_of_two_networks(run):
     assert everything() == before
 
 
-@pytest.mark.parametrize("sent", SIGNALS)
-def test_a_signal_keeps_what_was_learned_so_far(run, monkeypatch, sent):
+def test_a_signal_keeps_what_was_learned_so_far(run, monkeypatch):
     learn = ("learn", "waves.png", *TINY, *NETWORK)
     assert run(*learn, "--name", "first", "--steps", "1")[0] == 0
     first = load_file(own_bank())["style.first"]
-    interrupt_at(monkeypatch, 1, sent)
+    interrupt_at(monkeypatch, 1, signal.SIGTERM)
     code, out, err = run(*learn, "--name", "second", "--steps", "1000")
     assert (code, out) == (130, "second\n")
     assert "interrupted at step 2 of 1000" in err
@@ -626,10 +622,10 @@ def test_pairs_are_whole_and_made_once(run, data):
     assert everything() == before
 
 
-@pytest.mark.parametrize("sent", SIGNALS)
-def test_a_signal_keeps_the_pairs_that_are_whole(run, data, monkeypatch, sent):
+def test_a_signal_keeps_the_pairs_that_are_whole(run, data, monkeypatch):
     pairs = ("pairs", "photos", "waves.png", "-o", "pairs", "--size", "64", "--steps", "2")
-    interrupt_at(monkeypatch, 5, sent)  # the first step of the third picture; the first is damaged
+    # At the first step of the third picture; the first is damaged.
+    interrupt_at(monkeypatch, 5, signal.SIGHUP)
     code, out, err = run(*pairs)
     assert (code, out) == (130, "")
     assert "the same command goes on" in err

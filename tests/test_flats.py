@@ -97,7 +97,7 @@ def painted(photo: Tensor, style: str, networks: impasto.Networks, **options: ob
     )  # type: ignore[arg-type]
 
 
-QUICK = ("white", "night")  # of the default, which takes seconds
+QUICK = ("white",)  # of the default, which takes seconds
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_the_edge_has_the_photos_share_of_colour(networks: impasto.Networks) -> 
     """Chroma of the outermost 8 px beside that of the next 8, in the picture and in the photo: the
     mean of three styles, since one stroke along a border is no fault.
     """
-    photo = sample("cat").resize((144, 108))
+    photo = sample("cat").resize((112, 84))
     found = [
-        edge(pixels(impasto.stylize(photo, style, size=144, steps=30, networks=networks)))
+        edge(pixels(impasto.stylize(photo, style, size=112, steps=15, networks=networks)))
         for style in ("mosaic", "waves", "night-swirl")
     ]
     assert sum(found) / 3 < 1.15 * edge(pixels(photo))
@@ -146,7 +146,7 @@ def edge(image: Tensor, band: int = 8) -> float:
 
 
 @pytest.mark.parametrize(
-    "options", [{"method": "arbitrary"}, {"steps": 20}], ids=["one pass", "default"]
+    "options", [{"method": "arbitrary"}, {"steps": 8}], ids=["one pass", "default"]
 )
 def test_grey_stays_grey(options: dict[str, object], networks: impasto.Networks) -> None:
     """A painting without colour makes a picture without colour; so does one that took a grey

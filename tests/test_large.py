@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
+from impasto.losses.style.gram import GRAM
 from impasto.methods import large
-from impasto.methods.builtin import ARBITRARY, FAST, OPTIMIZE
+from impasto.methods.builtin.arbitrary import ARBITRARY
+from impasto.methods.builtin.fast import FAST
+from impasto.methods.builtin.optimize import OPTIMIZE
 from impasto.methods.guided import in_frame
 from impasto.methods.in_turn import Changed, Framed, InTurn, _Alike, grams, photo_term
 from impasto.methods.optimize import PixelOptimizer
@@ -139,10 +141,10 @@ def test_large_pictures_are_painted_in_bytes(
 ) -> None:
     monkeypatch.setattr(large, "LARGEST", 100)
     settings = Settings(
-        style_layers=LAYERS, content_layers=(CONTENT,), steps=3, **{"init": "content", **options}
+        style_layers=LAYERS, content_layers=(CONTENT,), steps=2, **{"init": "content", **options}
     )
     optimizer = PixelOptimizer(encoder, settings)
-    style, content = optimizer.prepare(picture(90, 96, 4).square()), bytes_of(picture(160, 256))
+    style, content = optimizer.prepare(picture(90, 96, 4).square()), bytes_of(picture(112, 176))
     steps = list(optimizer.render(content, style))
     assert steps[-1].image.dtype == torch.uint8
     assert steps[-1].image.shape == content.shape

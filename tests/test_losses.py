@@ -7,14 +7,8 @@ import torch
 from torch import Tensor
 
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import (
-    GRAM,
-    STYLE_SCALES,
-    cooccurrence,
-    gram,
-    relative_style_loss,
-    style_loss,
-)
+from impasto.losses.gram import STYLE_SCALES, cooccurrence, gram, relative_style_loss, style_loss
+from impasto.losses.style.gram import GRAM
 from impasto.losses.variation import total_variation, unevenness
 
 N, H, W = 5, 6, 7

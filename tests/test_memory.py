@@ -15,12 +15,18 @@ from impasto.apps.cli.main import main
 from impasto.errors import OptionError
 from impasto.memory import SPARE, available, check, spoken
 from impasto.methods.base import METHODS
+from impasto.networks.loaded import Networks
 from impasto.pictures.image import read_recipe
 from impasto.pictures.samples import sample, sample_style
 from impasto.pipeline import plan
 from impasto.settings import Settings
 
 GB = 10**9
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return Networks()
 
 
 def system(root: Path, free: int = 20 * GB, **files: str) -> Path:
@@ -124,16 +130,16 @@ def test_what_is_needed_rises_with_whatever_costs(method: str) -> None:
     [{}, {"init": "content"}, {"method": "arbitrary"}, {"method": "arbitrary", "refine": 3}],
 )
 def test_a_plan_that_needs_more_than_there_is_is_refused_before_long_work(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], networks: Networks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 1.2 * GB)
+    monkeypatch.setattr(memory, "available", lambda: 0.8 * GB)
     with pytest.raises(OptionError) as error:
-        plan("cat", ["mosaic"], size=4096, **options)
+        plan("cat", ["mosaic"], size=4096, networks=networks, **options)
     said = str(error.value)
     assert "\n" not in said
     size = int(said.partition("`size=")[2].partition("` fits")[0].partition("`size=")[2])
     assert 64 <= size < 4096
-    assert plan("cat", ["mosaic"], size=size, **options).renderer.steps
+    assert plan("cat", ["mosaic"], size=size, networks=networks, **options).renderer.steps
 
 
 def test_a_command_says_it_in_one_line_and_writes_nothing(
@@ -186,7 +192,7 @@ def test_large_paintings_are_read_at_bounded_memory(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Encoder, "features", features)
     monkeypatch.setattr("impasto.methods.reading.WHOLE", WHOLE // 64)
-    monkeypatch.setattr("impasto.methods.reading._SIDE", 32)
+    monkeypatch.setattr("impasto.methods.reading._SIDE", 64)
     photo: Image.Image = sample("cat").resize((64, 48))
     options: dict[str, Any] = {"size": 64, "style_scale": 4}
     for more in (

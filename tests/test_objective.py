@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import GRAM, STYLE_SCALES, gram, relative_style_loss, style_loss
+from impasto.losses.gram import STYLE_SCALES, gram, relative_style_loss, style_loss
 from impasto.losses.objective import (
     Losses,
     Objective,
@@ -16,6 +16,7 @@ from impasto.losses.objective import (
     style_term,
     variation_term,
 )
+from impasto.losses.style.gram import GRAM
 from impasto.losses.variation import total_variation
 
 LAYERS = {"relu1_1": (1, 3, 8, 10), "relu2_1": (1, 4, 4, 5)}

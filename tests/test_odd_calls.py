@@ -269,7 +269,7 @@ def process(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
 
 
-ROUGH = "impasto stylize photo.png starry-night --size 48 -o out.png"
+ROUGH = "impasto stylize photo.png starry-night --size 48 --engine onnx -o out.png"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of Unix")

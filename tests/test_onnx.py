@@ -1,6 +1,7 @@
 """Exported networks: the same pictures as PyTorch's at any size, with what they are inside."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,8 @@ from impasto.networks.transform_net import TransformNet, TransformNetConfig
 from impasto.training.painting import seeded
 
 onnx: Any = pytest.importorskip("onnx", reason="the extra `onnx`")
-pytest.importorskip("onnxscript", reason="the extra `onnx`")
+if find_spec("onnxscript") is None:  # which takes long to import
+    pytest.skip("the extra `onnx`", allow_module_level=True)
 onnxruntime: Any = pytest.importorskip("onnxruntime", reason="the extra `lite`")
 
 from impasto.export import onnx as export  # noqa: E402

@@ -48,6 +48,12 @@ COMMON: dict[str, Any] = {
 STYLES = ("mosaic", "waves", "woodcut")
 
 
+@pytest.fixture(autouse=True)
+def few_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an arbitrary network to begin with: a second each time, and no law is about how many."""
+    monkeypatch.setattr("impasto.training.arbitrary._PCA_BATCHES", 8)
+
+
 def bytes_of(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
@@ -107,6 +113,7 @@ def make(compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor], star
 
 
 KINDS = ("arbitrary", "bank", "vectors", "pairs")
+TRAINED = ("arbitrary", "bank", "pairs")  # vectors are a bank's task with less to learn
 
 
 def total(task: NetworkTask) -> float:
@@ -255,13 +262,13 @@ def test_a_flat_picture_is_plain_or_a_ramp_but_for_a_piece_of_the_photo(
 
 
 def test_a_leg_goes_on_from_the_weights_of_another(make: Make, tmp_path: Path) -> None:
-    first = make("arbitrary")
+    first = make("arbitrary", steps=1, crop=32)
     list(train(first, checkpoint=tmp_path / "c", device="cpu"))
     second_leg = ArbitraryTask(
         first.reader.critics[0],
         first._photos + first._photos,
         first._styles + first._styles,
-        ArbitraryConfig(**COMMON),
+        ArbitraryConfig(**COMMON | {"steps": 1, "crop": 32}),
         start=first.painter(),
     )
     second_leg.start()
@@ -408,7 +415,7 @@ def test_folders_without_a_pair_are_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------ all tasks
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRAINED)
 def test_training_lowers_the_loss(kind: str, make: Make, tmp_path: Path) -> None:
     torch.manual_seed(0)
     drawn = torch.rand(3)
@@ -425,7 +432,7 @@ def test_training_lowers_the_loss(kind: str, make: Make, tmp_path: Path) -> None
     assert torch.equal(torch.rand(3), drawn)  # whoever else draws numbers is not disturbed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRAINED)
 def test_a_resumed_training_ends_exactly_like_one_that_was_not(
     kind: str, make: Make, tmp_path: Path
 ) -> None:

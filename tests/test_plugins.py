@@ -2,9 +2,9 @@
 line too.
 """
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +14,7 @@ from impasto.errors import OptionError
 from impasto.methods.base import METHODS
 from impasto.registry import Registry
 
+Run = Callable[..., tuple[Any, str, str]]
 TOY = '''
 """A method that gives the photo back with every style's mean colour mixed in."""
 
@@ -108,59 +109,37 @@ def test_a_method_of_another_package_paints(site: Path, monkeypatch: pytest.Monk
         impasto.plan(grey, [red], method="broken")
 
 
-def test_it_does_so_from_the_command_line(site: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (64, 48), (255, 0, 0)).save(tmp_path / "red.png")
-    Image.new("RGB", (64, 48), (100, 100, 100)).save(tmp_path / "grey.png")
-
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
-        code = (
-            f"import sys; sys.path.insert(0, {str(site)!r}); "
-            "from impasto.apps.cli.main import main; main(sys.argv[1:])"
-        )
-        command = [sys.executable, "-c", code, *args]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    done = run(
-        "stylize",
-        "grey.png",
-        "red.png",
-        "--method",
-        "tint",
-        "--size",
-        "64",
-        "--strength",
-        "0.5",
-        "-o",
-        "out.png",
-    )
-    assert (done.returncode, done.stdout) == (0, "out.png\n"), done.stderr
-    with Image.open(tmp_path / "out.png") as made:
+def test_it_does_so_from_the_command_line(
+    site: Path, workplace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(site))
+    Image.new("RGB", (64, 48), (255, 0, 0)).save(workplace / "red.png")
+    Image.new("RGB", (64, 48), (100, 100, 100)).save(workplace / "grey.png")
+    paint = ("stylize", "grey.png", "red.png", "--size", "64", "-o", "out.png")
+    code, out, err = run(*paint, "--method", "tint", "--strength", "0.5")
+    assert (code, out) == (0, "out.png\n"), err
+    with Image.open("out.png") as made:
         assert made.getpixel((5, 5)) == (178, 50, 50)
-    assert "--method tint" in run("info", "out.png").stdout
-    assert "tint" in run("stylize", "--help").stdout
-    done = run(
-        "stylize",
-        "grey.png",
-        "red.png",
-        "--style-loss",
-        "mean",
-        "--size",
-        "64",
-        "--steps",
-        "2",
-        "-o",
-        "mean.png",
-    )
-    assert (done.returncode, done.stdout) == (0, "mean.png\n"), done.stderr
-    assert "--style-loss mean" in run("info", "mean.png").stdout
+    assert "--method tint" in run("info", "out.png")[1]
+    assert "tint" in run("stylize", "--help")[1]
+    code, out, err = run(*paint, "--style-loss", "mean", "--steps", "2")
+    assert (code, out) == (0, "out.png\n"), err
+    assert "--style-loss mean" in run("info", "out.png")[1]
 
 
-def test_names_of_this_package_are_not_taken() -> None:
-    there: Registry[object] = Registry("no.such.group", {"own": "impasto.home:own_bank"}, "thing")
+def test_names_of_this_package_are_its_files_and_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "things").mkdir()
+    for name in ("__init__", "a", "own"):
+        (tmp_path / "things" / f"{name}.py").write_text(f"{name.upper()} = {name!r}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    there: Registry[object] = Registry("no.such.group", "things", "thing", first=("own",))
+    assert there.get("a") == "a"
     with pytest.raises(OptionError, match="`thing` 'own' is there already"):
         there.add("own", object())
     there.add("more", 3)
-    assert there.names == tuple(there) == ("own", "more")
+    assert there.names == tuple(there) == ("own", "a", "more")
     assert there.get("more") == 3
-    with pytest.raises(OptionError, match="unknown `thing` 'other'; there are: own, more"):
+    with pytest.raises(OptionError, match="unknown `thing` 'other'; there are: own, a, more"):
         there.get("other")

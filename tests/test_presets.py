@@ -406,12 +406,14 @@ ENOUGH = dict.fromkeys(PRESETS, 30) | {
 }
 
 
-SLOW = ("keras-example", "tensorflow-tutorial")
+# One of Adam, one of L-BFGS and the default are seen to paint each time; what the others minimise is
+# held to their sources above.
+QUICK = ("impasto", "johnson2016", "pytorch-tutorial")
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in PRESETS],
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in PRESETS],
 )
 def test_every_preset_paints_and_keeps_the_photo(
     name: str, compact_2: Encoder, networks: Networks

@@ -192,7 +192,7 @@ def srun(*command: str | Path) -> list[tuple[int, str, str]]:
 # ----------------------------------------------------------------------------------------------- laws
 
 
-@pytest.fixture(scope="module", params=[fabric_run, srun])
+@pytest.fixture(scope="module", params=[pytest.param(fabric_run, marks=pytest.mark.slow), srun])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where two processes have left what they found: `0.json`, `1.json` and checkpoints."""
     place: Path = tmp_path_factory.mktemp(request.param.__name__)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.losses.gram import GramLoss, gram
+from impasto.losses.gram import gram
 from impasto.losses.objective import Objective, content_term, style_term
 from impasto.losses.presets import PRESETS
+from impasto.losses.style.gram import GramLoss
 from impasto.methods.matching import matched
 from impasto.networks.encoder import Encoder
 from impasto.networks.transform_net import TransformNetConfig

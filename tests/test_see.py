@@ -5,7 +5,6 @@ their commands.
 import io
 import itertools
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,18 +33,13 @@ from impasto.networks.encoder import Encoder
 from impasto.pictures.image import open_picture, read_recipe, to_pil
 from impasto.pictures.samples import sample
 from impasto.settings import Settings
-from impasto.signals import stopping
 from plates import draw
 
 
 @pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
-    """An empty current folder, and Ctrl-C as it was when it is over."""
+def folder(tmp_path, monkeypatch):
+    """An empty current folder."""
     monkeypatch.chdir(tmp_path)
-    before = {each: signal.getsignal(each) for each in stopping()}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from impasto.apps.studio.engine import Engine  # noqa: E402
 from impasto.apps.studio.limits import Limits  # noqa: E402
 from impasto.apps.studio.metrics import Metrics  # noqa: E402
 from impasto.apps.studio.web import api  # noqa: E402
-from impasto.pictures.files import read_recipe  # noqa: E402
+from impasto.pictures.recipes import read_recipe  # noqa: E402
 from impasto.pictures.samples import sample  # noqa: E402
 from impasto.settings import OPTIONS  # noqa: E402
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from typer.testing import CliRunner
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
-pytest.importorskip("gradio")
+if find_spec("gradio") is None:  # which takes seconds to import
+    pytest.skip("the page needs the extra `web`", allow_module_level=True)
 
 from fastapi.testclient import TestClient  # noqa: E402
 
@@ -35,7 +37,7 @@ from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
 from impasto.apps.studio.serve import sweep  # noqa: E402
 from impasto.apps.studio.uploads import Uploads  # noqa: E402
 from impasto.apps.studio.web import api  # noqa: E402
-from impasto.pictures.files import read_recipe  # noqa: E402
+from impasto.pictures.recipes import read_recipe  # noqa: E402
 from impasto.pictures.samples import sample  # noqa: E402
 from impasto.settings import Settings  # noqa: E402
 

@@ -16,11 +16,13 @@ import impasto
 from impasto.errors import OptionError
 from impasto.losses.base import STYLE_LOSSES, StyleLoss
 from impasto.losses.gram import gram
-from impasto.losses.neighbours import NNST
 from impasto.losses.sampling import Draw, Points, points
 from impasto.losses.self_similarity import self_similarity_loss, self_similarity_term
-from impasto.losses.sliced import HISTOGRAM, SWD, sliced_distance
-from impasto.losses.wasserstein import W2, Gaussian, gaussian_w2
+from impasto.losses.sliced import sliced_distance
+from impasto.losses.style.histogram import HISTOGRAM
+from impasto.losses.style.nnst import NNST
+from impasto.losses.style.swd import SWD
+from impasto.losses.style.w2 import W2, Gaussian, gaussian_w2
 from impasto.methods.optimize import PixelOptimizer
 from impasto.networks.encoder import Encoder
 from impasto.pictures.color import luminance

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, content_term, style_term, variation_term
+from impasto.losses.style.gram import GRAM
 from impasto.methods.feedforward import FeedForward
 from impasto.methods.sections import DescentRoom, assembled, gradient
 from impasto.methods.strokes import PREVIEW

@@ -22,7 +22,7 @@ from impasto.networks.shapes import UpscaleNetConfig
 from impasto.networks.upscale_net import TIMES, UpscaleNet, bicubic
 from impasto.networks.upscaler import Upscaler, load_upscaler, save_upscaler
 from impasto.networks.weights import load_encoder
-from impasto.pictures.files import read_recipe
+from impasto.pictures.recipes import read_recipe
 from impasto.pictures.samples import sample
 from impasto.training.configs import UpscaleConfig
 from impasto.training.degrade import DRAWS, Degradation, Jpeg

@@ -54,21 +54,11 @@ def test_wheel_holds_the_weights_their_card_and_nothing_else_large(wheel: Path) 
 
 def test_a_picture_from_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(site),
-        str(wheel),
-    ]
-    subprocess.run(install, check=True, capture_output=True)
+    with zipfile.ZipFile(wheel) as archive:  # all that installing one of pure Python does
+        archive.extractall(site)
     program = (
         "import impasto, json; from impasto.apps.cli.main import main; print(json.dumps(impasto.__file__));"
-        "main(['stylize', 'cat', 'ink-hatching', '-o', 'out.png', '--size', '64', '--steps', '4'])"
+        "main(['stylize', 'cat', 'ink-hatching', '-o', 'out.png', '--size', '64', '--steps', '1'])"
     )
     run = subprocess.run(
         [sys.executable, "-c", program],

@@ -23,7 +23,7 @@ import json
 import math
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -286,6 +286,14 @@ class Run:
         falling = 1.0 if left >= self.decay else 0.5 * (1 - math.cos(math.pi * left / self.decay))
         return min(1.0, (self.steps + 1) / self.warmup) * max(0.02, falling)
 
+    def count(self, sums: Tensor, names: str) -> None:
+        """One step more; each fiftieth tells the means of `sums`, and begins them anew."""
+        self.steps += 1
+        if self.steps % 50 == 0:
+            means = [round(value / 50, 4) for value in sums.tolist()]
+            self.tell(lambda: f"{names} {means}")
+            sums.zero_()
+
     def tell(self, text: Callable[[], str]) -> None:
         if time.monotonic() - self.told > 10:
             self.told = time.monotonic()
@@ -294,6 +302,18 @@ class Run:
                 f"{seconds:6.1f} s, step {self.steps}, {self.steps / seconds:.1f} a second: {text()}",
                 flush=True,
             )
+
+
+def clipped(parameters: Iterable[Tensor], most: float) -> Tensor:
+    """The length of all gradients together, which are brought down to `most`; where it is not
+    finite, to nothing.
+    """
+    grads = [each.grad for each in parameters if each.grad is not None]
+    length = torch.stack(torch._foreach_norm(grads)).norm()
+    scale = (most / (length + 1e-6)).clamp_max(1)
+    for grad in grads:
+        grad.copy_(torch.where(torch.isfinite(length), grad * scale, 0.0))
+    return length
 
 
 def prepared(device: torch.device) -> None:
@@ -504,15 +524,7 @@ def train_painter(args: argparse.Namespace) -> None:
         return torch.stack([loss.detach() for loss in parts.values()])
 
     def update() -> Tensor:
-        length = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
-        scale = torch.where(
-            torch.isfinite(length), (config.clip / (length + 1e-6)).clamp_max(1), length * 0
-        )
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.copy_(
-                    torch.where(torch.isfinite(length), parameter.grad * scale, 0.0)
-                )
+        length = clipped(parameters, config.clip)
         muon.step()
         adam.step()
         return length
@@ -525,7 +537,7 @@ def train_painter(args: argparse.Namespace) -> None:
         return
     print("at first", _told(task), flush=True)
     run, sums = Run(args.seconds, args.rate, args.decay), torch.zeros(3, device=device)
-    told, is_kept = 0, False
+    is_kept = False
     while run.share < 1:
         if not is_kept and run.share > 1 - run.decay:  # if the rest should be lost
             is_kept = True
@@ -538,12 +550,7 @@ def train_painter(args: argparse.Namespace) -> None:
             group["lr"].fill_(full)
         sums += step()
         apply()
-        run.steps += 1
-        if run.steps % 50 == 0:
-            mean = [round(value / (run.steps - told), 4) for value in sums.tolist()]
-            run.tell(lambda mean=mean: f"style, content, evenness {mean}")
-            told = run.steps
-            sums.zero_()
+        run.count(sums, "style, content, evenness")
     print(run.steps, "steps", _told(task))
     save(task, args, run.steps, args.output)
 
@@ -682,16 +689,10 @@ def train_bank(args: argparse.Namespace) -> None:
     step = graphed(learn, device)
     print("at first", _told(task), flush=True)
     run, sums = Run(args.seconds, args.rate, 0.5), torch.zeros(3, device=device)
-    told = 0
     while run.share < 1:
         rate.fill_(args.rate * run.factor())
         sums += step()
-        run.steps += 1
-        if run.steps % 50 == 0:
-            mean = [round(value / (run.steps - told), 4) for value in sums.tolist()]
-            run.tell(lambda mean=mean: f"style, content, evenness {mean}")
-            told = run.steps
-            sums.zero_()
+        run.count(sums, "style, content, evenness")
     print(run.steps, "steps", _told(task))
     task.config = task.config.but(steps=run.steps)
     with torch.autocast(device.type, dtype=torch.bfloat16):

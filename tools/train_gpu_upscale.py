@@ -26,7 +26,7 @@ from impasto.networks.upscaler import load_upscaler
 from impasto.training.configs import UpscaleConfig
 from impasto.training.degrade import DRAWS
 from impasto.training.upscale import UpscaleTask
-from train_gpu import QUALITY, Muon, Pictures, Run, graphed, loaded, prepared, unpacked
+from train_gpu import QUALITY, Muon, Pictures, Run, clipped, graphed, loaded, prepared, unpacked
 
 
 def main() -> None:
@@ -124,11 +124,7 @@ def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures)
         return parts.detach()
 
     def update() -> Tensor:
-        grads = [p.grad for p in parameters if p.grad is not None]
-        length = torch.stack(torch._foreach_norm(grads)).norm()
-        scale = (config.clip / (length + 1e-6)).clamp_max(1)
-        for grad in grads:
-            grad.copy_(torch.where(torch.isfinite(length), grad * scale, 0.0))
+        length = clipped(parameters, config.clip)
         muon.step()
         adam.step()
         torch._foreach_lerp_(mean, parameters, 0.01)
@@ -137,7 +133,7 @@ def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures)
     step = graphed(losses, device)
     step()
     apply = graphed(update, device)  # at a rate of 0 while it warms up
-    run, sums, told = Run(args.seconds, 1.0, args.decay), torch.zeros(6, device=device), 0
+    run, sums = Run(args.seconds, 1.0, args.decay), torch.zeros(6, device=device)
     with torch.no_grad():  # steps of the warming up
         for each, parameter in zip(mean, parameters, strict=True):
             each.copy_(parameter)
@@ -153,14 +149,7 @@ def train_steps(args: argparse.Namespace, task: UpscaleTask, pictures: Pictures)
         slow.fill_(0.2 * now)
         sums[:5] += step()
         sums[5] += apply()
-        run.steps += 1
-        if run.steps % 20 == 0:
-            found = [round(value / (run.steps - told), 4) for value in sums.tolist()]
-            run.tell(
-                lambda found=found: f"pixels, colors, lattice, features, texture, gradient {found}"
-            )
-            told = run.steps
-            sums.zero_()
+        run.count(sums, "pixels, colors, lattice, features, texture, gradient")
     task.config = task.config.but(steps=run.steps)
 
 

@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from impasto.errors import DivergedError, ImpastoError, InputError, OptionError, WeightsError
     from impasto.losses.base import STYLE_LOSSES, StyleLoss
-    from impasto.losses.gram import GRAM
     from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
     from impasto.losses.presets import PRESETS
+    from impasto.losses.style.gram import GRAM
     from impasto.methods.base import METHODS, Frame, Method, Renderer, StyleInput
     from impasto.methods.optimize import PixelOptimizer
     from impasto.methods.stylizer import Progress
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from impasto.networks.encoder import Encoder
     from impasto.networks.loaded import Networks
     from impasto.networks.weights import load_encoder
-    from impasto.pictures.files import read_recipe
     from impasto.pictures.image import open_picture, save_picture
+    from impasto.pictures.recipes import read_recipe
     from impasto.pipeline import Job, plan, stylize
     from impasto.settings import Settings
 
 _HOMES = {
-    "GRAM": "impasto.losses.gram:GRAM",
+    "GRAM": "impasto.losses.style.gram:GRAM",
     "METHODS": "impasto.methods.base:METHODS",
     "PRESETS": "impasto.losses.presets:PRESETS",
     "STYLE_LOSSES": "impasto.losses.base:STYLE_LOSSES",
@@ -60,7 +60,7 @@ _HOMES = {
     "load_network": "impasto.networks.checkpoint:load_network",
     "open_picture": "impasto.pictures.image:open_picture",
     "plan": "impasto.pipeline:plan",
-    "read_recipe": "impasto.pictures.files:read_recipe",
+    "read_recipe": "impasto.pictures.recipes:read_recipe",
     "save_picture": "impasto.pictures.image:save_picture",
     "style_term": "impasto.losses.objective:style_term",
     "stylize": "impasto.pipeline:stylize",

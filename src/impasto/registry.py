@@ -4,10 +4,12 @@ time.
 Names are known without importing anything; what a name stands for is imported when it is asked for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
 from typing import Generic, TypeVar
 
 from impasto.errors import OptionError
@@ -21,14 +23,17 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """What there is of one kind, by name.
 
-    `group`: of the entry points by which installed packages add to it. `own`: what this package
-    brings, each as `module:name`. `kind`: the setting that chooses among them, for messages. A name
-    of this package's own cannot be taken by another.
+    `group`: of the entry points by which installed packages add to it. `package`: of the modules
+    that this package brings, each one thing, whose name is the module's and whose attribute is that
+    in capitals: `w2.py` has `W2`. `kind`: the setting that chooses among them, for messages.
+    `first`: names that come before the others, which go by the alphabet. A name of this package's
+    own cannot be taken by another.
     """
 
-    def __init__(self, group: str, own: Mapping[str, str], kind: str) -> None:
+    def __init__(self, group: str, package: str, kind: str, first: Sequence[str] = ()) -> None:
         self.group, self.kind = group, kind
-        self._own, self._added = dict(own), dict[str, T]()
+        self._package, self._first = package, tuple(first)
+        self._added: dict[str, T] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -51,8 +56,7 @@ class Registry(Generic[T]):
         if name in self._added:
             return self._added[name]
         if name in self._own:
-            module, _, attribute = self._own[name].partition(":")
-            found: T = getattr(import_module(module), attribute)
+            found: T = getattr(import_module(f"{self._package}.{name}"), name.upper())
             return found
         points = self._points()
         if name not in points:
@@ -72,6 +76,11 @@ class Registry(Generic[T]):
             with suppress(OptionError):
                 found[name] = self.get(name)
         return found
+
+    @cached_property
+    def _own(self) -> tuple[str, ...]:
+        there = sorted(each.name for each in iter_modules(import_module(self._package).__path__))
+        return (*self._first, *(name for name in there if name not in self._first))
 
     def _points(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

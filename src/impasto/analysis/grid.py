@@ -21,6 +21,7 @@ from impasto.analysis.usual import GRID_SIZE
 from impasto.analysis.work import Task, Work, settings_of, title_of
 from impasto.errors import InputError, OptionError
 from impasto.layers import STYLE_LAYERS
+from impasto.losses.base import STYLE_LOSSES
 from impasto.losses.content import relative_content_loss
 from impasto.losses.presets import PRESETS
 from impasto.methods.base import METHODS, named_style
@@ -31,32 +32,32 @@ from impasto.networks.loaded import Networks
 from impasto.pictures.image import Source, open_picture, resize
 from impasto.pictures.sources import open_source
 from impasto.pipeline import Job, plan
-from impasto.settings import Settings
+from impasto.settings import OPTIONS, Settings
 
-__all__ = ["DIALS", "Value", "dial", "ratio_grid", "ratios", "read_values", "sweep"]
+__all__ = ["Value", "dial", "ratio_grid", "ratios", "read_values", "sweep"]
 
 Value: TypeAlias = float | int | str
 Measure: TypeAlias = Callable[[Tensor], Mapping[str, float]]
 
-# What may be turned, its type, and where along it there is something to see.
-DIALS: Mapping[str, tuple[Callable[[str], Value], tuple[Value, ...]]] = MappingProxyType(
+# What may be turned, and where along it there is something to see, if that is not all it can be.
+_TURNED: Mapping[str, tuple[Value, ...]] = MappingProxyType(
     {
-        "content_loss": (str, ("features", "selfsim")),
-        "blend": (float, (0.0, 0.25, 0.5, 0.75, 1.0)),
-        "content_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
-        "init": (str, ("content", "noise")),
-        "keep_color": (str, ("none", "luminance", "statistics")),
-        "learning_rate": (float, ()),
-        "method": (str, ("arbitrary", "optimize")),
-        "optimizer": (str, ("adam", "lbfgs")),
-        "preset": (str, tuple(PRESETS)),
-        "seed": (int, (0, 1, 2, 3)),
-        "steps": (int, (10, 30, 100, 300)),
-        "strength": (float, (0.0, 0.25, 0.5, 0.75, 1.0)),
-        "style_loss": (str, ("gram", "w2", "swd", "histogram", "nnst")),
-        "style_scale": (float, (0.5, 0.75, 1.0, 1.5, 2.0)),
-        "style_weight": (float, (0.1, 0.3, 1.0, 3.0, 10.0)),
-        "tv_weight": (float, (0.0, 0.1, 1.0, 10.0)),
+        "content_loss": (),
+        "blend": (0.0, 0.25, 0.5, 0.75, 1.0),
+        "content_weight": (0.1, 0.3, 1.0, 3.0, 10.0),
+        "init": (),
+        "keep_color": (),
+        "learning_rate": (),
+        "method": (),
+        "optimizer": (),
+        "preset": tuple(PRESETS),
+        "seed": (0, 1, 2, 3),
+        "steps": (10, 30, 100, 300),
+        "strength": (0.0, 0.25, 0.5, 0.75, 1.0),
+        "style_loss": (),
+        "style_scale": (0.5, 0.75, 1.0, 1.5, 2.0),
+        "style_weight": (0.1, 0.3, 1.0, 3.0, 10.0),
+        "tv_weight": (0.0, 0.1, 1.0, 10.0),
     }
 )
 
@@ -72,15 +73,15 @@ def dial(over: str) -> str:
     turned.
     """
     name = over.replace("-", "_")
-    if name not in DIALS:
-        known = ", ".join(each.replace("_", "-") for each in DIALS)
+    if name not in _TURNED:
+        known = ", ".join(each.replace("_", "-") for each in _TURNED)
         raise OptionError(f"a grid cannot go over {over!r}; choose one of {known}")
     return name
 
 
 def read_values(over: str, text: str) -> tuple[Value, ...]:
     """`0.5,1,2` as values of that dial; `ImpastoError` for what is none."""
-    kind, _ = DIALS[dial(over)]
+    kind = OPTIONS[dial(over)].kind
     try:
         found = tuple(kind(word.strip()) for word in text.split(","))
     except ValueError:
@@ -163,7 +164,7 @@ def sweep(
     settings: Settings | None = None,
     second: Source | None = None,
 ) -> Work:
-    """One row: the dial `over` (see `DIALS`) of `settings` at each of `values`; numbers as in
+    """One row: the dial `over` (see `dial`) of `settings` at each of `values`; numbers as in
     `ratio_grid`.
 
     `second`: another painting, which `over="blend"` needs: a value is its share. A painting may be
@@ -171,7 +172,7 @@ def sweep(
     style. Raises `ImpastoError`, long work not yet begun, for whatever does not fit.
     """
     settings, name = settings or Settings(), dial(over)
-    values = tuple(values) or DIALS[name][1]
+    values = tuple(values) or _values(name)
     if name == "keep_color" and _learned(painting):  # a vector cannot be recoloured
         values = tuple(value for value in values if value != "statistics")
     if not values:
@@ -186,6 +187,15 @@ def sweep(
     base = settings.but(style_layers=settings.style_layers or STYLE_LAYERS, method=None)
     paintings = (painting,) if second is None else (painting, second)
     return _work(_Shown(photo, paintings, ("",), labels), cells, base, encoder, size)
+
+
+def _values(name: str) -> tuple[Value, ...]:
+    """What a dial is turned to where nothing is said; of methods, those that take a painting."""
+    if name == "method":
+        picture = named_style("painting.png")
+        found = [key for key, each in METHODS.all().items() if each.takes(picture, ())]
+        return tuple(sorted(found, key=lambda key: not METHODS.get(key).instant))
+    return STYLE_LOSSES.names if name == "style_loss" else _TURNED[name] or OPTIONS[name].choices
 
 
 def _turned(settings: Settings, name: str, value: Value) -> Settings:

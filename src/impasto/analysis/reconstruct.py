@@ -21,7 +21,7 @@ from impasto.analysis.work import Task, Work, open_cell, settings_of, title_of
 from impasto.errors import OptionError
 from impasto.layers import STYLE_LAYERS
 from impasto.losses.content import relative_content_loss
-from impasto.losses.gram import GRAM, gram, relative_style_loss
+from impasto.losses.gram import gram, relative_style_loss
 from impasto.losses.objective import (
     Objective,
     Term,
@@ -30,6 +30,7 @@ from impasto.losses.objective import (
     style_term,
     variation_term,
 )
+from impasto.losses.style.gram import GRAM
 from impasto.methods.descent import descend, pyramid
 from impasto.methods.optimize import PALE
 from impasto.methods.stylizer import Progress

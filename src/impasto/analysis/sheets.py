@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from impasto.errors import InputError
-from impasto.pictures.files import recipe_text
 from impasto.pictures.image import check_output, save_picture, to_pil
+from impasto.pictures.recipes import recipe_text
 from impasto.pictures.writing import atomic_write
 
 __all__ = [

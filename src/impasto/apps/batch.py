@@ -39,7 +39,7 @@ from impasto.errors import InputError, OptionError
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import check_output, read_recipe
-from impasto.pictures.writing import FORMATS, sweep
+from impasto.pictures.writing import FORMATS, make_folder, sweep
 from impasto.pipeline import Job, plan
 from impasto.settings import Settings
 
@@ -113,12 +113,7 @@ class Batch:
                 stores.prepare(name)
                 continue
             folder = Path(name)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(
-                    f"cannot make the folder {folder} ({error.strerror}); choose another"
-                ) from error
+            make_folder(folder)
             check_output(folder / f"x{self.form}")
             sweep(folder)
 

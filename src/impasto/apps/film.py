@@ -33,7 +33,7 @@ from impasto.film.scenes import scenes
 from impasto.film.writing import check_film_output, write_film
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
-from impasto.pictures.files import recipe_text
+from impasto.pictures.recipes import recipe_text
 from impasto.pictures.tiles import floats_of
 from impasto.pipeline import Job, method_of, plan
 from impasto.settings import Settings

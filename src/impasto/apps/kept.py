@@ -24,7 +24,7 @@ from torch import Tensor
 from impasto.errors import InputError
 from impasto.film.following import Following, Seen
 from impasto.film.frames import FilmFrame
-from impasto.pictures.files import read_recipe, recipe_options
+from impasto.pictures.recipes import read_recipe, recipe_options
 from impasto.pictures.writing import atomic_write, sweep
 
 __all__ = ["Kept", "Run"]

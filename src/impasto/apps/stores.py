@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from impasto.errors import ImpastoError, InputError, OptionError
-from impasto.pictures.files import read_recipe
+from impasto.pictures.recipes import read_recipe
 
 __all__ = [
     "TRIES",

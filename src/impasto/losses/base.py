@@ -1,8 +1,9 @@
 """What a style loss is: a statistic of features, and a distance of a picture's from a style's.
 
-Another package adds one by an entry point of the group `impasto.style_losses` that names an
-instance of a subclass of `StyleLoss`; `STYLE_LOSSES.add` does the same for a running program.
-PyTorch is imported by the losses, not here.
+A file `NAME.py` in `losses/style`, with an instance of a subclass of `StyleLoss` as its `NAME` in
+capitals, is one. Another package adds one by an entry point of the group `impasto.style_losses`
+that names such an instance; `STYLE_LOSSES.add` does the same for a running program. PyTorch is
+imported by the losses, not here.
 """
 
 from __future__ import annotations
@@ -64,15 +65,7 @@ class StyleLoss(ABC):
 
 
 STYLE_LOSSES: Registry[StyleLoss] = Registry(
-    "impasto.style_losses",
-    {
-        "gram": "impasto.losses.gram:GRAM",
-        "w2": "impasto.losses.wasserstein:W2",
-        "swd": "impasto.losses.sliced:SWD",
-        "histogram": "impasto.losses.sliced:HISTOGRAM",
-        "nnst": "impasto.losses.neighbours:NNST",
-    },
-    "style_loss",
+    "impasto.style_losses", "impasto.losses.style", "style_loss", first=("gram",)
 )
 """The style losses there are: `STYLE_LOSSES.get("gram")` is one, `STYLE_LOSSES.add(name, loss)`
 adds one.

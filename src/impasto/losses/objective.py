@@ -18,7 +18,8 @@ from torch.nn.functional import interpolate
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import GRAM, GramLoss, gram
+from impasto.losses.gram import gram
+from impasto.losses.style.gram import GRAM, GramLoss
 from impasto.losses.variation import natural_prior, powered_variation, total_variation
 from impasto.windows import Window
 

@@ -8,16 +8,13 @@ loss of Risser et al. 2017 (arXiv:1701.08893).
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from impasto.losses.base import StyleLoss
-from impasto.losses.gram import GRAM
 from impasto.losses.sampling import Points, Sampled, points
 
-__all__ = ["HISTOGRAM", "SWD", "HistogramLoss", "SlicedLoss", "sliced_distance"]
+__all__ = ["sampled_distance", "sliced_distance"]
 
 # Sorting is what this costs. Of a larger layer so many positions are looked at, others at each step:
 # an estimate whose error, averaged over the steps, is below what a step moves.
@@ -70,76 +67,14 @@ def _quantiles(part: Points, axes: Tensor, levels: Tensor) -> Tensor:
     return torch.lerp(below, above, part_way)
 
 
-class SlicedLoss(StyleLoss):
-    """A style as the distribution of its features: `sliced_distance` over as many random directions
-    as there are channels, new ones at every call (Heitz et al. 2021, section 4).
-
-    Of layers with more than `POSITIONS` positions a part is looked at, at the same places of the
-    picture and of the style, so that a style is at distance 0 from itself. A mask weighs positions
-    by its square.
+def sampled_distance(
+    features: Tensor, target: Sampled, axes: Tensor, mask: Tensor | None
+) -> Tensor:
+    """`sliced_distance` of `features`, `(1, C, H, W)`, along `axes`, `(K, C)`, at the next places of
+    the target.
     """
-
-    name: ClassVar[str] = "swd"
-    stochastic: ClassVar[bool] = True
-    balance: ClassVar[float] = 2.0
-
-    def target(self, features: Tensor, mask: Tensor | None = None) -> Sampled:
-        """From `(1, C, H, W)`."""
-        return Sampled.of(features, mask)
-
-    def mix(self, targets: Sequence[Sampled], weights: Sequence[float]) -> Sampled:
-        """Quantiles averaged by the weights (Rabin et al. 2011); what has no weight is left out."""
-        return Sampled.mixed(targets, weights)
-
-    def distance(self, features: Tensor, target: Sampled, mask: Tensor | None = None) -> Tensor:
-        """`sliced_distance`."""
-        axes = target.draw.normal(features.shape[1], features.shape[1])
-        return _along(axes / axes.norm(dim=1, keepdim=True), features, target, mask)
-
-
-class HistogramLoss(StyleLoss):
-    """A style as its Gram matrices and the histogram of every channel, in equal parts.
-
-    Risser et al. 2017, eq. 8 and 10: a Gram matrix alone may be had by contrasts that no channel of
-    the style has, and the histograms rule those out. Sorted values stand for their histogram
-    matching, which is the same map without bins.
-    """
-
-    name: ClassVar[str] = "histogram"
-    stochastic: ClassVar[bool] = True
-
-    def target(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Sampled]:
-        """The Gram matrix, and the points."""
-        return GRAM.target(features, mask), Sampled.of(features, mask)
-
-    def mix(
-        self, targets: Sequence[tuple[Tensor, Sampled]], weights: Sequence[float]
-    ) -> tuple[Tensor, Sampled]:
-        """Both parts as `gram` and `swd` mix them."""
-        grams, points = zip(*targets, strict=True)
-        return GRAM.mix(grams, weights), Sampled.mixed(points, weights)
-
-    def distance(
-        self, features: Tensor, target: tuple[Tensor, Sampled], mask: Tensor | None = None
-    ) -> Tensor:
-        """The mean of both."""
-        second, sampled = target
-        histograms = _along(
-            torch.eye(features.shape[1], dtype=torch.float32), features, sampled, mask
-        )
-        return (GRAM.distance(features, second, mask) + histograms) / 2
-
-
-def _along(axes: Tensor, features: Tensor, target: Sampled, mask: Tensor | None) -> Tensor:
-    """`sliced_distance` at the next places of the target."""
     places = target.draw.places(POSITIONS)
     x = points(features, mask).at(places)
     if not x.values.shape[1]:  # a mask that lets nothing through
         return x.values.sum()
     return sliced_distance(x, target.at(places), axes.to(x.values))
-
-
-SWD = SlicedLoss()
-"""The style loss `swd`."""
-HISTOGRAM = HistogramLoss()
-"""The style loss `histogram`."""

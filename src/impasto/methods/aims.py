@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from impasto.losses.base import StyleLoss
-from impasto.losses.gram import GRAM
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.losses.self_similarity import self_similarity_term
+from impasto.losses.style.gram import GRAM
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before
 from impasto.methods.guided import SEEN, Targets, at_layer, in_frame, joined

@@ -3,9 +3,10 @@
     renderer = METHODS.get(settings.method).prepare(styles, settings, networks)
     for progress in renderer.render(Frame(photo)): ...
 
-Another package adds a method by an entry point of the group `impasto.methods` that names an
-instance of a subclass of `Method`; `METHODS.add` does the same for a running program. PyTorch is
-imported by the methods, not here.
+A file `NAME.py` in `methods/builtin`, with an instance of a subclass of `Method` as its `NAME` in
+capitals, is one. Another package adds one by an entry point of the group `impasto.methods` that
+names such an instance; `METHODS.add` does the same for a running program. PyTorch is imported by
+the methods, not here.
 """
 
 from __future__ import annotations
@@ -206,13 +207,7 @@ class Method(ABC):
 
 
 METHODS: Registry[Method] = Registry(
-    "impasto.methods",
-    {
-        "optimize": "impasto.methods.builtin:OPTIMIZE",
-        "fast": "impasto.methods.builtin:FAST",
-        "arbitrary": "impasto.methods.builtin:ARBITRARY",
-    },
-    "method",
+    "impasto.methods", "impasto.methods.builtin", "method", first=("optimize", "fast")
 )
 """The methods there are: `METHODS.get("fast")` is one, `METHODS.add(name, method)` adds one to this
 process.

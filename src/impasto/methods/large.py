@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from impasto.losses.base import StyleLoss
-from impasto.losses.gram import GRAM, GramLoss
 from impasto.losses.objective import Objective, Term, style_term, variation_term
 from impasto.losses.presets import Preset
+from impasto.losses.style.gram import GRAM, GramLoss
 from impasto.methods.aims import SETTLED, Aims, Style, contrasted
 from impasto.methods.descent import pyramid
 from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term

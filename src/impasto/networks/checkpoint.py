@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from impasto.errors import ImpastoError, WeightsError
 from impasto.forks import survive_forks
 from impasto.home import own_bank
 from impasto.networks.header import located
@@ -19,7 +17,7 @@ from impasto.networks.shapes import spoken_shape
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.style_predictor import StylePredictor, StylePredictorConfig
 from impasto.networks.transform_net import TransformNet, TransformNetConfig
-from impasto.networks.weights import best_dtype, pick_device, write_weights
+from impasto.networks.weights import best_dtype, pick_device, stored, write_weights
 
 __all__ = ["PAINTER", "Painter", "fingerprint", "load_network", "save_painter"]
 
@@ -91,29 +89,8 @@ def load_network(
     survive_forks()
     where = pick_device(device)
     path = located(str(source), PAINTER)
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("kind") != _KIND:
-                raise WeightsError(
-                    f"{path.name} holds no painter; give a file that impasto train made"
-                )
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        with torch.device("cpu"):  # whatever the program's default is
-            painter = _assemble(header, tensors)
-    except ImpastoError:
-        raise
-    except (
-        SafetensorError,
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{path.name} is not a painter that can be read ({reason})") from None
+    with stored(path, _KIND, "painter", "impasto train", called=path.name) as (header, tensors):
+        painter = _assemble(header, tensors)
     painter.transform_net.to(device=where, dtype=dtype or best_dtype(where))
     if painter.predictor is not None:
         painter.predictor.to(where)

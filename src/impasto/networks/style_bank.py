@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
 from impasto.home import own_bank
-from impasto.networks.weights import write_weights
+from impasto.networks.weights import stored, write_weights
 from impasto.pictures.writing import FORMATS
 
 __all__ = ["UNSAID", "Credit", "StyleBank", "check_name", "own_styles"]
@@ -123,15 +122,13 @@ class StyleBank:
     @staticmethod
     def load(path: Path) -> "StyleBank":
         """Read what `save` wrote; `ImpastoError` for anything else."""
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                header = file.metadata() or {}
-                if header.get("kind") != _KIND:
-                    raise WeightsError(
-                        f"{path} holds no bank of styles; give a file that impasto learn made"
-                    )
-                keys = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118
-                vectors = {key.removeprefix(_PREFIX): file.get_tensor(key).float() for key in keys}
+        kind, made, advice = "bank of styles", "impasto learn", "; move it away"
+        with stored(path, _KIND, kind, made, advice=advice) as (header, tensors):
+            vectors = {
+                key.removeprefix(_PREFIX): vector
+                for key, vector in tensors.items()
+                if key.startswith(_PREFIX)
+            }
             notes = {
                 str(name): str(note) for name, note in dict(json.loads(header["notes"])).items()
             }
@@ -140,13 +137,6 @@ class StyleBank:
                 for name, each in dict(json.loads(header.get("credits", "{}"))).items()
             }
             return StyleBank(header["network"], vectors, notes, credits)
-        except ImpastoError:
-            raise
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise WeightsError(
-                f"{path} is not a bank of styles that can be read ({reason}); move it away"
-            ) from None
 
 
 def own_styles(network: str) -> StyleBank:

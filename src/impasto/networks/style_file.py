@@ -11,13 +11,12 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from impasto.errors import ImpastoError, OptionError, WeightsError
+from impasto.errors import OptionError, WeightsError
 from impasto.networks.hub import fetch
 from impasto.networks.style_bank import UNSAID, Credit, StyleBank, check_name
-from impasto.networks.weights import write_weights
+from impasto.networks.weights import stored, write_weights
 from impasto.pictures.files import decode, decoding
 
 __all__ = ["SUFFIX", "StyleFile", "locate"]
@@ -94,29 +93,18 @@ class StyleFile:
     @staticmethod
     def load(path: Path) -> "StyleFile":
         """Read what `save` wrote; `ImpastoError` for anything else, a changed vector included."""
-        try:
-            if path.stat().st_size > _LARGEST:
-                raise WeightsError(f"{path} is too large to be a style")
-            with safe_open(str(path), framework="pt") as file:
-                header = file.metadata() or {}
-                if header.get("kind") != _KIND:
-                    raise WeightsError(
-                        f"{path} holds no style; give a file that `impasto styles export` made"
-                    )
-                vector, thumbnail = file.get_tensor("vector").float(), file.get_tensor("thumbnail")
+        if path.is_file() and path.stat().st_size > _LARGEST:
+            raise WeightsError(f"{path} is too large to be a style")
+        made = "`impasto styles export`"
+        with stored(path, _KIND, "style", made) as (header, tensors):
             found = StyleFile(
                 check_name(header["name"]),
-                vector,
+                tensors["vector"],
                 header["network"],
-                _picture(path, thumbnail),
+                _picture(path, tensors["thumbnail"]),
                 _line(header["note"]),
                 Credit(_line(header["author"]), _line(header["licence"])),
             )
-        except ImpastoError:
-            raise
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise WeightsError(f"{path} is not a style that can be read ({reason})") from None
         found._check(path, header.get("digest", ""))
         return found
 

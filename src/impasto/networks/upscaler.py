@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
-from impasto.errors import ImpastoError, WeightsError
 from impasto.forks import survive_forks
 from impasto.networks.header import located
 from impasto.networks.upscale_net import UpscaleNet, UpscaleNetConfig
-from impasto.networks.weights import best_dtype, pick_device, write_weights
+from impasto.networks.weights import best_dtype, pick_device, stored, write_weights
 
 __all__ = ["UPSCALER", "Upscaler", "load_upscaler", "save_upscaler"]
 
@@ -58,23 +56,11 @@ def load_upscaler(
     """
     survive_forks()
     where, path = pick_device(device), located(str(source), UPSCALER)
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("kind") != _KIND:
-                raise WeightsError(
-                    f"{path.name} holds no upscaler; give a file that impasto train upscale made"
-                )
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        with torch.device("cpu"):  # whatever the program's default is
-            net = UpscaleNet(UpscaleNetConfig(**json.loads(header["config"])))
-            net.load_state_dict(tensors)
+    made = "impasto train upscale"
+    with stored(path, _KIND, "upscaler", made, called=path.name) as (header, tensors):
+        net = UpscaleNet(UpscaleNetConfig(**json.loads(header["config"])))
+        net.load_state_dict(tensors)
         found = Upscaler(net, json.loads(header["recipe"]), header["licence"])
-    except ImpastoError:
-        raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{path.name} is not an upscaler that can be read ({reason})") from None
     net.to(device=where, dtype=dtype or best_dtype(where)).requires_grad_(False).eval()
     return found
 

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from impasto.errors import OptionError, WeightsError, kind_of
+from impasto.errors import ImpastoError, OptionError, WeightsError, kind_of
 from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
 from impasto.networks.hub import fetch
@@ -35,12 +36,22 @@ __all__ = [
     "load_encoder",
     "pick_device",
     "read_weights",
+    "stored",
     "write_weights",
 ]
 
 EMBEDDED = "compact"
 SECOND = "compact-2"
 HUB = "timm/vgg19.tv_in1k"
+_UNREADABLE = (
+    SafetensorError,
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+)
 WAY_OUT = "use the embedded one (`encoder=compact`) or a local file (`encoder=FILE.safetensors`)"
 
 
@@ -155,6 +166,36 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
             f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}"
         )
     return _architecture(header, weights, torchvision="features.0.weight" in names), weights
+
+
+@contextmanager
+def stored(
+    path: Path, kind: str, what: str, made: str, *, called: object = None, advice: str = ""
+) -> Iterator[tuple[Mapping[str, str], dict[str, Tensor]]]:
+    """Header and tensors, float32 on the CPU, of a file of that `kind` that `write_weights` wrote.
+
+    `WeightsError` for a file of another kind, and for what the block finds wrong in it: `called`, by
+    default its path, is no `what`, as the command `made` makes them; `advice`: what to do then.
+    """
+    called = called or path
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("kind") != kind:
+                raise WeightsError(f"{called} holds no {what}; give a file that {made} made")
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        with torch.device("cpu"):  # whatever the program's default is
+            yield (
+                header,
+                {key: x.float() if x.is_floating_point() else x for key, x in found.items()},
+            )
+    except ImpastoError:
+        raise
+    except _UNREADABLE as error:
+        reason, article = " ".join(str(error).split()), "an" if what[0] in "aeiou" else "a"
+        raise WeightsError(
+            f"{called} is not {article} {what} that can be read ({reason}){advice}"
+        ) from None
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:

@@ -1,13 +1,9 @@
-"""Picture files: every mode, profile and orientation made into upright sRGB arrays, and the recipe
-inside.
-"""
+"""Picture files: every mode, profile and orientation made into upright sRGB arrays."""
 
-import json
-import os
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -15,22 +11,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PdfParser, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-from impasto.errors import ImpastoError, InputError, OptionError
-from impasto.pictures.exif import read_exif, sifted, tags
+from impasto.errors import ImpastoError, InputError
+from impasto.pictures.exif import read_exif
 from impasto.pictures.salvage import completed, lacks, loaded
 
 __all__ = [
     "MAX_PIXELS",
     "Array",
+    "check_file",
     "decode",
     "decode_all",
     "decoding",
     "opened",
-    "read_recipe",
-    "recipe_options",
-    "recipe_text",
+    "unwarned",
 ]
 
 Array = NDArray[Any]
@@ -40,13 +35,6 @@ MAX_PIXELS = 200_000_000
 decoding.
 """
 
-_MAX_RECIPE = 60_000  # characters
-_MAX_EXIF = 65_533  # bytes of an EXIF block in a JPEG
-_IMAGE_HISTORY = (
-    0x9213  # of TIFF/EP: what has been done to the picture; the description is the photo's
-)
-_IMAGE_DESCRIPTION = 0x010E  # where recipes stood before
-_KEY = "impasto"
 _ORIENTATION = 0x0112
 _PHOTOMETRIC = 262
 _BITS_PER_SAMPLE = 258
@@ -73,7 +61,7 @@ _PILLOW_LOCK = threading.Lock()
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
+def unwarned() -> Iterator[None]:
     """Pillow warns of damaged metadata with a line of its own source; one thread at a time, for
     filters are the process's.
     """
@@ -87,7 +75,7 @@ def _only_our_limit() -> Iterator[None]:
     """Pillow warns or refuses at a limit of its own while it opens; ours is checked right after
     instead.
     """
-    with _unwarned():
+    with unwarned():
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
@@ -119,7 +107,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Raises `ImpastoError` for anything that is not a readable picture of at most `MAX_PIXELS`
     pixels, and for any error of the decoder inside the `with` block.
     """
-    _check_file(path)
+    check_file(path)
     with decoding(str(path)):
         try:
             with _only_our_limit():
@@ -143,7 +131,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         yield image
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """`InputError`, in one line, for what is no file that can be opened."""
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a picture in it")
@@ -198,7 +187,7 @@ def _orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
     # EXIF is written by anyone; a broken block must not cost the picture.
     damaged = ("its EXIF data is damaged: taken to be upright",)
     try:
-        with _unwarned():
+        with unwarned():
             exif = image.getexif()
             found = int(exif.get(_ORIENTATION, 1))
         return found, () if exif or len(image.info.get("exif", b"")) <= _NO_EXIF else damaged
@@ -315,103 +304,3 @@ def _through_profile(
     if "srgb" not in title.lower() and not notes:
         notes = (f"colour profile {title or 'without a name'} converted to sRGB",)
     return converted, notes
-
-
-def recipe_text(recipe: Mapping[str, object]) -> str:
-    """A JSON-able `recipe` as a text for a place that is shared with others, such as EXIF
-    ImageHistory.
-
-    `OptionError` for what cannot be written as JSON, or is too long.
-    """
-    return _json({_KEY: dict(recipe)})
-
-
-def recipe_options(
-    form: str, recipe: Mapping[str, object] | None, exif: bytes = b""
-) -> dict[str, Any]:
-    """Pillow's `save` options that embed a JSON-able `recipe`: PNG iTXt, otherwise EXIF
-    ImageHistory; and the EXIF block of a photo (`read_exif`).
-    """
-    options: dict[str, Any] = {}
-    if form == "PNG":
-        if recipe is not None:
-            info = PngImagePlugin.PngInfo()
-            info.add_itxt(_KEY, _json(dict(recipe)))
-            options["pnginfo"] = info
-        return options | ({"exif": exif} if exif else {})
-    # A JPEG has room for so much; what is the photo's goes before what is not written at all.
-    for kept in (exif, sifted(exif, "credit"), b""):
-        block = tags(kept, form)
-        if recipe is not None:
-            block[_IMAGE_HISTORY] = recipe_text(recipe)
-        if form != "JPEG" or len(block.tobytes()) <= _MAX_EXIF:
-            break
-    if len(block):
-        options["exif"] = block if form == "TIFF" else block.tobytes()
-    return options
-
-
-def _json(value: Mapping[str, object]) -> str:
-    try:
-        # Pure ASCII: EXIF texts have no other reliable encoding, and JSON escapes carry all of
-        # Unicode.
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as err:
-        raise OptionError(
-            f"the recipe cannot be written as JSON ({err}); use plain numbers and texts"
-        ) from err
-    if len(text) > _MAX_RECIPE:
-        raise OptionError(f"the recipe is {len(text)} characters long; keep it below {_MAX_RECIPE}")
-    return text
-
-
-def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
-    """The recipe that is in a picture or a sheet of this package, in any of its formats; None if
-    there is none.
-
-    The file is anyone's: what is too long, not JSON or not ours counts as no recipe. The pixels are
-    not decoded. Raises `InputError` if the file is neither a picture nor a PDF.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".pdf":
-        _check_file(path)
-        return _parsed(_pdf_subject(path), ours=False)
-    with opened(path) as image:
-        try:
-            if image.format == "PNG":
-                return _parsed(image.info.get(_KEY), ours=True)
-            with _unwarned():
-                exif = image.getexif()
-                places = [exif.get(tag) for tag in (_IMAGE_HISTORY, _IMAGE_DESCRIPTION)]
-        except Exception:  # metadata written by others may be broken in any way
-            return None
-        recipes = (_parsed(found, ours=False) for found in places)
-        return next((recipe for recipe in recipes if recipe is not None), None)
-
-
-def _pdf_subject(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file, PdfParser.PdfParser(f=file) as pdf:
-            subject = pdf.info.Subject  # its bytes are decoded for attributes only
-        return subject if isinstance(subject, str) else None
-    except Exception:  # a PDF of others may be broken in any way, or none
-        return None
-
-
-def _parsed(found: object, *, ours: bool) -> dict[str, object] | None:
-    """`ours`: the text is a recipe alone, and not one of several things under the name of this
-    package.
-    """
-    if not isinstance(found, str) or len(found) > _MAX_RECIPE:
-        return None
-    try:
-        recipe = json.loads(found, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    if not ours and isinstance(recipe, dict):
-        recipe = recipe.get(_KEY)
-    return recipe if isinstance(recipe, dict) else None
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")

@@ -16,18 +16,10 @@ from torch.nn import functional
 
 from impasto.errors import InputError, OptionError, kind_of
 from impasto.forks import survive_forks
-from impasto.pictures.files import (
-    MAX_PIXELS,
-    Array,
-    decode,
-    decode_all,
-    decoding,
-    opened,
-    read_recipe,
-    recipe_options,
-)
+from impasto.pictures.files import MAX_PIXELS, Array, decode, decode_all, decoding, opened
 from impasto.pictures.painted import PaintedImage
 from impasto.pictures.planes import fit, planes, unit
+from impasto.pictures.recipes import read_recipe, recipe_options
 from impasto.pictures.tiles import bytes_of
 from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
 

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from impasto.pictures.files import recipe_options
+from impasto.pictures.recipes import recipe_options
 
 __all__ = ["PaintedImage"]
 

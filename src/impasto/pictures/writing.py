@@ -15,7 +15,15 @@ from PIL import Image
 
 from impasto.errors import InputError
 
-__all__ = ["FORMATS", "atomic_folder", "atomic_write", "check_output", "format_options", "sweep"]
+__all__ = [
+    "FORMATS",
+    "atomic_folder",
+    "atomic_write",
+    "check_output",
+    "format_options",
+    "make_folder",
+    "sweep",
+]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -86,6 +94,16 @@ def sweep(folder: Path, age: float = 3600.0) -> None:
         with suppress(OSError):
             if time.time() - partial.stat().st_mtime > age:
                 partial.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """With those above it; `InputError` where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {folder} ({error.strerror}); choose another"
+        ) from error
 
 
 def check_output(path: str | os.PathLike[str]) -> Path:

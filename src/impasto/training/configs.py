@@ -56,7 +56,9 @@ class RunConfig(BaseModel):
     the steps a cosine down to 2 % of it: 1 falls from the start, 0 holds to the end, for a leg that
     another is to go on from. Gradients longer than `clip` (over all parameters together) are scaled
     to it. `precision` is that of convolutions and matrix products; weights and optimiser are
-    float32 in any case.
+    float32 in any case. `learning_rate` is Muon's, for the convolutions. Where there are, `crop` is
+    the side of the training pictures in px, and `held_out` the most pictures kept for validation,
+    which are one in eight.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -93,9 +95,7 @@ class RunConfig(BaseModel):
 class NetworkConfig(RunConfig):
     """What any training of a one-pass network needs to know.
 
-    `learning_rate` is Muon's, for the convolutions. `crop`: side of the training pictures in px.
-    `held_out`: most pictures kept for validation, which are one in eight. `transform_net`: the
-    network's shape; one that goes on from another network has that one's.
+    `transform_net`: the network's shape; one that goes on from another network has that one's.
     """
 
     steps: Steps = 4000
@@ -220,12 +220,10 @@ class PairsConfig(NetworkConfig):
 class UpscaleConfig(RunConfig):
     """How to train an `UpscaleNet`.
 
-    `crop`: side of the large pictures in px, divisible by 32. `learning_rate` is Muon's, for the
-    convolutions. `pixels_weight`: of differences from the large picture; `colors_weight`: from it
-    reduced to the size of the small one, where nothing has to be guessed; `lattice_weight`: of each
-    sub-pixel position's mean over small squares; `features_weight`: under the critics;
-    `texture_weight`: of Gram matrices of windows of 32 px. `held_out`: most pictures
-    kept for validation.
+    `crop` is of the large pictures, divisible by 32. `pixels_weight`: of differences from the large
+    picture; `colors_weight`: from it reduced to the size of the small one, where nothing has to be
+    guessed; `lattice_weight`: of each sub-pixel position's mean over small squares;
+    `features_weight`: under the critics; `texture_weight`: of Gram matrices of windows of 32 px.
     """
 
     steps: Steps = 6000
@@ -262,12 +260,10 @@ class DistillConfig(RunConfig):
     """How to distil an encoder.
 
     `layers`: matched layer -> weight of its loss; the student's first layer, and those that no
-    other reads, must be among them. `crop`: side of the training pictures in px. `bias_rate`:
-    Adam's learning rate, where `learning_rate` is Muon's; layers deeper than `relu3_1` take
-    `deep_rate` of the latter (at the full rate their narrow units die). `adversarial`: share of a
+    other reads, must be among them. `bias_rate`: Adam's learning rate; layers deeper than `relu3_1`
+    take `deep_rate` of Muon's (at the full rate their narrow units die). `adversarial`: share of a
     batch that is moved against the student. `forcing`: probability, at the start, that a block goes
-    on from the teacher's features; it falls to 0 at 45 % of the run. `held_out`: most pictures kept
-    for validation.
+    on from the teacher's features; it falls to 0 at 45 % of the run.
     """
 
     layers: dict[str, Positive] = Field(default_factory=lambda: dict(LAYERS))

@@ -9,7 +9,6 @@ import typer
 
 from impasto.apps.cli.options import Debug, Quiet
 from impasto.apps.report import emit, reporting, say
-from impasto.errors import ImpastoError
 
 __all__ = ["export"]
 
@@ -60,15 +59,13 @@ def onnx(
         from impasto.export import onnx as made
         from impasto.networks.checkpoint import PAINTER, load_network
         from impasto.networks.weights import load_encoder
+        from impasto.pictures.writing import make_folder
 
         painter, _ = load_network(
             network or PAINTER, device="cpu", dtype=torch.float32
         ).knowing_own()
         vectors = {name: painter.bank.vector(name) for name in style or ()}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImpastoError(f"cannot make the folder {folder} ({error.strerror})") from error
+        make_folder(folder)
         model = made.painter_model(painter)
         models = {"painter": model}
         models |= {name: made.style_model(model, name, each) for name, each in vectors.items()}

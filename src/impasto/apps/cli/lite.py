@@ -10,7 +10,7 @@ from impasto.apps.cli.names import free_name, same_file
 from impasto.apps.report import emit, say
 from impasto.errors import InputError, OptionError
 from impasto.lite import paint
-from impasto.pictures.files import recipe_options
+from impasto.pictures.recipes import recipe_options
 from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
 from impasto.settings import Settings
 

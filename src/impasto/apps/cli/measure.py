@@ -242,7 +242,7 @@ def _has_vgg19() -> bool:
 def _maker(path: Path) -> str | None:
     """The encoder a picture was made under, by its recipe; of a one-pass picture, that of training."""
     from impasto.networks.weights import EMBEDDED
-    from impasto.pictures.files import read_recipe
+    from impasto.pictures.recipes import read_recipe
 
     recipe = read_recipe(path) or {}
     named = recipe.get("encoder")

@@ -15,6 +15,7 @@ from impasto.errors import ImpastoError
 from impasto.methods.stylizer import Progress
 from impasto.pictures.image import check_output, read_recipe, save_picture
 from impasto.pipeline import Job, plan
+from impasto.settings import Settings
 
 __all__ = ["Pairs", "make_pairs"]
 
@@ -34,7 +35,7 @@ class Pairs:
     size: int
     steps: int | None = None
     device: str = "auto"
-    style_loss: str = "gram"
+    style_loss: str = Settings().style_loss
 
     def plan(self, photo: Path | Image.Image) -> Job:
         """What is to be done for one photo."""

@@ -11,7 +11,7 @@ from typing import Any
 from impasto.apps.report import printable
 from impasto.errors import InputError, OptionError
 from impasto.methods.base import METHODS
-from impasto.pictures.files import read_recipe
+from impasto.pictures.recipes import read_recipe
 from impasto.settings import OPTIONS, Settings
 
 __all__ = ["command", "show"]

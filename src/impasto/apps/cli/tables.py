@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from impasto.apps.report import emit, printable, say
-from impasto.errors import ImpastoError
 from impasto.home import own_bank
 from impasto.losses.presets import PRESETS, Preset
 from impasto.networks.header import foreign_styles, learned_styles
@@ -76,13 +75,9 @@ def save_styles(folder: Path, size: int, photo: str) -> None:
     on its long side.
     """
     from impasto.pictures.image import check_output, open_picture, resize, save_picture
+    from impasto.pictures.writing import make_folder
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImpastoError(
-            f"cannot make the folder {folder} ({error.strerror}); choose another"
-        ) from error
+    make_folder(folder)
     paths = [check_output(folder / f"{name}.png") for name in STYLES]
     drawn = {"impasto": metadata.version("impasto"), "size": size}
     for name, path in zip(STYLES, paths, strict=True):

@@ -17,7 +17,7 @@ from impasto.apps.studio.budget import Budget, Lease
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
 from impasto.apps.studio.orders import USUAL, Glimpse, Order
 from impasto.errors import ImpastoError
-from impasto.pictures.files import recipe_options
+from impasto.pictures.recipes import recipe_options
 from impasto.settings import Settings
 
 __all__ = ["FORMS", "LIVE", "Album", "Choice", "Kept", "contact_sheet", "named_after"]

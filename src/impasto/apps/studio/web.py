@@ -31,7 +31,7 @@ from impasto.apps.studio.metrics import METRICS_TYPE, Metrics
 from impasto.apps.studio.orders import Order
 from impasto.apps.studio.uploads import Uploads
 from impasto.errors import ImpastoError
-from impasto.pictures.files import recipe_options
+from impasto.pictures.recipes import recipe_options
 
 __all__ = ["api", "bare"]
 

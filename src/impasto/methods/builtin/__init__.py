@@ -1,0 +1,1 @@
+"""The methods of this package, a file each: `fast.py` has `FAST`, which is `method="fast"`."""
