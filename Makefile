@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-ray docs docs-check benchmark wheel clean
+.PHONY: demo test test-slow test-ray test-s3 docs docs-check benchmark wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/impasto demo
@@ -22,6 +22,11 @@ test-slow: $(VENV)/.installed-dev
 test-ray: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[ray]"
 	$(BIN)/python -m pytest -q tests/test_batch.py tests/test_stores.py tests/test_scenes.py -k ray
+
+# Batches over S3's own protocol, against a server of this machine.
+test-s3: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[buckets]" "moto[server]>=5"
+	$(BIN)/python -m pytest tests/test_s3.py -m "slow or not slow"
 
 docs: $(VENV)/.installed-dev
 	IMPASTO_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict --quiet

@@ -23,6 +23,7 @@ OTHER: dict[str, Any] = {
     "method": "fast",
     "size": 96,
     "strength": 0.5,
+    "enlarge": 4,
     "refine": 3,
     "recipe": "full",
     "keep_exif": "all",

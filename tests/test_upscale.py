@@ -3,6 +3,9 @@ degradations it is trained by against Pillow's.
 """
 
 import io
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,16 +17,23 @@ from PIL import Image
 from torch import Tensor, nn
 
 from impasto.apps.cli import main as cli
+from impasto.apps.cli.recipe import command
 from impasto.errors import ImpastoError, OptionError, WeightsError
 from impasto.methods import upscale as room
-from impasto.methods.upscale import FACTORS, Enlargement, upscale
+from impasto.methods.base import Before, Frame
+from impasto.methods.enlarge import Enlarged
+from impasto.methods.stylizer import Progress
+from impasto.methods.upscale import FACTORS, Enlargement, Enlarger, enlarged, upscale
 from impasto.networks.loaded import Networks
 from impasto.networks.shapes import UpscaleNetConfig
 from impasto.networks.upscale_net import TIMES, UpscaleNet, bicubic
 from impasto.networks.upscaler import Upscaler, load_upscaler, save_upscaler
 from impasto.networks.weights import load_encoder
+from impasto.pictures.image import resize
 from impasto.pictures.recipes import read_recipe
 from impasto.pictures.samples import sample
+from impasto.pictures.tiles import floats_of
+from impasto.pipeline import plan
 from impasto.training.configs import UpscaleConfig
 from impasto.training.degrade import DRAWS, Degradation, Jpeg
 from impasto.training.upscale import UpscaleTask
@@ -371,3 +381,92 @@ def test_a_training_needs_a_critic_with_the_layers() -> None:
         UpscaleTask([], [picture, picture])
     with pytest.raises(OptionError):
         UpscaleConfig(crop=65)
+
+
+# ----------------------------------------------------------------------------- painted, then enlarged
+
+
+class Shrinks:
+    """A renderer of one step that gives its frame back, and remembers it."""
+
+    steps, recipe = 1, {"method": "none"}
+
+    def render(self, frame: Frame) -> Iterator[Progress]:
+        self.frame = frame
+        yield Progress(floats_of(frame.image), 1, 1)
+
+
+@pytest.fixture(scope="module")
+def enlarger(net: UpscaleNet) -> Enlarger:
+    return Enlarger(Upscaler(net), 2, 4e9)
+
+
+@pytest.mark.parametrize("size", [(40, 50), (41, 51)])
+def test_what_is_painted_small_is_enlarged(size: tuple[int, int], enlarger: Enlarger) -> None:
+    photo, inner = torch.rand(1, 3, *size), Shrinks()
+    *_, last = Enlarged(inner, enlarger).render(Frame(photo))
+    small = resize(photo, (-(-size[0] // 2), -(-size[1] // 2)))
+    assert torch.equal(inner.frame.image, small)
+    expected = enlarged(enlarger.upscaler.net, small, 2)
+    assert (last.image.float() / 255 - expected).abs().max() <= 0.51 / 255
+    assert last.whole(*size).shape == photo.shape
+    assert (last.step, last.of) == (2, 2)
+
+
+def test_a_frame_of_bytes_is_that_of_floats(
+    enlarger: Enlarger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = (torch.rand(1, 3, 60, 80) * 255).round().to(torch.uint8)
+    floats, eight, held = Shrinks(), Shrinks(), Shrinks()
+    for inner, image in ((floats, photo / 255), (eight, photo)):
+        deque(Enlarged(inner, enlarger).render(Frame(image)), maxlen=0)
+    torch.testing.assert_close(eight.frame.image, floats.frame.image, atol=1e-5, rtol=0)
+    monkeypatch.setattr("impasto.methods.enlarge._FLOATS", 16)
+    deque(Enlarged(held, enlarger).render(Frame(photo)), maxlen=0)
+    assert held.frame.image.dtype == torch.uint8
+    assert (held.frame.image / 255 - floats.frame.image).abs().max() < 0.51 / 255
+
+
+@pytest.mark.parametrize("largest", [4096, 64])
+def test_every_step_is_a_picture_of_the_size_asked_for(
+    largest: int, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.inputs._FLOATS", largest)
+    photo = sample("cat").crop((0, 0, 50, 40)).convert("RGBA")
+    photo.paste((255, 0, 0, 0), (0, 0, 10, 40))
+    given: dict[str, Any] = {"method": "arbitrary", "keep_color": "luminance", **CPU}
+    job = plan(photo, "waves", size="2.5x", enlarge=2, networks=networks, **given)
+    pictures = [job.finish(step) for step in job.steps()]
+    assert [each.size for each in pictures] == [(125, 100)] * 2
+    assert [(each.recipe or {}).get("unfinished", False) for each in pictures] == [True, False]
+    assert np.asarray(pictures[-1])[:, :22, 3].max() == 0
+    recipe = pictures[-1].recipe or {}
+    assert recipe["upscaler_fingerprint"] == networks.upscaler("upscaler", "cpu").fingerprint
+    said = command({**recipe, "content": {"name": "cat.png"}}, "out.png")
+    assert said is not None
+    assert "--size 125 --enlarge 2" in said
+
+
+def test_a_still_film_stays_still_when_enlarged(enlarger: Enlarger) -> None:
+    frame, inner = Frame(torch.rand(1, 3, 40, 40)), Shrinks()
+    before = Before(torch.rand(1, 3, 40, 40), torch.ones(1, 1, 40, 40))
+    deque(Enlarged(inner, enlarger).render(replace(frame, before=before)), maxlen=0)
+    assert inner.frame.before is not None
+    assert inner.frame.before.picture.shape[-2:] == inner.frame.before.trust.shape[-2:] == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"enlarge": 3}, "`enlarge` takes 2, 4 or 8"),
+        ({"enlarge": 8, "size": 96}, "smaller `enlarge`"),
+        ({"enlarge": 2, "size": 640, "max_memory": "401MB"}, "`max_memory"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_enlarged_is_one_line(
+    given: dict[str, Any], says: str, networks: Networks
+) -> None:
+    with pytest.raises(ImpastoError, match=says) as raised:
+        plan(sample("cat"), "waves", networks=networks, method="arbitrary", **{**CPU, **given})
+    assert "\n" not in str(raised.value)

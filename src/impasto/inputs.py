@@ -59,10 +59,13 @@ class Inputs:
         else:
             photo = _enlarged(open_source(self.content, size), size)
         self.notes += photo.notes
-        if min(photo.image.shape[-2:]) < SMALLEST:
+        enlarge = self.settings.enlarge
+        height, width = (-(-side // enlarge) for side in photo.image.shape[-2:])
+        if min(height, width) < SMALLEST:
+            ways = "a larger photo or a larger `size`" + ", or a smaller `enlarge`" * (enlarge > 1)
             raise InputError(
-                f"the photo is only {photo.image.shape[-1]}x{photo.image.shape[-2]} px at this size; "
-                f"it needs {SMALLEST} px or more on each side: take a larger photo or a larger `size`"
+                f"the photo is only {width}x{height} px at this size; it needs {SMALLEST} px or more on each "
+                f"side: take {ways}"
             )
         return photo
 

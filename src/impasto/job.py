@@ -16,7 +16,7 @@ from impasto.pictures.color import luminance_transfer
 from impasto.pictures.exif import sifted
 from impasto.pictures.image import Picture, Source, bytes_to_pil, save_picture, to_pil
 from impasto.pictures.painted import PaintedImage
-from impasto.pictures.tiles import bytes_of, floats_of
+from impasto.pictures.tiles import Resized, bytes_of
 from impasto.settings import Settings
 from impasto.windows import tiles
 
@@ -71,7 +71,8 @@ class Job:
         with `early_stop`, when no step knows).
         """
         if self.content.image.dtype == torch.uint8:
-            picture = bytes_to_pil(self._by_bands(step.image), self.content.alpha)
+            image = step.image if step.detail is None else step.whole(*step.detail.shape[-2:])
+            picture = bytes_to_pil(self._by_bands(image), self.content.alpha)
         else:
             whole = step.whole(self.content.image.shape[-2], self.content.image.shape[-1])
             image = self._recolored(whole, self.content.image)
@@ -88,13 +89,15 @@ class Job:
         return luminance_transfer(photo, image) if self.settings.colors_only else image
 
     def _by_bands(self, image: Tensor) -> Tensor:
-        """The same of a large picture, in 8 bits."""
-        if not (self.grey or self.settings.colors_only or self.settings.keep_color == "luminance"):
+        """The same of a large picture, in 8 bits; one that is smaller yet is enlarged."""
+        settings, whole = self.settings, self.content.image
+        plain = not (self.grey or settings.colors_only or settings.keep_color == "luminance")
+        if plain and image.dtype == whole.dtype and image.shape == whole.shape:
             return image
-        found = torch.empty_like(image)
-        for band in tiles((image.shape[-2], image.shape[-1]), 1024, 0, 1):
-            part, photo = (floats_of(band.inner.of(x)) for x in (image, self.content.image))
-            band.inner.of(found).copy_(bytes_of(self._recolored(part, photo)))
+        found, size = torch.empty_like(whole), (whole.shape[-2], whole.shape[-1])
+        for band in tiles(size, 1024, 0, 1):
+            part, photo = (Resized(x, size).crop(band.inner) for x in (image, whole))
+            band.inner.of(found).copy_(bytes_of(self._recolored(part.clamp(0, 1), photo)))
         return found
 
     def save(

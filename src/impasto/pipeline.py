@@ -28,6 +28,7 @@ from impasto.methods.base import (
     refuse_of_learned,
     refuse_unhonoured,
 )
+from impasto.methods.enlarge import EnlargedMethod
 from impasto.methods.forecast import foretold
 from impasto.methods.regions import read_ground
 from impasto.methods.two_stage import Refined
@@ -204,9 +205,11 @@ def _check_memory(method: Method, settings: Settings, photo: Picture) -> None:
 
 
 def method_of(settings: Settings) -> Method:
-    """The method asked for, refined if that is."""
+    """The method asked for, refined and enlarged if that is."""
     method = METHODS.get(settings.method)
-    return Refined(method) if settings.refine and "refine" in method.honours else method
+    if settings.refine and "refine" in method.honours:
+        method = Refined(method)
+    return EnlargedMethod(method) if settings.enlarge > 1 else method
 
 
 def _started(settings: Settings) -> Settings:

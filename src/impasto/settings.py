@@ -61,6 +61,12 @@ class Settings(OptionModel):
     strength: float = option(
         1.0, "From photo, 0, to style, 1; or a mask.", low=0, high=1, shown="0…1|FILE", visitor=True
     )
+    enlarge: int = option(
+        1,
+        "Paint at this part of the size, and enlarge that so many times by a network.",
+        shown="2|4|8",
+        visitor=True,
+    )
     refine: int = option(
         0,
         "After the one pass, so many steps of the optimiser.",
@@ -161,6 +167,13 @@ class Settings(OptionModel):
         "4GB", "Memory to make do with: by tiles, if need be.", shown="4GB"
     )
 
+    @field_validator("enlarge")
+    @classmethod
+    def _factor(cls, enlarge: int) -> int:
+        if enlarge not in (1, 2, 4, 8):
+            raise ValueError(f"takes 2, 4 or 8, or 1 for not at all, not {enlarge}")
+        return enlarge
+
     @field_validator("blend")
     @classmethod
     def _weights(cls, blend: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -249,6 +262,7 @@ class Options(TypedDict, total=False):
     method: str
     size: int
     strength: float
+    enlarge: int
     refine: int
     recipe: RecipeKind
     keep_exif: KeepExif

@@ -21,12 +21,12 @@ class Progress(Event):
     """Where a rendering stands.
 
     `image`: the picture so far, `(B, 3, h, w)` float32 in [0, 1], on the CPU; coarse-to-fine
-    methods begin smaller than the end. Where the photo was given in 8 bits it is uint8, and one
-    tensor that is painted on. `detail`, `(B, 3, H, W)`: what the picture has at full size
-    beyond `image` enlarged, where the contours or strokes of a start are kept; None for nothing.
-    `step` counts from 1 to `of`; 0 is a picture that an optimiser begins at. `losses`: named
-    values, weighted, `total` and `raw/NAME` among them; empty for one-pass methods. `note`:
-    something the user should know, such as a recovery.
+    methods begin smaller than the end. It is uint8, and one tensor that is painted on, where the
+    photo was given in 8 bits and where a painted picture is enlarged. `detail`, `(B, 3, H, W)`:
+    what the picture has at full size beyond `image` enlarged, where the contours or strokes of a
+    start are kept; None for nothing. `step` counts from 1 to `of`; 0 is a picture that an optimiser
+    begins at. `losses`: named values, weighted, `total` and `raw/NAME` among them; empty for
+    one-pass methods. `note`: something the user should know, such as a recovery.
     """
 
     image: Tensor
