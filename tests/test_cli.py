@@ -349,7 +349,7 @@ def test_too_little_memory_says_what_to_lower(capsys, allocate):
     assert ended.value.exit_code == 2
     assert (
         capsys.readouterr().err
-        == "error: not enough memory for a picture of this size; lower --size\n"
+        == "error: not enough memory for this size; lower --size, in a training --crop or --batch\n"
     )
 
 

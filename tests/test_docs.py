@@ -270,6 +270,7 @@ WITHIN = {
     "networks.process",
     "pictures.files",
     "pictures.identity",
+    "pictures.kinds",
     "pictures.planes",
     "pictures.recipes",
     "texts",

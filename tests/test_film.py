@@ -370,7 +370,7 @@ def test_broken_packets_are_left_out_and_said():
             out.mux(sent)
     film = open_film(Path("b.mkv"))
     assert 6 <= len(list(film.frames())) <= 12
-    assert film.notes == ["1 broken packets left out"]
+    assert film.notes == ["1 broken packet left out"]
 
 
 def test_what_is_no_film_is_refused_in_one_line(run, sound):

@@ -2,6 +2,7 @@
 is one line.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -13,17 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 
+from impasto.analysis.sheets import check_sheet
 from impasto.apps.cli import main as cli
 from impasto.apps.cli.rendering import Request
 from impasto.apps.progress import Pace
 from impasto.errors import ImpastoError, InputError, OptionError
+from impasto.film.writing import check_film_output
 from impasto.habits import brought
 from impasto.methods.base import METHODS
+from impasto.methods.upscale import upscale
 from impasto.networks.loaded import Networks
 from impasto.networks.weights import load_encoder
-from impasto.pictures.image import open_picture, save_picture
+from impasto.pictures.image import check_output, open_picture, save_picture
+from impasto.pictures.masks import open_mask
 from impasto.pipeline import plan, stylize
 from impasto.settings import OPTIONS, Settings
 
@@ -409,3 +415,187 @@ def test_a_film_takes_a_learned_style_by_its_name_alone(
     )
     assert (code, text) == (0, "")
     assert len(list((folder / "painted").glob("*.png"))) == 2
+
+
+# -------------------------------------------------------------------------------------- wrong numbers
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--refine", "nan"), "--refine takes a whole number, not 'nan'"),
+        (("--steps", ""), "--steps takes a whole number, not ''"),
+        (("--style-weight", "much"), "--style-weight takes a number, not 'much'"),
+        (("--save-every", "-1"), "--save-every must be 0 or more, not -1"),
+        (("--learning-rate", "1e300"), "--learning-rate must be between 0 and 1000000, not 1e+300"),
+        (("--strength", ""), "the name of a picture is empty; name a file"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_said_with_its_option(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], line: str
+) -> None:
+    code, text = said(capsys, "stylize", "photo.png", "painting.png", *words)
+    assert (code, text) == (2, f"error: {line}\n")
+
+
+# ---------------------------------------------------------------------------------- what is left alone
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pipes of this kind")
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.mp4", "pipe.pdf"])
+def test_a_pipe_is_not_replaced_by_a_file(name: str) -> None:
+    os.mkfifo(name)
+    checks: dict[str, Any] = {".mp4": check_film_output, ".pdf": check_sheet, ".png": check_output}
+    with pytest.raises(ImpastoError, match="not a regular file"):
+        checks[Path(name).suffix](Path(name))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("batch", "photos", "none.png", "-o", "out"),
+        ("batch", "photos", "painting.png", "-o", "-"),
+        ("film", "photos", "painting.png", "-o", "-", "--method", "arbitrary"),
+    ],
+    ids=" ".join,
+)
+def test_a_call_that_is_refused_makes_no_folder(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    os.mkdir("photos")
+    PICTURE.save("photos/a.png")
+    code, text = said(capsys, *words, "--size", "48")
+    assert (code, text.count("\n")) == (2, 1)
+    assert sorted(os.listdir()) == ["painting.png", "photo.png", "photos"]
+
+
+def test_what_is_wrong_with_a_tensor_is_said_of_its_own_shape() -> None:
+    with pytest.raises(InputError, match=r"shape \(48, 40, 3\).*\(\[1,\] 3, H, W\)"):
+        open_picture(torch.rand(48, 40, 3))
+
+
+@pytest.mark.parametrize("step", [None, 5, PICTURE], ids=type)
+def test_only_steps_become_pictures(networks: Networks, step: Any) -> None:
+    job = plan(PICTURE, PICTURE, networks=networks, **ONE_PASS)
+    with pytest.raises(InputError, match=r"a step of `Job.steps`"):
+        job.save(step, "out.png")
+
+
+@pytest.mark.parametrize("found", ["{}", 5, None, []])
+def test_settings_are_read_from_a_mapping(found: Any) -> None:
+    with pytest.raises(OptionError, match="from a mapping"):
+        Settings.read(found)
+
+
+@pytest.mark.parametrize("source", [None, 5, np.zeros((40, 40, 3)), "small.png"], ids=type)
+def test_both_engines_refuse_the_same_pictures(source: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    from impasto import lite
+
+    PICTURE.resize((15, 15)).save("small.png")
+    with pytest.raises(InputError, match=r"not a picture; give a path|each side needs at least 16"):
+        lite.stylize(source, "painting.png", size=48, method="arbitrary")
+
+
+@pytest.mark.parametrize("times", [3, 4.0, True, "4"])
+def test_a_picture_is_enlarged_by_a_whole_number(times: Any) -> None:
+    with pytest.raises(OptionError, match="2, 4 or 8"):
+        upscale(PICTURE, times)
+
+
+# ------------------------------------------------------------------------- in the words of the command
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("score", "photo.png", "painting.png"), "impasto score PHOTO PAINTING OUTPUT"),
+        (("score", "photo.png", "painting.png", "thin.png"), "thin.png is 20 x 200 px"),
+        (("score", "photo.png", "thin.png", "photo.png"), "thin.png"),
+        (("batch", "photos", "painting.png", "-o", "out", "--format", "gif"), "--format"),
+        (("pairs", "photos", "painting.png", "-o", "photos"), "lie in the output folder"),
+        (("pairs", "photos", "painting.png", "-o", "photo.png"), "is a file; name a folder"),
+        (("styles", "--save", "out", "--size", "3"), "--size must be 32 or more, not 3"),
+        (("styles", "export", "starry-night", "none/a.impasto"), "does not exist; make it"),
+    ],
+    ids=" ".join,
+)
+def test_a_refusal_names_the_file_or_the_option(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], hint: str
+) -> None:
+    os.mkdir("photos")
+    PICTURE.save("photos/a.png")
+    PICTURE.resize((20, 200)).save("thin.png")
+    code, text = said(capsys, *words)
+    assert (code, hint in text, text.count("\n")) == (2, True, 1), text
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("group", ["train", "export"])
+def test_a_group_alone_lists_its_commands(capsys: pytest.CaptureFixture[str], group: str) -> None:
+    assert said(capsys, group) == (0, "")
+
+
+def test_help_shows_no_form_that_a_command_does_not_take() -> None:
+    commands: Any = typer.main.get_command(cli.app)
+    for name, formed in (("stylize", True), ("demo", True), ("batch", False), ("film", False)):
+        shown = {each.name: each.metavar for each in commands.commands[name].params}
+        assert (shown["size"] == "PX") != formed
+        if "init" in shown and "strength" in shown:
+            assert ("FILE" in shown["init"], "FILE" in shown["strength"]) == (formed, formed)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full disk to write to")
+def test_a_full_disk_is_one_line() -> None:
+    done = process("impasto --help >/dev/full")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["subject", "background", "luminance", "darkness"])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_photo_of_one_colour_has_whole_regions_or_none(name: str, level: int) -> None:
+    photo = torch.full((1, 3, 48, 64), level / 255)
+    try:
+        mask = open_mask(name, photo)
+    except InputError:
+        return
+    assert bool(torch.isfinite(mask).all())
+    assert float(mask.max()) > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("serve", "--proxy", "somewhere"), "--proxy takes addresses"),
+        (("serve", "--max-size", "31"), "--max-size must be 32 or more, not 31"),
+        (("serve", "--queue", "-1"), "--queue must be 0 or more, not -1"),
+        (("serve", "--time-limit", "nan"), "--time-limit must be 1 or more, not nan"),
+        (("serve", "--rate-limit", "nan"), "--rate-limit must be 0 or more, not nan"),
+        (("film", "photos.gif", "waves", "-o", "a.mp4", "--rate", "5"), "--rate is of a folder"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_is_not_heeded_is_refused_by_its_name(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], hint: str
+) -> None:
+    PICTURE.save("photos.gif", save_all=True, append_images=[PICTURE.rotate(90)])
+    code, text = said(capsys, *words)
+    assert (code, hint in text, text.count("\n")) == (2, True, 1), text
+
+
+def test_a_film_without_anything_still_has_no_number_for_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("cv2")
+    os.mkdir("frames")
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 48, 3), np.uint8)
+        Image.fromarray(noise).save(f"frames/{number}.png")
+    assert said(capsys, "score", "frames", "frames", "--film") == (0, "")
+    with pytest.raises(SystemExit):
+        cli.main(["score", "frames", "frames", "--film", "--json"])
+    (row,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert row["scores"]["flicker"] is None

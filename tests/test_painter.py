@@ -264,7 +264,7 @@ def test_half_a_bank_is_none(kept: float, tmp_path: Path) -> None:
 def test_folders_missing_files_and_pickles_are_no_banks(tmp_path: Path) -> None:
     (tmp_path / "pickle").write_bytes(pickle.dumps(Trap(tmp_path / "trap")))
     for name in (".", "nothing", "pickle"):
-        with pytest.raises(ImpastoError, match="can be read"):
+        with pytest.raises(ImpastoError, match=r"can be read|a pickle of Python"):
             StyleBank.load(tmp_path / name)
     assert not (tmp_path / "trap").exists()
 
@@ -474,7 +474,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     (tmp_path / "plain.safetensors").write_bytes(pickle.dumps(trap))
     torch.save(trap, tmp_path / "torch.safetensors")
     for name in ("plain", "torch"):
-        with pytest.raises(ImpastoError, match="can be read"):
+        with pytest.raises(ImpastoError, match=r"is a pickle of Python.*safetensors"):
             load_network(tmp_path / f"{name}.safetensors")
     assert not (tmp_path / "trap").exists()
     pickle.loads((tmp_path / "plain.safetensors").read_bytes())

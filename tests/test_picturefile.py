@@ -23,6 +23,7 @@ from impasto.pictures.image import (
 
 RNG = np.random.default_rng(7)
 NOISE = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)  # no symmetry, no equal sides
+FILMS = "; impasto film takes them all"
 
 
 def as_array(image: torch.Tensor) -> np.ndarray:
@@ -331,16 +332,16 @@ def test_alpha_is_kept_apart_and_opaque_alpha_is_none() -> None:
 
 def test_animation_gives_its_first_frame_and_says_so(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (32, 24), color) for color in ("red", "lime", "blue")]
-    for name, word in (
-        ("a.gif", "frame"),
-        ("a.webp", "frame"),
-        ("a.png", "frame"),
-        ("a.tif", "page"),
+    for name, word, more in (
+        ("a.gif", "frame", FILMS),
+        ("a.webp", "frame", FILMS),
+        ("a.png", "frame", FILMS),
+        ("a.tif", "page", ""),
     ):
         options = {"lossless": True} if name == "a.webp" else {}
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
         picture = open_picture(tmp_path / name)
-        assert picture.notes == (f"first {word} of 3 used",)
+        assert picture.notes == (f"first {word} of 3 used{more}",)
         assert torch.equal(picture.image[0, :, 5, 5], torch.tensor([1.0, 0, 0]))
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from impasto.__main__ import main
+
 SHOWN = "import os; from impasto.apps.cli import main; main.app = lambda **_: 0; {}main.main([])"
 
 
@@ -44,3 +46,18 @@ def test_a_library_that_is_imported_changes_nothing() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "None"
+
+
+def test_an_interrupt_while_it_loads_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "impasto.apps.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "impasto.apps.cli.main", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from impasto.errors import InputError
+from impasto.film.opening import open_film
 from impasto.pictures.image import open_picture
 from impasto.pictures.salvage import MISSING
 from impasto.pictures.samples import sample
@@ -94,7 +95,7 @@ def test_what_stands_behind_the_pixels_may_be_missing(kind: str, tmp_path: Path)
     path.write_bytes(file.getvalue()[:-20])
     found = open_picture(path)
     assert (found.image == whole).all()
-    assert any("none of 96 rows are missing" in note for note in found.notes)
+    assert any("none of its 96 rows is missing" in note for note in found.notes)
 
 
 def test_a_header_is_not_believed_without_end(tmp_path: Path) -> None:
@@ -103,3 +104,24 @@ def test_a_header_is_not_believed_without_end(tmp_path: Path) -> None:
     path.write_bytes(data[:4] + b"\xf0\xff\xff\xff" + data[8:])
     with pytest.raises(InputError):
         open_picture(path)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("part", [0.05, 0.3, 0.6, 0.95, 0.999])
+def test_a_gif_cut_short_is_the_same_picture_or_refused(
+    count: int, part: float, tmp_path: Path
+) -> None:
+    """Nothing of a GIF is repaired: its frames are whole, or it is damaged, in one line."""
+    image, path = sample("coffee").resize((96, 64)), tmp_path / "a.gif"
+    frames = [image.rotate(90 * number) for number in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    whole, data = open_picture(path).image, path.read_bytes()
+    path.write_bytes(data[: int(part * len(data))])
+    try:
+        assert (open_picture(path).image == whole).all()
+    except InputError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    try:
+        assert len(list(open_film(path).frames())) <= count
+    except InputError as error:
+        assert "\n" not in str(error)  # noqa: PT017

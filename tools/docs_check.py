@@ -54,6 +54,7 @@ LEFT_OUT = {
     r"node_modules": "it needs a package of npm",
     r"^docker ": "it needs Docker",
     r"hf://": "it fetches from the Hub",
+    r"s3://": "it needs a bucket; the tests have one",
     r"--watch\b": "it waits for more photos until it is stopped",
     r"--ray\b": "it needs Ray; make test-ray has it",
     r"^(fabric|torchrun|srun) ": "the tests of several processes run it",
@@ -112,7 +113,7 @@ def files(folder: Path) -> None:
     sky.point(lambda level: 255 - level).save(folder / "ground.png")
     _film(folder / "clip.mp4", sample("cat").resize((128, 96)))
     run("impasto stylize photo.jpg waves --size 96 --method arbitrary -q -o out.png", folder)
-    for name in ("a.png", "b.png", "results/a.png", "results/b.png"):
+    for name in ("painted.png", "a.png", "b.png", "results/a.png", "results/b.png"):
         shutil.copy(folder / "out.png", folder / name)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from impasto.errors import InputError, kind_of
 from impasto.inputs import Inputs, named
 from impasto.methods.base import Frame, Renderer
 from impasto.methods.regions import Ground
@@ -70,6 +71,8 @@ class Job:
         `unfinished`: whether there was more to come; where it is not said, the step tells (but
         with `early_stop`, when no step knows).
         """
+        if not isinstance(step, Progress):
+            raise InputError(f"a picture is made of a step of `Job.steps`, not of {kind_of(step)}")
         if self.content.image.dtype == torch.uint8:
             image = step.image if step.detail is None else step.whole(*step.detail.shape[-2:])
             picture = bytes_to_pil(self._by_bands(image), self.content.alpha)

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from impasto.errors import InputError, OptionError, WeightsError
+from impasto.errors import InputError, OptionError, WeightsError, kind_of
 from impasto.home import own_bank
 from impasto.methods.base import named_style
 from impasto.networks.header import EMBEDDED, learned_styles, network_header
 from impasto.pictures.files import decode, decoding, opened
 from impasto.pictures.identity import identity
-from impasto.pictures.planes import fit, planes
+from impasto.pictures.planes import MIN_SIDE, fit, planes
 from impasto.pictures.samples import named
 from impasto.settings import Options, Settings
 
@@ -306,6 +306,8 @@ class _Photo:
 
 def _opened(source: Input, size: int) -> _Photo:
     """Colour `(3, H, W)` and alpha `(1, H, W)` with that long side, enlarged if need be."""
+    if not isinstance(source, str | Path | Image.Image):
+        raise InputError(f"{kind_of(source)} is not a picture; give a path or a PIL image")
     picture = named(str(source)) if isinstance(source, str | Path) else source
     if picture is None:
         with opened(Path(str(source))) as image:
@@ -314,6 +316,10 @@ def _opened(source: Input, size: int) -> _Photo:
         with decoding("the picture"):
             pixels, notes = decode(picture)
     called = str(source) if isinstance(source, str | Path) else "the picture"
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise InputError(
+            f"{called} is {pixels.shape[1]} x {pixels.shape[0]} pixels; each side needs at least {MIN_SIDE}"
+        )
     color, alpha = planes(called, pixels, fit(pixels.shape[0], pixels.shape[1], size))
     height, width = color.shape[1:]
     factor = size / max(height, width)

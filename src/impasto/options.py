@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_or
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from impasto.errors import OptionError
+from impasto.errors import OptionError, kind_of
 from impasto.texts import first_line, listed, meant, whole
 
 __all__ = ["GROUPS", "Option", "OptionModel", "option"]
@@ -150,6 +150,8 @@ class OptionModel(BaseModel):
         """From what `dump` gave, or a form or a file says; `OptionError` also for a name that is no
         setting.
         """
+        if not isinstance(found, Mapping):
+            raise OptionError(f"settings are read from a mapping, and not from {kind_of(found)}")
         for name in found:
             if name not in cls.model_fields:
                 raise OptionError(f"there is no setting {name!r}{meant(name, cls.model_fields)}")

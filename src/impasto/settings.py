@@ -149,7 +149,7 @@ class Settings(OptionModel):
         None, "Steps of the optimiser, over all sizes.", low=1, high=1_000_000
     )
     optimizer: OptimizerName | None = _descent(None, "What descends.")
-    learning_rate: float | None = _descent(None, "How far a step goes.", low=0)
+    learning_rate: float | None = _descent(None, "How far a step goes.", low=0, high=1_000_000)
     init: Init | None = _descent(
         None,
         "What to start from instead of a one-pass picture: the photo, noise, or a picture.",

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from impasto.errors import kind_of
 from impasto.habits import ARGUMENTS, brought
 
-__all__ = ["first_line", "joined", "layer_weight", "listed", "meant", "whole"]
+__all__ = ["first_line", "joined", "layer_weight", "listed", "meant", "shortened", "whole"]
 
 
 def listed(value: Any, kind: type) -> Any:
@@ -92,7 +92,7 @@ def first_line(error: ValidationError, options: Mapping[str, Any]) -> str:
     if option.choices:
         given = first["input"]
         picture = name == "init" and not (isinstance(given, str) and "." not in given)
-        more = "; a picture to start from is given as `start`" if picture else ""
+        more = "; a picture to start from is given to stylize as `start`" if picture else ""
         choices = " or ".join((", ".join(option.choices[:-1]), option.choices[-1]))
         return f"unknown `{name}` {value}; choose {choices}{more}"
     if first["type"] in ("greater_than_equal", "less_than_equal"):

@@ -4,7 +4,6 @@ How its cells are made, `impasto.analysis.work` knows.
 """
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 from impasto.errors import InputError
 from impasto.pictures.image import check_output, save_picture, to_pil
 from impasto.pictures.recipes import recipe_text
-from impasto.pictures.writing import atomic_write
+from impasto.pictures.writing import atomic_write, check_place
 
 __all__ = [
     "Box",
@@ -220,12 +219,7 @@ def check_sheet(path: str | os.PathLike[str]) -> Path:
         return check_output(path)
     if path.suffix.lower() != ".pdf":
         raise InputError(f"a sheet is saved as .png or .pdf, not {path.name}; choose another name")
-    check_output(
-        path.with_name(f".impasto-{secrets.token_hex(8)}.png")
-    )  # what is said of the folder holds here too
-    if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
-        raise InputError(f"{path} is a folder or write-protected; choose another name")
-    return path
+    return check_place(path)
 
 
 def save_sheet(

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.sheets import Cell, Sheet
-from impasto.errors import InputError, OptionError
+from impasto.errors import ImpastoError, InputError, OptionError
 from impasto.methods.stylizer import Progress
 from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import (
@@ -34,6 +34,7 @@ from impasto.pictures.image import (
     save_picture,
 )
 from impasto.pictures.sources import open_source
+from impasto.pictures.writing import atomic_write
 
 __all__ = [
     "CellProgress",
@@ -155,10 +156,11 @@ def _enter(folder: Path, settings: Mapping[str, object]) -> None:
     """Make the folder, or go on in it if its recipe is this one."""
     wanted, recipe = json.loads(json.dumps(dict(settings))), folder / RECIPE
     try:
-        folder.mkdir(exist_ok=True)
-        if not any(folder.iterdir()):
-            recipe.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
+        if not folder.exists() or not any(folder.iterdir()):
+            _begin(folder, json.dumps(wanted, indent=2))
         found = json.loads(recipe.read_text(encoding="utf-8"))
+    except ImpastoError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder} is in the way and holds no cells of this sheet; choose another name"
@@ -170,6 +172,19 @@ def _enter(folder: Path, settings: Mapping[str, object]) -> None:
             f"{folder} holds cells made with other {', '.join(other) or 'settings'} than now; "
             "choose another name, or delete it to begin anew"
         )
+
+
+def _begin(folder: Path, recipe: str) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+        with atomic_write(folder / RECIPE) as partial:
+            partial.write_text(recipe, encoding="utf-8")
+    except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()
+        raise InputError(
+            f"cannot write into {folder} ({error.strerror}); choose another place"
+        ) from error
 
 
 def _kept(folder: Path, task: Task) -> Cell | None:

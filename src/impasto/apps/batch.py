@@ -39,7 +39,7 @@ from impasto.errors import InputError, OptionError
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import check_output, read_recipe
-from impasto.pictures.writing import FORMATS, make_folder, sweep
+from impasto.pictures.writing import FORMATS, check_no_pipe, make_folder, sweep
 from impasto.pipeline import Job, plan
 from impasto.settings import Settings
 
@@ -90,7 +90,7 @@ class Batch:
     `output`.
 
     Of one style the pictures are `output/NAME.png`; of several, `output/STYLE/NAME.png`. `form` is
-    the suffix.
+    the suffix. Raises `ImpastoError` for no styles, or a suffix that no picture has.
     """
 
     photos: Sequence[Photo]
@@ -99,15 +99,18 @@ class Batch:
     settings: Settings
     form: str = ".png"
 
+    def __post_init__(self) -> None:
+        if self.form not in FORMATS:
+            raise OptionError(f"`form` is a suffix of pictures: {' '.join(sorted(FORMATS))}")
+        if not self.styles:
+            raise InputError("name a style after the photos (impasto styles lists some)")
+        check_no_pipe(Path(self.output))
+
     def check(self) -> None:
         """Make the folders and clear away what a killed run left half-written there.
 
         Raises `ImpastoError`, long work not yet begun, for folders that cannot be written.
         """
-        if self.form not in FORMATS:
-            raise OptionError(f"`form` is a suffix of pictures: {' '.join(sorted(FORMATS))}")
-        if not self.styles:
-            raise InputError("name a style after the photos (impasto styles lists some)")
         for name in {self._folder(style) for style in self.styles}:
             if stores.is_url(name):
                 stores.prepare(name)

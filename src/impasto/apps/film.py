@@ -35,6 +35,7 @@ from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
 from impasto.pictures.recipes import recipe_text
 from impasto.pictures.tiles import floats_of
+from impasto.pictures.writing import check_no_pipe
 from impasto.pipeline import Job, method_of, plan
 from impasto.settings import Settings
 
@@ -73,6 +74,7 @@ class FilmWork:
     def check(self) -> None:
         """`ImpastoError`, long work not yet begun, for what cannot be read, painted or written."""
         film = self.film
+        check_no_pipe(self.output)
         if not self.is_folder:
             check_film_output(self.output)
         if self.output.exists() and self.output.samefile(film.path):

@@ -134,9 +134,11 @@ class Kept:
             with atomic_write(self._of(first)) as partial:
                 save_file(found, partial, told)
         except Exception as error:  # safetensors has errors of its own
+            # Another process that painted the same film has ended, and deleted them.
+            gone = not self.folder.is_dir()
+            remedy = "the folder is gone" if gone else "make room, and go on by the same command"
             raise InputError(
-                f"cannot keep frame {number} in {self.folder} ({error}); make room, and go on by "
-                "the same command"
+                f"cannot keep frame {number} in {self.folder} ({error}); {remedy}"
             ) from error
 
     def read(self) -> Iterator[FilmFrame]:

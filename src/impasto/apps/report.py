@@ -44,10 +44,10 @@ def own_process() -> None:
 
 
 def say(text: str) -> None:
-    """A line on stderr; nowhere, where nobody reads there any more."""
+    """A line on stderr; nowhere, where nobody reads there any more or its disk is full."""
     try:
         print(text, file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
@@ -104,7 +104,7 @@ def verdict(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))
     ):
-        return "not enough memory for a picture of this size; lower `size`", 2
+        return "not enough memory for this size; lower `size`, in a training `crop` or `batch`", 2
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.strerror}: {error.filename or 'while reading or writing'}"), 2
     said = one_line(str(error))

@@ -11,6 +11,7 @@ The extra `onnx` holds what this needs.
 """
 
 import json
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -262,9 +263,15 @@ def _exported(net: nn.Module, inputs: Mapping[str, Tensor], output: str) -> Mode
 @contextmanager
 def _silence() -> Iterator[None]:
     """The exporter tells its steps, and of what does not concern a network that was traced before."""
-    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+    log = logging.getLogger("torch.onnx")  # of torchvision, which is not needed
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)
 
 
 def _name_weights(model: Model, weights: Mapping[str, Tensor]) -> None:

@@ -5,6 +5,7 @@ ONNX with float16 weights, a vector and a thumbnail for each learned style, and 
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from io import BytesIO
@@ -33,8 +34,11 @@ def check_site(folder: Path) -> None:
     """Raise `InputError` where a site may not be written: there is something that is no site of
     this package, or no folder to put it in.
     """
-    if not folder.resolve().parent.is_dir():
-        raise InputError(f"the folder {folder.resolve().parent} does not exist; make it first")
+    beside = folder.resolve().parent
+    if not beside.is_dir():
+        raise InputError(f"the folder {beside} does not exist; make it first")
+    if not os.access(beside, os.W_OK):
+        raise InputError(f"cannot write into {beside} (Permission denied); choose another folder")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder")
     others = sorted(_within(folder) - _listed(folder)) if folder.is_dir() else []

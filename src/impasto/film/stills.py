@@ -59,7 +59,9 @@ class Animation:
         with opened(path) as image:
             self.count: int | None = getattr(image, "n_frames", 1)
             if self.count == 1:
-                raise InputError(f"{path} is a picture and no film; paint it with impasto stylize")
+                raise InputError(
+                    f"{path} is a picture and no film: impasto stylize paints it, impasto score measures it"
+                )
             self.loop = int(image.info.get("loop", 1 if image.format == "GIF" else 0))
             seconds = sum(self._durations(image), Fraction(0))
         self.rate = self.count / seconds

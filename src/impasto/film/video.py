@@ -12,6 +12,7 @@ import numpy as np
 from impasto.errors import InputError, OptionError
 from impasto.film.frames import FilmFrame, even_sides
 from impasto.pictures.files import Array
+from impasto.pictures.kinds import FILM, mistaken
 
 __all__ = ["Video", "VideoWriter"]
 
@@ -53,9 +54,10 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        raise InputError(
+        broken = (
             f"{path} is not a film that can be read ({error.strerror}); convert it to .mp4 first"
-        ) from error
+        )
+        raise InputError(mistaken(path, FILM) or broken) from error
 
 
 class Video:
@@ -108,7 +110,7 @@ class Video:
         if not number:
             raise InputError(f"{self.path} has no frames that can be read; name another film")
         if broken:
-            self.notes.append(f"{broken} broken packets left out")
+            self.notes.append(f"{broken} broken packet{'' if broken == 1 else 's'} left out")
         elif time + 5 / self.rate < Fraction(9, 10) * self._length:
             end, length = float(time), float(self._length)
             self.notes.append(f"pictures end at {end:.1f} s of {length:.1f}: is it cut short?")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from impasto.errors import InputError
 from impasto.film.frames import ANIMATIONS, VIDEOS, Film, FilmFrame
-from impasto.pictures.writing import atomic_write
+from impasto.pictures.writing import atomic_write, check_place
 
 __all__ = ["check_film_output", "write_film"]
 
@@ -20,10 +20,7 @@ def check_film_output(path: Path) -> None:
     if suffix not in (*VIDEOS, *ANIMATIONS):
         known = " ".join(sorted((*VIDEOS, *ANIMATIONS)))
         raise InputError(f"{path} has no film's suffix; use one of {known}, or a folder's name")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist; make it first")
+    check_place(path)
 
 
 def write_film(path: Path, frames: Iterator[FilmFrame], like: Film, recipe: str) -> list[str]:

@@ -91,7 +91,7 @@ class Enlargement:
         networks: Networks | None = None,
     ) -> None:
         self.settings = settings = settings or Settings()
-        if times not in FACTORS or isinstance(times, bool):
+        if isinstance(times, bool | float) or times not in FACTORS:
             raise OptionError(f"`times={times}` is not possible; choose 2, 4 or 8")
         for name in settings.changed:
             if name not in HONOURS:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from impasto.errors import WeightsError
 from impasto.home import own_bank
 from impasto.networks.shapes import spoken_shape
+from impasto.pictures.kinds import WEIGHTS, mistaken
 
 __all__ = [
     "EMBEDDED",
@@ -82,9 +83,8 @@ def _read(path: Path, _changed: int, _size: int) -> Header:
         return Header(styles, network, any(key.startswith(_READER) for key in keys))
     except (SafetensorError, OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(
-            f"{path} is not a file of styles that can be read ({reason}); move it away"
-        ) from None
+        broken = f"{path} is not a file of styles that can be read ({reason}); move it away"
+        raise WeightsError(mistaken(path, WEIGHTS) or broken) from None
 
 
 def learned_styles(network: str | Path = EMBEDDED) -> list[Learned]:

@@ -24,6 +24,10 @@ def fetch(repository: str, file: str, revision: str | None = None) -> Path:
     try:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
         from huggingface_hub.errors import LocalEntryNotFoundError
+    except ValueError as error:  # which it reads from its variables, HF_…
+        raise WeightsError(
+            f"huggingface-hub cannot be used here ({error}); check its variables"
+        ) from None
     except ImportError:
         raise WeightsError(
             "files of the hub need huggingface-hub; install the extra: pip install 'impasto[hub]'"
@@ -51,7 +55,7 @@ def fetch(repository: str, file: str, revision: str | None = None) -> Path:
 
 def _patience() -> float:
     """Seconds to wait for the hub's first answer; the hub's own variable says otherwise."""
-    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 2.5)
+    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 2.5)  # a number: the hub has read it
 
 
 def _within(seconds: float, ask: Callable[[], object]) -> None:

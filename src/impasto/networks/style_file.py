@@ -18,6 +18,7 @@ from impasto.networks.hub import fetch
 from impasto.networks.style_bank import UNSAID, Credit, StyleBank, check_name
 from impasto.networks.weights import stored, write_weights
 from impasto.pictures.files import decode, decoding
+from impasto.pictures.kinds import STYLE, mistaken
 
 __all__ = ["SUFFIX", "StyleFile", "locate"]
 
@@ -93,8 +94,10 @@ class StyleFile:
     @staticmethod
     def load(path: Path) -> "StyleFile":
         """Read what `save` wrote; `ImpastoError` for anything else, a changed vector included."""
-        if path.is_file() and path.stat().st_size > _LARGEST:
-            raise WeightsError(f"{path} is too large to be a style")
+        if not path.is_file():
+            raise WeightsError(f"{path} is no file; check the spelling")
+        if path.stat().st_size > _LARGEST:
+            raise WeightsError(mistaken(path, STYLE) or f"{path} is too large to be a style")
         made = "`impasto styles export`"
         with stored(path, _KIND, "style", made) as (header, tensors):
             found = StyleFile(

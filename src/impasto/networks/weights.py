@@ -25,6 +25,7 @@ from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
 from impasto.networks.hub import fetch
 from impasto.networks.kernels import bfloat16_is_native
+from impasto.pictures.kinds import STYLE, WEIGHTS, mistaken
 from impasto.pictures.writing import atomic_write
 
 __all__ = [
@@ -158,13 +159,11 @@ def read_weights(path: Path) -> tuple[Architecture, dict[str, Tensor]]:
             names = {key: _conv_name(key) for key in file.keys()}  # noqa: SIM118
             weights = {name: file.get_tensor(key).float() for key, name in names.items() if name}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}"
-        ) from None
+        broken = f"{path.name} is not a readable safetensors file ({error}); {WAY_OUT}"
+        raise WeightsError(mistaken(path, WEIGHTS) or broken) from None
     if "conv1_1.weight" not in weights:
-        raise WeightsError(
-            f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}"
-        )
+        another = f"{path.name} holds no VGG (conv1_1.weight or features.0.weight); {WAY_OUT}"
+        raise WeightsError(mistaken(path, WEIGHTS) or another)
     return _architecture(header, weights, torchvision="features.0.weight" in names), weights
 
 
@@ -177,12 +176,13 @@ def stored(
     `WeightsError` for a file of another kind, and for what the block finds wrong in it: `called`, by
     default its path, is no `what`, as the command `made` makes them; `advice`: what to do then.
     """
-    called = called or path
+    called, wanted = called or path, STYLE if what == "style" else WEIGHTS
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
             if header.get("kind") != kind:
-                raise WeightsError(f"{called} holds no {what}; give a file that {made} made")
+                another = f"{called} holds no {what}; give a file that {made} made"
+                raise WeightsError((wanted == WEIGHTS and mistaken(path, wanted)) or another)
             found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         with torch.device("cpu"):  # whatever the program's default is
             yield (
@@ -193,9 +193,8 @@ def stored(
         raise
     except _UNREADABLE as error:
         reason, article = " ".join(str(error).split()), "an" if what[0] in "aeiou" else "a"
-        raise WeightsError(
-            f"{called} is not {article} {what} that can be read ({reason}){advice}"
-        ) from None
+        broken = f"{called} is not {article} {what} that can be read ({reason}){advice}"
+        raise WeightsError(mistaken(path, wanted) or broken) from None
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:

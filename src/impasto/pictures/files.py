@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from impasto.errors import ImpastoError, InputError
 from impasto.pictures.exif import read_exif
+from impasto.pictures.kinds import PICTURE, mistaken
 from impasto.pictures.salvage import completed, lacks, loaded
 
 __all__ = [
@@ -115,9 +116,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         except UnidentifiedImageError as err:
             if lacks(path) > 0:
                 raise OSError("image file is truncated") from err
-            raise InputError(
-                f"{path} is not a picture that can be read; save it as PNG or JPEG"
-            ) from err
+            unknown = f"{path} is not a picture that can be read; save it as PNG or JPEG"
+            raise InputError(mistaken(path, PICTURE) or unknown) from err
         except PermissionError as err:
             raise InputError(f"{path} may not be read; check its permissions") from err
     with image, decoding(str(path)):
@@ -135,7 +135,9 @@ def check_file(path: Path) -> None:
     """`InputError`, in one line, for what is no file that can be opened."""
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder; name a picture in it")
+            raise InputError(
+                f"{path} is a folder; name a picture in it, or give all of it to impasto batch"
+            )
         if not path.exists():
             if address := _ADDRESS.match(str(path)):  # as a path it has lost a slash
                 raise InputError(
@@ -201,9 +203,10 @@ def _frame_note(image: Image.Image) -> tuple[str, ...]:
         frames == 1 or image.format == "PSD"
     ):  # the "frames" of a PSD are layers, and it opens merged
         return ()
-    word = "page" if image.format == "TIFF" else "frame"
-    here = image.tell() + 1
-    return (f"{'first' if here == 1 else f'number {here}'} {word} of {frames} used",)
+    here = "first" if image.tell() == 0 else f"number {image.tell() + 1}"
+    if image.format == "TIFF":
+        return (f"{here} page of {frames} used",)
+    return (f"{here} frame of {frames} used; impasto film takes them all",)
 
 
 def _depth_note(image: Image.Image) -> tuple[str, ...]:

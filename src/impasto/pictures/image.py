@@ -18,7 +18,7 @@ from impasto.errors import InputError, OptionError, kind_of
 from impasto.forks import survive_forks
 from impasto.pictures.files import MAX_PIXELS, Array, decode, decode_all, decoding, opened
 from impasto.pictures.painted import PaintedImage
-from impasto.pictures.planes import fit, planes, unit
+from impasto.pictures.planes import MIN_SIDE, fit, planes, unit
 from impasto.pictures.recipes import read_recipe, recipe_options
 from impasto.pictures.tiles import bytes_of
 from impasto.pictures.writing import FORMATS, atomic_write, check_output, format_options
@@ -43,11 +43,6 @@ __all__ = [
 
 Source: TypeAlias = str | os.PathLike[str] | Image.Image | Array | Tensor
 """Anything `open_picture` takes."""
-
-MIN_SIDE = 16
-"""Shortest side of a picture, in pixels: below it the deeper layers of an encoder have nothing to
-see.
-"""
 
 _ROUNDING = (
     1e-4  # how far outside [0, 1] a float may lie and still count as rounding; it is clamped
@@ -146,6 +141,8 @@ def _pixels(source: Source) -> tuple[str, Array, tuple[str, ...], bytes]:
     EXIF.
     """
     if isinstance(source, (str, os.PathLike)):
+        if not os.fspath(source):
+            raise InputError("the name of a picture is empty; name a file")
         path = Path(source)
         with opened(path) as image:
             return str(path), *decode_all(image)
@@ -171,7 +168,7 @@ def _channels_last(tensor: Tensor) -> Array:
         raise InputError(f"the tensor has no values to read ({reason}); give a dense one") from None
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
-    if tensor.ndim != 3:
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         raise InputError(
             f"a tensor of shape {tuple(tensor.shape)} is not a picture; give ([1,] 3, H, W)"
         )

@@ -12,7 +12,12 @@ from impasto.errors import InputError
 from impasto.pictures.files import Array
 from impasto.pictures.transparency import continued
 
-__all__ = ["fit", "planes", "unit"]
+__all__ = ["MIN_SIDE", "fit", "planes", "unit"]
+
+MIN_SIDE = 16
+"""Shortest side of a picture, in pixels: below it the deeper layers of an encoder have nothing to
+see.
+"""
 
 
 def planes(name: str, pixels: Array, size: tuple[int, int]) -> tuple[Array, Array | None]:

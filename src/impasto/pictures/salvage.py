@@ -118,7 +118,9 @@ def loaded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 
 def _cut_short(missing: int, height: int) -> str:
-    return f"the file is cut short: {missing or 'none'} of {height} rows are missing"
+    if not missing:
+        return f"the file is cut short, and none of its {height} rows is missing"
+    return f"the file is cut short: {missing} of {height} rows {'is' if missing == 1 else 'are'} missing"
 
 
 def _certain(end: Completed, frame: int) -> tuple[Image.Image, int, int]:

@@ -25,6 +25,7 @@ _STEP = 0.01  # what a step costs where there is no edge
 _SURE = (0.12, 0.4)  # of the way between near and far: below is background, above is subject
 _STIFF = 130.0  # of the walk: how much an edge stops it (Grady's beta)
 _MIDDLE = 0.7  # how far from the middle a subject lies, in half sides
+_FLAT = 0.01  # of a hundredth of lightness: a photo of one colour
 _ROUNDS, _AT_BORDER = 2, 20.0  # of counting colours, and what a pixel at the border counts for
 
 
@@ -64,7 +65,8 @@ def subject(photo: Tensor) -> Tensor:
     depth = likely
     seeds = np.zeros(size, dtype=np.int32)
     seeds[depth > _SURE[1]], seeds[(depth < _SURE[0]) | border] = 1, 2
-    if float((seeds == 1).mean()) < 0.002:
+    flat = float(np.ptp(lab, axis=(0, 1)).max()) < _FLAT  # the walk would divide by its deviation
+    if flat or float((seeds == 1).mean()) < 0.002:
         raise InputError("no subject stands out from this photo's border; draw a mask for it")
     data = small[0].permute(1, 2, 0).numpy()
     walk = random_walker(

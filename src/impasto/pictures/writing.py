@@ -19,7 +19,9 @@ __all__ = [
     "FORMATS",
     "atomic_folder",
     "atomic_write",
+    "check_no_pipe",
     "check_output",
+    "check_place",
     "format_options",
     "make_folder",
     "sweep",
@@ -112,9 +114,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     Raises `ImpastoError` if the suffix names no known format or one this Pillow cannot write, the
     folder is missing or not writable, or the target is a folder or write-protected.
     """
-    path = Path(path)
-    if str(path) in ("-", "/dev/stdout"):
-        raise InputError("nothing is written to a pipe: name a file, such as out.png")
+    path = check_no_pipe(Path(path))
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise InputError(f"{path} has no picture suffix; use one of {' '.join(sorted(FORMATS))}")
@@ -123,8 +123,22 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"this Pillow cannot write {form}; save as .png or install a Pillow that has it"
         )
+    return check_place(path)
+
+
+def check_no_pipe(path: Path) -> Path:
+    """`path`, known not to stand for a stream."""
+    if str(path) in ("-", "/dev/stdout", "/dev/stderr"):
+        raise InputError("nothing is written to a pipe: name a file, such as out.png")
+    return path
+
+
+def check_place(path: Path) -> Path:
+    """`path`, known to be a place for a file of any kind: new, or in place of one that is there."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():  # a pipe, a device
+        raise InputError(f"{path} is not a regular file; choose another name")
     if not path.parent.is_dir():
         raise InputError(f"the folder {path.parent} does not exist; make it first")
     if path.exists() and not os.access(path, os.W_OK):

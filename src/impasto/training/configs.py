@@ -36,7 +36,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Steps = Annotated[Count, Field(description="Steps of training.")]
 Batch = Annotated[Count, Field(description="Pictures a step.")]
 Crop = Annotated[int, Field(ge=SMALLEST, description="Side of a training picture in pixels.")]
-Rate = Annotated[Positive, Field(description="The largest of the run.")]
+Rate = Annotated[float, Field(gt=0, le=1e6, description="The largest of the run.")]
 Warmup = Annotated[Natural, Field(description="Steps of a rising rate.")]
 Decay = Annotated[
     Share,

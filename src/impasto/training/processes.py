@@ -75,7 +75,7 @@ def make_fabric(device: str, precision: str) -> Any:
         fabric = Fabric(accelerator=device, precision=_PRECISIONS[precision], **shape)
         if these.world > 1 and not told:
             fabric.launch()
-    except (RuntimeError, ValueError, MisconfigurationException) as error:
+    except (ImportError, RuntimeError, ValueError, MisconfigurationException) as error:
         if told or these.world > 1:
             raise ImpastoError(
                 f"training cannot begin here as the launcher says: {error}"

@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -388,8 +388,12 @@ def _save(path: Path, done: int, descent: _Descent) -> None:
         torch.save(descent.state(done), unfinished)
         os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        # PyTorch's own writer says of a full disk where in its source that was noticed.
+        reason = getattr(error, "strerror", None) or "is the disk full?"
         raise ImpastoError(
-            f"the checkpoint {path} cannot be written ({error}); choose another place"
+            f"the checkpoint {path} cannot be written ({reason}); choose another place"
         ) from error
 
 

@@ -106,7 +106,8 @@ def batch(
             raise OptionError(f"`watch` looks at folders of this machine, and not at {photos}")
         if ray is not None and (of_one_process(photos) or of_one_process(output)):
             raise OptionError("what memory:// holds only this process sees, and `ray` has others")
-        columns = [tuple(styles)] if "blend" in given else [(style,) for style in styles]
+        alone = dict.fromkeys((style,) for style in styles)
+        columns = [tuple(styles)] if "blend" in given else list(alone)
         found = find(photos, output)
         work = Batch(found, columns, output, Settings(**given), f".{form.lower()}")
         if watch:

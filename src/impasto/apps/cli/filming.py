@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from math import isnan
 from pathlib import Path
 
 import typer
@@ -12,10 +13,12 @@ from impasto.apps.film import FilmWork
 from impasto.apps.interrupt import INTERRUPTED, OneInterrupt
 from impasto.apps.progress import Display, display
 from impasto.apps.report import emit, printable, say
+from impasto.errors import InputError
 from impasto.film.opening import open_film
 from impasto.film.scores import SCORES, film_scores
+from impasto.pictures.files import opened
 
-__all__ = ["paint_film", "score_films"]
+__all__ = ["paint_film", "painted_films", "score_films"]
 
 
 def paint_film(
@@ -56,7 +59,7 @@ def _painted(work: FilmWork, show: Display) -> str:
             continue
         done += 1
         _tell(show, step.step, step.of, done / (time.perf_counter() - begun))
-    return f"{done} frames"
+    return f"{done} frame{'' if done == 1 else 's'}"
 
 
 def _by_ray(work: FilmWork, show: Display, address: str, workers: int | None) -> str:
@@ -80,19 +83,43 @@ def _tell(show: Display, done: int, of: int, pace: float) -> None:
     show.update(done, of, f"{pace:.2f} frames a second", left)
 
 
+def painted_films(painting: str, outputs: Sequence[Path]) -> Sequence[Path]:
+    """The films to measure. The painting has no part in that; a film in its place is one of them.
+
+    `InputError` where there are none, or the painting is neither.
+    """
+    path, found = Path(painting), [*outputs]
+    if path.suffix or path.exists():  # else it is a style's name
+        try:
+            open_film(path)
+            found.insert(0, path)
+        except InputError:
+            with opened(path):  # which says what is wrong with it
+                pass
+    if not found:
+        raise InputError("name what to measure: impasto score FILM OUTPUT --film")
+    return found
+
+
 def score_films(source: Path, painted: Sequence[Path], *, as_json: bool) -> None:
     """Print the scores of painted films beside the film they were made of, and that film's own."""
     original = open_film(source)
     found = {path: film_scores(original, open_film(path)) for path in (source, *painted)}
     if as_json:
-        rows = [{"film": path.name, "scores": scores} for path, scores in found.items()]
-        print(json.dumps(rows, indent=2))
+        rows = [
+            {"film": path.name, "scores": {k: None if isnan(v) else v for k, v in scores.items()}}
+            for path, scores in found.items()
+        ]
+        print(json.dumps(rows, indent=2, allow_nan=False))
         return
     width = max(len(printable(path.name)) for path in found)
     print("  ".join([" " * width, *SCORES]))
     for path, scores in found.items():
-        cells = [f"{value:>{len(name)}.4g}" for name, value in scores.items()]
+        texts = {name: "-" if isnan(value) else f"{value:.4g}" for name, value in scores.items()}
+        cells = [f"{text:>{len(name)}}" for name, text in texts.items()]
         print("  ".join([f"{printable(path.name):<{width}}", *cells]))
     print()
     for name, meaning in SCORES.items():
         print(f"{name}: {meaning}")
+    if any(isnan(value) for scores in found.values() for value in scores.values()):
+        print("-: there is nothing to measure it by, as where no part of the film stands still")

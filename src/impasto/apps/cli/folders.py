@@ -79,10 +79,10 @@ def paint_arrivals(work: Batch, source: str, *, quiet: bool) -> int:
 
 def _ready(work: Batch) -> Worker:
     """A worker that has read every style."""
-    work.check()
     worker = Worker(work.settings)
     for style in work.styles:
         worker.job(style)
+    work.check()  # last, for it makes folders
     return worker
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.apps.cli.options import Debug
-from impasto.apps.report import emit, reporting
+from impasto.apps.report import emit, printable, reporting, say
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -90,11 +90,13 @@ def _look(
     import torch
 
     from impasto.analysis.inspect import feature_sheet, gram_maps, gram_sheet, strongest
-    from impasto.analysis.work import settings_of
+    from impasto.analysis.work import open_cell, settings_of
     from impasto.networks.weights import load_encoder
-    from impasto.pictures.sources import open_source
 
-    image = open_source(picture, size).image
+    opened = open_cell(picture, size)
+    for note in opened.notes:
+        say(f"note: {printable(note)}")
+    image = opened.image
     net = load_encoder(encoder, dtype=torch.float32)
     recipe = settings_of("inspect", net, image) | {
         "picture": {"name": Path(picture).name},

@@ -1,5 +1,6 @@
 """`impasto` on the command line. Anything heavy is imported by the command that needs it."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -27,8 +28,9 @@ from impasto.apps.cli.options import (
     asks,
     unknown_option,
     without_command,
+    wrong_value,
 )
-from impasto.apps.report import one_line, own_process, reporting, say
+from impasto.apps.report import one_line, own_process, reporting, say, verdict
 from impasto.errors import OptionError
 from impasto.networks.process import keep_freed_memory, wait_passively
 from impasto.settings import OPTIONS, Settings
@@ -85,7 +87,7 @@ def impasto(
 
 
 @app.command(cls=SettingsCommand)
-@asks(*OPTIONS)
+@asks(*OPTIONS, forms=True)
 def stylize(
     *,
     content: Annotated[
@@ -171,7 +173,7 @@ def stylize(
 
 
 @app.command(cls=SettingsCommand)
-@asks("size", "steps")
+@asks("size", "steps", forms=True)
 def demo(
     *,
     output: Annotated[
@@ -259,13 +261,18 @@ def main(args: Sequence[str] | None = None) -> None:
     wait_passively()
     try:
         code = app(args=args, standalone_mode=False)
+    except OSError as error:  # where a text of typer's own could not be written
+        say(f"error: {verdict(error)[0]}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
     except Exception as error:
         # A usage error. Its class is click's, or newer typer's own; this is the mark of both.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-        hint = without_command(args, commands) or unknown_option(error, args)
-        say(f"error: {hint or one_line(message())}")
-        code = 2
+        hint = without_command(args, commands) or unknown_option(error, args) or wrong_value(error)
+        if said := hint or one_line(message()):  # nothing is wrong with a group's name alone
+            say(f"error: {said}")
+        code = 2 if said else 0
     sys.exit(code if isinstance(code, int) else 0)

@@ -16,6 +16,7 @@ from impasto.pictures.writing import FORMATS
 
 if TYPE_CHECKING:
     from impasto.apps.progress import Display
+    from impasto.pictures.image import Picture
 
 __all__ = ["Scored", "judge", "measure", "register", "score"]
 
@@ -44,9 +45,13 @@ def score(
         str, typer.Argument(metavar="PAINTING", help="The painting, or a sample style's name.")
     ],
     outputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="OUTPUT", help="The pictures to measure, or folders of them."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="OUTPUT",
+            show_default=False,
+            help="The pictures to measure, or folders of them.",
+        ),
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +79,8 @@ def score(
         bool,
         typer.Option(
             "--film",
-            help="PHOTO and the outputs are films: measure how their frames agree, and how still they are.",
+            help="PHOTO and the outputs are films: measure how their frames agree, and how still they are. PAINTING "
+            "may be left out.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The numbers in full, as JSON.")] = False,
@@ -94,7 +100,7 @@ def score(
 
     impasto score photo.jpg painting.jpg out.png
     impasto score photo.jpg painting.jpg results --by legibility
-    impasto score clip.mp4 painting.jpg out.mp4 apart.mp4 --film
+    impasto score clip.mp4 out.mp4 apart.mp4 --film
     impasto score --explain
     """
     with reporting(debug):
@@ -103,10 +109,12 @@ def score(
         if film:
             if encoder or by or size or tile:
                 raise ImpastoError("--film goes with --json alone; leave the other options out")
-            from impasto.apps.cli.filming import score_films
+            from impasto.apps.cli.filming import painted_films, score_films
 
-            score_films(Path(photo), outputs, as_json=as_json)
+            score_films(Path(photo), painted_films(painting, outputs or ()), as_json=as_json)
             return
+        if not outputs:
+            raise ImpastoError("name what to measure: impasto score PHOTO PAINTING OUTPUT")
         scored = measure(
             photo, painting, outputs, encoder=encoder, by=by, size=size, tile=tile, quiet=quiet
         )
@@ -152,7 +160,6 @@ def measure(
     from impasto.analysis.metrics import score as scored
     from impasto.apps.progress import display
     from impasto.networks.weights import load_encoder
-    from impasto.pictures.image import open_picture
     from impasto.pictures.sources import open_source
 
     paths = _pictures(outputs, (photo, painting))
@@ -163,7 +170,7 @@ def measure(
         name = encoder or judge(makers.values())
         net = load_encoder(name, dtype=torch.float32)
         for done, (path, maker) in enumerate(makers.items(), start=1):
-            read = _tolerant(partial(open_picture, size=size), {path: paths[path]}, show)
+            read = _tolerant(partial(_opened, size=size), {path: paths[path]}, show)
             if path not in read:
                 continue
             opened = read[path]
@@ -171,7 +178,7 @@ def measure(
             content = open_source(photo, max(height, width))
             notes = [f"{path.name}: {note}" for note in opened.notes]
             if (height, width) not in known:
-                style = open_source(painting, max(height, width))
+                style = _large_enough(painting, open_source(painting, max(height, width)))
                 known[height, width] = reference(
                     content.image, style.image, (height, width), net, seen=style.alpha
                 )
@@ -193,6 +200,24 @@ def measure(
     if not found:
         raise ImpastoError("none of the pictures could be read; name others")
     return [found[index] for index in rank([each.values for each in found], by)]
+
+
+def _opened(path: Path, size: int | None) -> "Picture":
+    from impasto.pictures.image import open_picture
+
+    return _large_enough(path, open_picture(path, size=size))
+
+
+def _large_enough(name: Path | str, picture: "Picture") -> "Picture":
+    """The picture; `ImpastoError` that names it where an encoder could not see it."""
+    from impasto.networks.encoder import SMALLEST
+
+    height, width = picture.image.shape[-2:]
+    if min(height, width) < SMALLEST:
+        raise ImpastoError(
+            f"{name} is {width} x {height} px here, too small to measure; each side needs {SMALLEST}"
+        )
+    return picture
 
 
 def _tolerant(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
@@ -18,6 +19,7 @@ from impasto.habits import brought
 from impasto.losses.base import STYLE_LOSSES
 from impasto.methods.base import METHODS
 from impasto.settings import GROUPS, OPTIONS, Option
+from impasto.texts import shortened
 from impasto.training.configs import RunConfig
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "with_options",
     "without_command",
     "words",
+    "wrong_value",
 ]
 
 FILES = "Files and messages"
@@ -54,13 +57,16 @@ COURSE = "Course of the training"
 """Likewise."""
 
 
-def asks(*names: str, **usual: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def asks(
+    *names: str, forms: bool = False, **usual: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command takes these settings as options too, and gets those typed as the mapping `given`.
 
     They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of
-    `Settings`; `usual` has other defaults, for the help alone.
+    `Settings`; `usual` has other defaults, for the help alone. `forms`: whether it also takes what
+    is no value of a setting, such as `--size 2x`, or a file.
     """
-    return _asking([_parameter(OPTIONS[name]) for name in names], usual)
+    return _asking([_parameter(OPTIONS[name], forms) for name in names], usual)
 
 
 def configures(
@@ -122,16 +128,19 @@ def _field(name: str, field: FieldInfo) -> inspect.Parameter:
     )
 
 
-def _parameter(option: Option) -> inspect.Parameter:
+def _parameter(option: Option, forms: bool) -> inspect.Parameter:
     """A setting as a parameter of a command, None unless it is typed."""
     # A number may have another form, or a file may stand in its place.
     formed = option.kind in (int, float) and "|" in option.shown
+    shown = option.shown
+    if not forms and (formed or option.choices):
+        shown = shown.partition("|")[0] if formed else shown.removesuffix("|FILE")
     kind = str if option.several or option.choices or formed else option.kind
     said = typer.Option(
         option.flag
         if kind is not bool
         else f"{option.flag}/{option.flag.replace('--', '--no-', 1)}",
-        metavar=option.shown or None,
+        metavar=shown or None,
         help=option.help,
         rich_help_panel=None if option.group == GROUPS[0] else option.group,
         show_default=kind is not bool,
@@ -193,6 +202,25 @@ def unknown_option(error: Exception, args: Sequence[str] | None) -> str | None:
     return f"there is no option {given}; did you mean {max(parameter.opts, key=len)}?"
 
 
+def wrong_value(error: Exception) -> str | None:
+    """What to say of a value that is no number, or out of its range: typer's own message does not
+    say which it was.
+    """
+    parameter, cause = getattr(error, "param", None), error.__cause__
+    if parameter is None or not isinstance(cause, ValidationError):
+        return None
+    first, name = cause.errors()[0], max(parameter.opts, key=len)
+    given = shortened(first["input"])
+    kind = {"int": "a whole number", "float": "a number"}.get(first["type"].partition("_")[0])
+    if kind is not None:
+        return f"{name} takes {kind}, not {given}"
+    bounds = {"ge": "or more", "le": "or less"}
+    limits = first.get("ctx", {})
+    said = [f"{limits[end]:g} {words}" for end, words in bounds.items() if end in limits]
+    number = given.strip("'")
+    return f"{name} must be {said[0]}, not {number}" if said else None
+
+
 def without_command(args: Sequence[str] | None, commands: Collection[str]) -> str | None:
     """What to say where a line begins with a picture, or an option of `stylize`, in place of a
     command.
@@ -210,7 +238,12 @@ _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
 
 
 def _flag(name: str) -> str:
-    typed = {"start": "init", "regions": "region", "strength_mask": "strength"}
+    typed = {
+        "start": "init",
+        "regions": "region",
+        "strength_mask": "strength",
+        "form": "format",
+    }
     return "--" + typed.get(name, name).replace("_", "-")
 
 

@@ -98,6 +98,10 @@ def _photos(pairs: Pairs, show: Display) -> dict[str, Path]:
     """The image files by name: their path in the folder, without the ending."""
     if not pairs.photos.is_dir():
         raise ImpastoError(f"{pairs.photos} is not a folder; give a folder of photos")
+    if pairs.output.resolve() in (photos := pairs.photos.resolve(), *photos.parents):
+        raise ImpastoError(f"the photos of {pairs.photos} lie in the output folder; choose another")
+    if pairs.output.exists() and not pairs.output.is_dir():
+        raise ImpastoError(f"{pairs.output} is a file; name a folder")
     endings = {
         ending for ending, form in Image.registered_extensions().items() if form in Image.OPEN
     }

@@ -3,6 +3,7 @@ when it runs.
 """
 
 from functools import partial
+from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -77,7 +78,7 @@ def serve(
     ] = None,
     rate_limit: Annotated[
         float,
-        _for_others(help="Requests a minute from one client; 0 is any number."),
+        _for_others(min=0, help="Requests a minute from one client; 0 is any number."),
     ] = 1200,
     access_log: Annotated[
         bool,
@@ -88,19 +89,22 @@ def serve(
     ] = False,
     max_upload_mb: Annotated[float, _limit(help="Of one file, in MB.")] = 30,
     max_megapixels: Annotated[float, _limit(help="Of one picture sent.")] = 60,
-    max_size: Annotated[int, _limit(help="Longest side of a picture made, in pixels.")] = 2048,
+    max_size: Annotated[
+        int, _limit(min=32, max=16384, help="Longest side of a picture made, in pixels.")
+    ] = 2048,
     max_memory_mb: Annotated[
         float,
         _limit(help="Of all that visitors have here: uploads, paintings, pictures made."),
     ] = 1000,
-    queue: Annotated[int, _limit(help="Orders that may wait while one is painted.")] = 16,
+    queue: Annotated[int, _limit(min=0, help="Orders that may wait while one is painted.")] = 16,
     time_limit: Annotated[
         float,
-        _limit(metavar="SECONDS", help="Of work at one picture."),
+        _limit(min=1, metavar="SECONDS", help="Of work at one picture."),
     ] = 600,
     background_steps: Annotated[
         int,
         _limit(
+            min=0,
             metavar="STEPS",
             help="By which a picture is refined by itself once painted, while nobody waits; 0: none.",
         ),
@@ -123,6 +127,7 @@ def serve(
         from impasto.apps.studio.gate import access
         from impasto.apps.studio.limits import Limits
 
+        _check_addresses(proxy)
         limits = Limits(
             upload_bytes=_millions("--max-upload-mb", max_upload_mb),
             pixels=_millions("--max-megapixels", max_megapixels),
@@ -164,6 +169,17 @@ def _millions(flag: str, number: float) -> int:
     if not isfinite(number) or not 0 < number <= 1e9:
         raise ImpastoError(f"{flag} takes a number above 0, not {number:g}")
     return max(1, round(number * 1e6))
+
+
+def _check_addresses(proxy: str) -> None:
+    for each in proxy.split(","):
+        try:
+            if each.strip() != "*":
+                ip_network(each.strip(), strict=False)
+        except ValueError:
+            raise ImpastoError(
+                f"--proxy takes addresses with commas between them, such as 10.0.0.2, not {each!r}"
+            ) from None
 
 
 def _user(auth: str | None) -> tuple[str, str] | None:

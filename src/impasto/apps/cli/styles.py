@@ -31,7 +31,9 @@ def listed(
             help="Draw them all as PNGs into this folder, and a photo in each learned one.",
         ),
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the saved pictures in pixels.")] = 512,
+    size: Annotated[
+        int, typer.Option(min=32, max=4096, help="Side of the saved pictures in pixels.")
+    ] = 512,
     debug: Debug = False,
 ) -> None:
     """List the styles: samples, which are drawn by code, and those learned; and the sample photos.
@@ -71,7 +73,9 @@ def export(
         from impasto.networks.style_file import StyleFile
         from impasto.pictures.image import to_pil
         from impasto.pictures.sources import open_source
+        from impasto.pictures.writing import check_place
 
+        check_place(file)
         painter, foreign = load_network(network or PAINTER, device="cpu").knowing_own()
         if name in foreign and name not in painter.bank.vectors:
             raise ImpastoError(f"{name} was learned for another network; name it: --network FILE")
