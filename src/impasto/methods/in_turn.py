@@ -15,21 +15,30 @@ as much in floating point for it.)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from impasto.losses.content import CONTENT_SCALES, content_loss
-from impasto.losses.gram import gram
-from impasto.losses.objective import Losses, Objective, Section, Sums, Term
+from impasto.losses.gram import GramLoss, gram
+from impasto.losses.objective import (
+    Losses,
+    Objective,
+    Section,
+    Sums,
+    Term,
+    gram_sums,
+    mask_at,
+    style_term,
+)
 from impasto.methods.sections import overlap, section, steps_of
 from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import View, bytes_of, floats_of
 from impasto.windows import Tile, Window, tiles
 
-__all__ = ["Changed", "Descent", "Framed", "InTurn", "grams", "photo_term"]
+__all__ = ["Changed", "Descent", "Framed", "InTurn", "grams", "photo_term", "region_term"]
 
 Descent: TypeAlias = Callable[
     [Objective, Tensor, int], Iterator[tuple[Tensor, dict[str, float], str]]
@@ -88,9 +97,12 @@ class Changed:
 
 @dataclass(frozen=True, eq=False)
 class _Part(Section):
-    """`photo`: the photo's features in the same place, by layer."""
+    """`photo`: the photo's features in the same place, by layer. `masks`: those of the regions, each
+    `(1, 1, h, w)` over `image`.
+    """
 
     photo: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Sequence[Tensor] = ()
 
 
 def photo_term(layer: str, weight: float, scale: str, gain: float, energy: float) -> Term:
@@ -118,6 +130,18 @@ def photo_term(layer: str, weight: float, scale: str, gain: float, energy: float
     return Term(f"content/{layer}", weight, (layer,), nowhere, Sums(of, finish))
 
 
+def region_term(layer: str, target: Tensor, weight: float, loss: GramLoss, region: int) -> Term:
+    """`style_term` for parts in turn, in the place of that mask of the work's."""
+
+    def seen(part: Section) -> Tensor:
+        assert isinstance(part, _Part)
+        return part.inside[layer].of(mask_at(part.masks[region], part.features[layer]))
+
+    term = style_term(layer, target, weight, loss)
+    sums = gram_sums(layer, target, loss, seen)
+    return replace(term, name=f"{term.name}/{region + 1}", sums=sums)
+
+
 @torch.no_grad()
 def grams(
     encoder: Encoder, photo: View, layers: Sequence[str], side: int, device: torch.device
@@ -143,6 +167,7 @@ def grams(
 class InTurn:
     """One size of a picture: `photo` and what is `begun` with, both in their frame, and what it aims
     at: `terms` of sums over positions, of which `contents` are layers whose target is the photo.
+    `masks`: of regions, in their frame.
     """
 
     encoder: Encoder
@@ -152,6 +177,7 @@ class InTurn:
     contents: Sequence[str]
     side: int
     frame: int
+    masks: Sequence[View] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -202,7 +228,8 @@ class InTurn:
         """A tile as the terms see it."""
         steps = steps_of(self.encoder, self.layers)
         part = section(tile, self.begun.size, steps, features, image)
-        return _Part(**vars(part), photo=photo)
+        masks = [mask.crop(tile.outer).clamp(0, 1) for mask in self.masks]
+        return _Part(**vars(part), photo=photo, masks=masks)
 
     @torch.no_grad()
     def _totals(self) -> list[Tensor]:
@@ -276,7 +303,14 @@ class _Alike(Objective):
         for term, each, total, now, then in zip(
             self.terms, sums, self.totals, found, self.begun, strict=True
         ):
-            raw[term.name] = each.finish(total + (now - then) / self.share)
+            share, gain = self.share, 1.0
+            if each.counted is not None:  # the others are those in the region, however many
+                share = float(then[each.counted] / total[each.counted].clamp_min(1e-12))
+                gain = share / self.share
+            if gain:
+                raw[term.name] = gain * each.finish(total + (now - then) / share)
+            else:
+                raw[term.name] = now.new_zeros(())
         return self.of(raw)
 
 

@@ -4,10 +4,10 @@ sizes part by part (`impasto.methods.in_turn`).
 Photo, start and picture are `(1, 3, H, W)` uint8. Sizes that fit into memory are painted as ever.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,11 +18,13 @@ from impasto.losses.presets import Preset
 from impasto.losses.style.gram import GRAM, GramLoss
 from impasto.methods.aims import SETTLED, Aims, Style, contrasted
 from impasto.methods.descent import pyramid
-from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term
+from impasto.methods.guided import cover, guided, joined
+from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term, region_term
 from impasto.methods.matching import Matched
 from impasto.methods.sections import DescentRoom
 from impasto.methods.strokes import reduced
 from impasto.methods.stylizer import Forecast, Places, Progress
+from impasto.methods.tiled import mask_crop
 from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of, floats_of
 from impasto.settings import Settings
@@ -37,6 +39,10 @@ LARGEST = 4096
 _HELD, _SAVED = 12, 14
 # What a process has, and px around a part.
 _PROCESS, _AROUND = 0.7e9, 192
+
+
+Regions: TypeAlias = Sequence[tuple[Style, Tensor | None]]
+"""Styles with the soft masks of their places, `(1, 1, H, W)` of any size."""
 
 
 class Descending(Protocol):
@@ -107,7 +113,7 @@ def paint(
     places: Places[Style] | None,
 ) -> Iterator[Progress]:
     """As `PixelOptimizer.render`; a `Progress` for every step of every part, on one uint8 picture."""
-    if places is not None or not in_turn(optimizer):
+    if not in_turn(optimizer):
         whole = None if start is None else floats_of(start)
         for step in optimizer.at_once(floats_of(content), style, whole, places):
             yield replace(step, image=bytes_of(step.whole(*_size(content))), detail=None)
@@ -122,10 +128,12 @@ def paint(
     todo = [_Level(optimizer, (h, w), n) for h, w, n in levels]
     canvas = (content if start is None else start).clone()
     of, done = sum(level.count for level in todo), 0
+    regions = _regions(style, places)
     changes = list[tuple[Tensor, Tensor]]()
     small = [level for level in todo if level.fits]
     if small:
-        yield from _counted(_at_once(optimizer, small, content, style, start, changes), canvas, of)
+        steps = _at_once(optimizer, small, content, style, start, places, changes)
+        yield from _counted(steps, canvas, of)
         done = sum(level.count for level in small)
     for level in todo[len(small) :]:
         first = Shown(content if start is None else start)
@@ -138,13 +146,15 @@ def paint(
         _fill(picture, begun)
         before = None if is_last else picture.clone()
         work = level.work(
-            _sized(Shown(content), level.size), begun, style, is_last and len(todo) > 1
+            _sized(Shown(content), level.size), begun, regions, is_last and len(todo) > 1
         )
         for losses, note in work.descend(picture, optimizer.descend, level.steps):
             done += 1
             yield Progress(canvas, done, of, losses, note)
         if before is not None:
             changes.append((picture, before))
+    if places is not None:
+        _cover(canvas, content, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,24 +181,27 @@ class _Level:
         """How often it tells of a step: of each part by itself, where it is done so."""
         return self.steps * (1 if self.fits else len(list(tiles(self.size, self.side, 0, 16))))
 
-    def work(self, photo: View, begun: View, style: Style, settled: bool) -> InTurn:
+    def work(self, photo: View, begun: View, regions: Regions, settled: bool) -> InTurn:
         """What it aims at, for a `photo` and a beginning of its size."""
         optimizer, recipe = self.optimizer, self.optimizer.recipe
         frame = recipe.frame
         photo, begun = Framed(photo, frame), Framed(begun, frame)
-        terms = self._terms(photo, style, settled)
+        terms = self._terms(photo, regions, settled)
         contents = recipe.content_layers if recipe.content_weight > 0 else ()
-        return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame)
+        masks = [Framed(Resized(mask, self.size), frame) for _, mask in regions if mask is not None]
+        return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame, masks)
 
     @torch.no_grad()
-    def _terms(self, photo: View, style: Style, settled: bool) -> list[Term]:
+    def _terms(self, photo: View, regions: Regions, settled: bool) -> list[Term]:
         """As `PixelOptimizer` has them."""
         optimizer, recipe = self.optimizer, self.optimizer.recipe
         strength = optimizer.settings.strength
-        long_side = round(max(self.size) * optimizer.settings.style_scale)
-        of_style, of_content = optimizer.aims.targets(style, min(long_side, LARGEST))
+        long_side = min(round(max(self.size) * optimizer.settings.style_scale), LARGEST)
+        found = [optimizer.aims.targets(style, long_side) for style, _ in regions]
+        areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
+        of_content = joined([each for _, each in found], areas)
         held = recipe.content_layers if recipe.content_weight > 0 else ()
-        asked = dict.fromkeys((*held, *(of_style if strength < 1 else ())))
+        asked = dict.fromkeys((*held, *(recipe.style_layers if strength < 1 else ())))
         encoder = optimizer.encoder
         own = grams(encoder, photo, list(asked), self.side, encoder.device)
 
@@ -209,10 +222,15 @@ class _Level:
                 gain, share = min(1.0, contrast), share * min(1.0, 1 / contrast)
             terms.append(photo_term(layer, share, recipe.content_scale, gain, float(energy)))
         shares = optimizer.matched.style_shares(like)
-        for layer, aim in aims(of_style).items():
-            share = shares[layer] * optimizer.loss.balance
-            share *= SETTLED if settled and layer in recipe.settled else 1
-            terms.append(style_term(layer, aim, share, optimizer.loss))
+        for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
+            for layer, aim in aims(of_style).items():
+                share = shares[layer] * optimizer.loss.balance * areas[place]
+                share *= SETTLED if settled and layer in recipe.settled else 1
+                terms.append(
+                    style_term(layer, aim, share, optimizer.loss)
+                    if mask is None
+                    else region_term(layer, aim, share, optimizer.loss, place)
+                )
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
         return terms
@@ -224,6 +242,7 @@ def _at_once(
     content: Tensor,
     style: Style,
     start: Tensor | None,
+    places: Places[Style] | None,
     changes: list[tuple[Tensor, Tensor]],
 ) -> Iterator[Progress]:
     """The sizes that fit into memory, as `PixelOptimizer.render` paints them; what they change is
@@ -235,9 +254,26 @@ def _at_once(
     small.recipe = optimizer.recipe.changed(steps=steps, pyramid=len(levels) > 1)
     photo = reduced(Shown(content), size)
     begun = photo if start is None else reduced(Shown(start), size)
-    for step in small.at_once(photo, style, None if start is None else begun):
+    for step in small.at_once(photo, style, None if start is None else begun, places):
         yield step
     changes.append((step.image, begun))
+
+
+def _regions(style: Style, places: Places[Style] | None) -> Regions:
+    """The styles with their masks, as large as these were given."""
+    given = None if places is None else places.rest if places.masks is None else places.masks
+    like = torch.empty((1, 3, 1, 1) if given is None else (1, 3, *given.shape[-2:]), device="meta")
+    return guided(style, places, like, 0)
+
+
+def _cover(canvas: Tensor, content: Tensor, places: Places[Style]) -> None:
+    """The photo, put back where nothing is painted."""
+    size = _size(canvas)
+    for band in tiles(size, 1024, 0, 1):
+        window = band.inner
+        painted = cover(places, lambda mask: mask_crop(mask, size, window))  # noqa: B023
+        picture, photo = (floats_of(window.of(x)) for x in (canvas, content))
+        window.of(canvas).copy_(bytes_of(torch.lerp(photo, picture, painted)))
 
 
 def _counted(steps: Iterator[Progress], canvas: Tensor, of: int) -> Iterator[Progress]:

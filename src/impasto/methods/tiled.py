@@ -21,9 +21,9 @@ from impasto.windows import Tile, Window, tiles
 
 __all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
 
-# Of the embedded network, measured: what it takes at once for a pixel, bytes at 16 bits (twice as
-# much at 32), and what a process has besides.
-_A_PIXEL, _PROCESS = 450, 0.6e9
+# Of the embedded network, measured: bytes for each pixel that is computed at once, at 16 bits (twice
+# as much at 32), where freed memory is kept, and where it is returned; and what a process has besides.
+_A_PIXEL, _RETURNED, _PROCESS = 450, 160, 0.4e9
 _HELD = 60  # bytes a pixel for whole pictures that are held in floating point
 # And for those held in 8 bits: the photo, the picture, what it is enlarged of, and Pillow's copies.
 _KEPT = 30
@@ -38,14 +38,13 @@ class Room:
     memory: float
     dtype: torch.dtype
 
-    @property
-    def pixels(self) -> float:
-        """How many it may paint at once, and hold."""
-        return max(0.0, self.memory - _PROCESS) / (self._a_pixel + _HELD)
-
     def fits(self, size: tuple[int, int]) -> bool:
-        """Whether a picture of (H, W) may be painted whole."""
-        return size[0] * size[1] <= self.pixels
+        """Whether a picture of (H, W) may be painted whole, with what is freed returned if `short`."""
+        return self._whole(size, _RETURNED) <= self.memory
+
+    def short(self, size: tuple[int, int]) -> bool:
+        """Whether it fits only where freed memory is returned, which takes a third longer."""
+        return self.fits(size) and self._whole(size, _A_PIXEL) > self.memory
 
     def side(self, halo: int) -> int:
         """Of a tile that may be painted with its halo, px; never so small that it is all halo."""
@@ -63,7 +62,7 @@ class Room:
         """Bytes for one pass over a picture of (H, W), about."""
         pixels = size[0] * size[1]
         if self.fits(size):
-            return _PROCESS + pixels * (self._a_pixel + _HELD)
+            return min(self._whole(size, _A_PIXEL), max(self.memory, self._whole(size, _RETURNED)))
         at_once = max((self.side(halo) + 2 * halo) ** 2, _SAMPLES * self.sample**2)
         # Tiles and what is kept are seldom at their most together: they share what was allowed.
         kept = _PROCESS + _KEPT * pixels
@@ -71,7 +70,14 @@ class Room:
 
     @property
     def _a_pixel(self) -> float:
-        return _A_PIXEL * torch.finfo(self.dtype).bits / 16
+        return _A_PIXEL * self._bits
+
+    @property
+    def _bits(self) -> float:
+        return torch.finfo(self.dtype).bits / 16
+
+    def _whole(self, size: tuple[int, int], a_pixel: float) -> float:
+        return _PROCESS + size[0] * size[1] * (a_pixel * self._bits + _HELD)
 
 
 @dataclass(frozen=True, eq=False)
