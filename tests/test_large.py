@@ -65,10 +65,11 @@ def test_a_part_begins_with_the_gradient_of_the_whole(encoder: Encoder, divided:
         ramp = (torch.arange(328) / 328).expand(1, 1, 200, 328)
         masks = [(3 * ramp - 1).clamp(0, 1), (1 - 3 * ramp).clamp(0, 1)]
         goal = GRAM.target(encoder.features(picture(64, 80, 6), LAYERS)["relu2_1"])
-        each = [style_term("relu2_1", goal, 0.7, mask=mask) for mask in masks]
-        each = [replace(term, name=f"{term.name}/{n + 1}") for n, term in enumerate(each)]
-        terms += [region_term("relu2_1", goal, 0.7, GRAM, region) for region in range(2)]
-        whole = Objective([*whole.terms, *each])
+        for n, mask in enumerate(masks):
+            one = style_term("relu2_1", goal, 0.7, mask=mask)
+            part = region_term("relu2_1", goal, 0.7, GRAM, n)
+            whole = Objective([*whole.terms, replace(one, name=f"in {n}")])
+            terms.append(replace(part, name=f"in {n}"))
     leaf = begun.clone().requires_grad_(True)
     losses = whole(encoder.features(leaf, whole.layers), leaf)
     (slope,) = torch.autograd.grad(losses.total, leaf)
@@ -137,7 +138,7 @@ def test_frames_changes_and_grams_are_those_of_the_whole(encoder: Encoder) -> No
     assert framed.size == (166, 186)
     for window in (Window(0, 30, 0, 186), Window(140, 166, 3, 20), Window(50, 90, 60, 100)):
         assert torch.equal(framed.crop(window), window.of(in_frame(x, 8)))
-    own, expected = grams(encoder, Shown(x), LAYERS, 64, x.device), encoder.features(x, LAYERS)
+    own, expected = grams(encoder, Shown(x), LAYERS, 64), encoder.features(x, LAYERS)
     for layer in LAYERS:
         torch.testing.assert_close(own[layer], GRAM.target(expected[layer]), rtol=1e-4, atol=1e-6)
     changed = Changed(Shown(x), [(Resized(small, (150, 170)), Resized(before, (150, 170)))])

@@ -17,7 +17,12 @@ from torch.nn.functional import interpolate
 
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
-from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.content import (
+    CONTENT_SCALES,
+    content_loss,
+    relative_content_loss,
+    squared_norm,
+)
 from impasto.losses.gram import gram
 from impasto.losses.style.gram import GRAM, GramLoss
 from impasto.losses.variation import natural_prior, powered_variation, total_variation
@@ -157,7 +162,7 @@ def content_term(
     def finish(total: Tensor) -> Tensor:
         if scale == "relative":
             # As a picture that is black to this layer, which is 1 by definition, has it.
-            return total / content_loss(target * 0, target, "sum", seen).clamp_min(1e-12)
+            return total / squared_norm(target, seen).clamp_min(1e-12)
         return CONTENT_SCALES[scale](target.shape[1], target.shape[2] * target.shape[3]) * total
 
     return Term(f"content/{layer}", weight, (layer,), loss, Sums(apart, finish))

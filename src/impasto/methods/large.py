@@ -1,24 +1,25 @@
-"""The optimiser on pictures that are too large for floating point: coarse to fine, and at the last
-sizes part by part (`impasto.methods.in_turn`).
+"""The optimiser on pictures that are too large to be held in floating point: coarse to fine, the last
+sizes of the pyramid part by part (`impasto.methods.in_turn`).
 
-Photo, start and picture are `(1, 3, H, W)` uint8. Sizes that fit into memory are painted as ever.
+Photo, start and picture are `(1, 3, H, W)` uint8. The sizes that fit into memory are optimised in
+floating point, as `PixelOptimizer` does all of a smaller picture.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from impasto.losses.base import StyleLoss
-from impasto.losses.objective import Objective, Term, style_term, variation_term
+from impasto.losses.objective import Objective, Term
 from impasto.losses.presets import Preset
-from impasto.losses.style.gram import GRAM, GramLoss
-from impasto.methods.aims import SETTLED, Aims, Style, contrasted
+from impasto.losses.style.gram import GramLoss
+from impasto.methods.aims import Aims, Content, Regions, Style
 from impasto.methods.descent import pyramid
-from impasto.methods.guided import cover, guided, joined
+from impasto.methods.guided import cover, guided
 from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term, region_term
 from impasto.methods.matching import Matched
 from impasto.methods.sections import DescentRoom
@@ -41,12 +42,8 @@ _HELD, _SAVED = 12, 14
 _PROCESS, _AROUND = 0.7e9, 192
 
 
-Regions: TypeAlias = Sequence[tuple[Style, Tensor | None]]
-"""Styles with the soft masks of their places, `(1, 1, H, W)` of any size."""
-
-
 class Descending(Protocol):
-    """What is asked of an optimiser here: `impasto.methods.optimize.PixelOptimizer` is one."""
+    """The optimiser as this module needs it: `impasto.methods.optimize.PixelOptimizer` is one."""
 
     encoder: Encoder
     settings: Settings
@@ -62,7 +59,7 @@ class Descending(Protocol):
     def descend(
         self, objective: Objective, begun: Tensor, steps: int, side: int = 0
     ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
-        """`impasto.methods.descent.descend` as its recipe says."""
+        """`impasto.methods.descent.descend` with the optimiser and the rate of its recipe."""
 
     def at_once(
         self,
@@ -71,11 +68,11 @@ class Descending(Protocol):
         start: Tensor | None,
         places: Places[Style] | None = None,
     ) -> Iterator[Progress]:
-        """A picture that is held in floating point."""
+        """`render` of a picture that is held in floating point."""
 
 
 def in_turn(optimizer: Descending) -> bool:
-    """Whether all that it aims at are sums over positions."""
+    """Whether every term of its loss is a function of sums over positions."""
     recipe, settings = optimizer.recipe, optimizer.settings
     sums = isinstance(optimizer.loss, GramLoss) and settings.content_loss == "features"
     return (
@@ -84,23 +81,24 @@ def in_turn(optimizer: Descending) -> bool:
 
 
 def side_of_parts(room: DescentRoom, size: tuple[int, int]) -> int:
-    """Of the parts that a picture of (H, W) is descended by, px."""
+    """The side, px, of the parts that a picture of (H, W) is optimised in."""
     left = room.memory - _PROCESS - _HELD * size[0] * size[1]
     return int(min(1024, max(256, (max(0.0, left) / room.step) ** 0.5 - _AROUND)))
 
 
 def needed(room: DescentRoom, size: tuple[int, int]) -> float:
-    """Bytes that a picture of (H, W) takes, about."""
+    """The memory that a picture of (H, W) takes, about, in bytes."""
     at_once = room.step * (side_of_parts(room, size) + _AROUND) ** 2
     return _PROCESS + max(_HELD * size[0] * size[1] + at_once, _SAVED * size[0] * size[1])
 
 
 def foretell(optimizer: Descending, size: tuple[int, int], pace: float) -> Forecast:
-    """What a picture of (H, W) takes; `pace`: seconds for a pixel of a step."""
+    """Time and memory for a picture of (H, W); `pace`: seconds per pixel and step."""
     side, pixels = side_of_parts(optimizer.room, size), size[0] * size[1]
     at_once = (side + _AROUND) ** 2
     steps = pyramid(*size, optimizer.recipe.steps, optimizer.sizes(None))
-    # A sweep to begin with is two steps forward, which are a third of one.
+    # The sums are taken first: a forward pass of the photo and one of the start, each a third of a
+    # step.
     work = sum(h * w * (n + 0.7) for h, w, n in steps) * at_once / side**2
     return Forecast(pace * work, needed(optimizer.room, size), max(1, pixels // side**2))
 
@@ -112,7 +110,9 @@ def paint(
     start: Tensor | None,
     places: Places[Style] | None,
 ) -> Iterator[Progress]:
-    """As `PixelOptimizer.render`; a `Progress` for every step of every part, on one uint8 picture."""
+    """`PixelOptimizer.render` for uint8: one `Progress` for every step of every part. All of them show
+    the same tensor, which is painted on.
+    """
     if not in_turn(optimizer):
         whole = None if start is None else floats_of(start)
         for step in optimizer.at_once(floats_of(content), style, whole, places):
@@ -136,11 +136,7 @@ def paint(
         yield from _counted(steps, canvas, of)
         done = sum(level.count for level in small)
     for level in todo[len(small) :]:
-        first = Shown(content if start is None else start)
-        after = [(Resized(a, level.size), Resized(b, level.size)) for a, b in changes]
-        begun = Changed(_sized(first, level.size), after)
-        if start is None and optimizer.recipe.init == "noise" and after:
-            begun = Changed(after[-1][0], ())  # noise has no fine detail to keep
+        begun = _begun(optimizer, level, content, start, changes)
         is_last = level is todo[-1]
         picture = canvas if is_last else torch.empty((1, 3, *level.size), dtype=torch.uint8)
         _fill(picture, begun)
@@ -159,7 +155,7 @@ def paint(
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One size of the pyramid, `(H, W)`, and its steps."""
+    """One size of the pyramid, (H, W), and its number of steps."""
 
     optimizer: Descending
     size: tuple[int, int]
@@ -173,67 +169,73 @@ class _Level:
 
     @property
     def side(self) -> int:
-        """Of its parts, px."""
+        """The side of its parts, px."""
         return side_of_parts(self.optimizer.room, self.size)
 
     @property
     def count(self) -> int:
-        """How often it tells of a step: of each part by itself, where it is done so."""
+        """How many `Progress` it yields: one for a step, or one for a step of each part."""
         return self.steps * (1 if self.fits else len(list(tiles(self.size, self.side, 0, 16))))
 
     def work(self, photo: View, begun: View, regions: Regions, settled: bool) -> InTurn:
-        """What it aims at, for a `photo` and a beginning of its size."""
+        """Its task, for a `photo` and a start of its size. `settled`: as `last` of `Aims.own_terms`."""
         optimizer, recipe = self.optimizer, self.optimizer.recipe
         frame = recipe.frame
         photo, begun = Framed(photo, frame), Framed(begun, frame)
-        terms = self._terms(photo, regions, settled)
         contents = recipe.content_layers if recipe.content_weight > 0 else ()
+        asked = (*contents, *(recipe.style_layers if optimizer.settings.strength < 1 else ()))
+        own = grams(optimizer.encoder, photo, list(dict.fromkeys(asked)), self.side)
+        # No file has more to give, and of a poster finer strokes are wanted.
+        long_side = min(round(max(self.size) * optimizer.settings.style_scale), LARGEST)
+        terms = optimizer.aims.own_terms(_Read(photo.size, own), regions, long_side, settled)
         masks = [Framed(Resized(mask, self.size), frame) for _, mask in regions if mask is not None]
         return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame, masks)
 
-    @torch.no_grad()
-    def _terms(self, photo: View, regions: Regions, settled: bool) -> list[Term]:
-        """As `PixelOptimizer` has them."""
-        optimizer, recipe = self.optimizer, self.optimizer.recipe
-        strength = optimizer.settings.strength
-        long_side = min(round(max(self.size) * optimizer.settings.style_scale), LARGEST)
-        found = [optimizer.aims.targets(style, long_side) for style, _ in regions]
-        areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
-        of_content = joined([each for _, each in found], areas)
-        held = recipe.content_layers if recipe.content_weight > 0 else ()
-        asked = dict.fromkeys((*held, *(recipe.style_layers if strength < 1 else ())))
-        encoder = optimizer.encoder
-        own = grams(encoder, photo, list(asked), self.side, encoder.device)
 
-        def aims(targets: Mapping[str, list[tuple[float, Tensor]]]) -> dict[str, Tensor]:
-            found = {}
-            for layer, each in targets.items():
-                aim = GRAM.mix([target for _, target in each], [share for share, _ in each])
-                found[layer] = torch.lerp(own[layer], aim, strength) if strength < 1 else aim
-            return found
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A `Photo` that was read by parts, of which the Gram matrices are kept."""
 
-        like = torch.empty((1, 3, *photo.size), device="meta")
-        terms, wanted = list[Term](), aims(of_content)
-        for layer in held:
-            share, gain = optimizer.matched.content_shares(like)[layer], 1.0
-            energy = own[layer].diagonal(dim1=1, dim2=2).mean()
-            if wanted:
-                contrast = contrasted(energy, wanted[layer])
-                gain, share = min(1.0, contrast), share * min(1.0, 1 / contrast)
-            terms.append(photo_term(layer, share, recipe.content_scale, gain, float(energy)))
-        shares = optimizer.matched.style_shares(like)
-        for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
-            for layer, aim in aims(of_style).items():
-                share = shares[layer] * optimizer.loss.balance * areas[place]
-                share *= SETTLED if settled and layer in recipe.settled else 1
-                terms.append(
-                    style_term(layer, aim, share, optimizer.loss)
-                    if mask is None
-                    else region_term(layer, aim, share, optimizer.loss, place)
-                )
-        if recipe.tv_weight > 0:
-            terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
-        return terms
+    size: tuple[int, int]
+    grams: Mapping[str, Tensor]
+
+    def contents(self, layers: Sequence[str]) -> dict[str, Content]:
+        return {layer: _ReadContent(self.grams[layer]) for layer in layers}
+
+    def targets(self, layers: Sequence[str], loss: StyleLoss) -> dict[str, Tensor]:  # noqa: ARG002
+        return {layer: self.grams[layer] for layer in layers}
+
+    def style(
+        self, layer: str, aim: Tensor, weight: float, loss: StyleLoss, region: tuple[int, Tensor]
+    ) -> Term:
+        return region_term(layer, aim, weight, loss, region[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadContent:
+    gram: Tensor
+    features: None = None
+
+    @property
+    def energy(self) -> Tensor:
+        return self.gram.diagonal(dim1=1, dim2=2).mean()
+
+    def term(self, layer: str, weight: float, scale: str, gain: float) -> Term:
+        return photo_term(layer, weight, scale, gain, float(self.energy))
+
+
+def _begun(
+    optimizer: Descending,
+    level: _Level,
+    content: Tensor,
+    start: Tensor | None,
+    changes: Sequence[tuple[Tensor, Tensor]],
+) -> View:
+    """What that size begins with: start or photo, and what was changed at smaller sizes."""
+    after = [(Resized(a, level.size), Resized(b, level.size)) for a, b in changes]
+    if start is None and optimizer.recipe.init == "noise" and after:
+        return Changed(after[-1][0], ())  # noise has no fine detail to keep
+    return Changed(_sized(Shown(content if start is None else start), level.size), after)
 
 
 def _at_once(
@@ -284,7 +286,11 @@ def _counted(steps: Iterator[Progress], canvas: Tensor, of: int) -> Iterator[Pro
 
 def _sized(view: Shown, size: tuple[int, int]) -> Shown:
     """The same at a smaller size, in 8 bits."""
-    return view if view.size == size else Shown(bytes_of(reduced(view, size)))
+    if view.size == size:
+        return view
+    small = torch.empty((1, 3, *size), dtype=torch.uint8)
+    _fill(small, Resized(view.picture, size))
+    return Shown(small)
 
 
 def _fill(picture: Tensor, view: View) -> None:
