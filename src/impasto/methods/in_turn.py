@@ -216,6 +216,9 @@ class InTurn:
         """
         totals = self._totals()
         for tile, own in self.parts():
+            if self.masks and not any(bool(m.crop(tile.outer).any()) for m in self.masks):
+                yield from [({}, "")] * steps  # nothing is painted there
+                continue
             begun, photo = self.begun.crop(tile.outer), self._seen(tile)
             share = _area(tile.inner) / _area(Window(0, self.begun.size[0], 0, self.begun.size[1]))
             aim = _Alike(self, tile, photo, totals, share)
@@ -300,15 +303,17 @@ class _Alike(Objective):
         for term, each, total, now, then in zip(
             self.terms, sums, self.totals, found, self.begun, strict=True
         ):
-            share, gain = self.share, 1.0
-            if each.counted is not None:  # the others are those in the region, however many
-                share = float(then[each.counted] / total[each.counted].clamp_min(1e-12))
-                gain = share / self.share
-            if gain:
-                raw[term.name] = gain * each.finish(total + (now - then) / share)
-            else:
-                raw[term.name] = now.new_zeros(())
+            raw[term.name] = self._extrapolated(each, total, now, then)
         return self.of(raw)
+
+    def _extrapolated(self, sums: Sums, total: Tensor, now: Tensor, then: Tensor) -> Tensor:
+        """The term for the whole picture, or its region, if all of it changed as the part does."""
+        share = self.share
+        if sums.counted is not None:
+            share = float(then[sums.counted] / total[sums.counted].clamp_min(1e-12))
+        if not share:
+            return 0 * now.sum()  # nothing of the region is here
+        return share / self.share * sums.finish(total + (now - then) / share)
 
 
 def _area(window: Window) -> int:
