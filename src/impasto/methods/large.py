@@ -294,7 +294,8 @@ def _sized(view: Shown, size: tuple[int, int]) -> Shown:
 
 
 def _fill(picture: Tensor, view: View) -> None:
-    for band in tiles(view.size, 1024, 0, 1):
+    # Resizing a window takes time in proportion to its side, for each pixel.
+    for band in tiles(view.size, 256, 0, 1):
         band.inner.of(picture).copy_(bytes_of(view.crop(band.inner)))
 
 
