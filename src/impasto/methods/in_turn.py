@@ -27,7 +27,7 @@ from torch import Tensor
 
 from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss
-from impasto.losses.gram import GramLoss, gram
+from impasto.losses.gram import gram
 from impasto.losses.objective import (
     Losses,
     Objective,
@@ -38,6 +38,7 @@ from impasto.losses.objective import (
     mask_at,
     style_term,
 )
+from impasto.losses.style.gram import GramLoss
 from impasto.methods.sections import overlap, read, section, sections, steps_of
 from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import View, bytes_of, floats_of
