@@ -1,6 +1,7 @@
 """Very large pictures by the optimiser: parts in turn, each as if the others changed as it does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from impasto.methods.builtin.arbitrary import ARBITRARY
 from impasto.methods.builtin.fast import FAST
 from impasto.methods.builtin.optimize import OPTIMIZE
 from impasto.methods.guided import in_frame
-from impasto.methods.in_turn import Changed, Framed, InTurn, _Alike, grams, photo_term
+from impasto.methods.in_turn import Changed, Framed, InTurn, _Alike, grams, photo_term, region_term
 from impasto.methods.optimize import PixelOptimizer
+from impasto.methods.stylizer import Places
 from impasto.methods.two_stage import Refined
 from impasto.networks.encoder import COMPACT, Encoder
 from impasto.pictures.tiles import Resized, Shown, bytes_of
@@ -54,22 +56,34 @@ def work(encoder: Encoder, photo: Tensor, begun: Tensor, terms: list[Term], side
     return InTurn(encoder, Shown(photo), Shown(begun), terms, (CONTENT,), side, 0)
 
 
-def test_a_part_begins_with_the_gradient_of_the_whole(encoder: Encoder) -> None:
-    photo, begun = picture(200, 330, 1), picture(200, 330, 3)
+@pytest.mark.parametrize("divided", [False, True], ids=["everywhere", "regions"])
+def test_a_part_begins_with_the_gradient_of_the_whole(encoder: Encoder, divided: bool) -> None:
+    photo, begun = picture(200, 328, 1), picture(200, 328, 3)
     terms, whole = aims(encoder, photo)
+    masks = []
+    if divided:
+        ramp = (torch.arange(328) / 328).expand(1, 1, 200, 328)
+        masks = [(3 * ramp - 1).clamp(0, 1), (1 - 3 * ramp).clamp(0, 1)]
+        goal = GRAM.target(encoder.features(picture(64, 80, 6), LAYERS)["relu2_1"])
+        for n, mask in enumerate(masks):
+            one = style_term("relu2_1", goal, 0.7, mask=mask)
+            part = region_term("relu2_1", goal, 0.7, GRAM, n)
+            whole = Objective([*whole.terms, replace(one, name=f"in {n}")])
+            terms.append(replace(part, name=f"in {n}"))
     leaf = begun.clone().requires_grad_(True)
     losses = whole(encoder.features(leaf, whole.layers), leaf)
     (slope,) = torch.autograd.grad(losses.total, leaf)
-    turn = work(encoder, photo, begun, terms, 64)
+    turn = replace(work(encoder, photo, begun, terms, 64), masks=[Shown(mask) for mask in masks])
     totals, parts = turn._totals(), turn.parts()
     assert len(parts) > 4
     for tile, _ in (parts[0], parts[len(parts) // 2]):
         image = tile.outer.of(begun).clone().requires_grad_(True)
-        share = (tile.inner.size[0] * tile.inner.size[1]) / (200 * 330)
+        share = (tile.inner.size[0] * tile.inner.size[1]) / (200 * 328)
         alike = _Alike(turn, tile, turn._seen(tile), totals, share)
         found = alike(encoder.features(image, alike.layers), image)
         for name, value in losses.raw.items():
-            torch.testing.assert_close(found.raw[name], value, rtol=1e-4, atol=1e-6)
+            if not divided:
+                torch.testing.assert_close(found.raw[name], value, rtol=1e-4, atol=1e-6)
         (own,) = torch.autograd.grad(found.total, image)
         # Beyond, positions that are not the part's own see these pixels, too.
         reach = 24
@@ -124,7 +138,7 @@ def test_frames_changes_and_grams_are_those_of_the_whole(encoder: Encoder) -> No
     assert framed.size == (166, 186)
     for window in (Window(0, 30, 0, 186), Window(140, 166, 3, 20), Window(50, 90, 60, 100)):
         assert torch.equal(framed.crop(window), window.of(in_frame(x, 8)))
-    own, expected = grams(encoder, Shown(x), LAYERS, 64, x.device), encoder.features(x, LAYERS)
+    own, expected = grams(encoder, Shown(x), LAYERS, 64), encoder.features(x, LAYERS)
     for layer in LAYERS:
         torch.testing.assert_close(own[layer], GRAM.target(expected[layer]), rtol=1e-4, atol=1e-6)
     changed = Changed(Shown(x), [(Resized(small, (150, 170)), Resized(before, (150, 170)))])
@@ -152,6 +166,11 @@ def test_large_pictures_are_painted_in_bytes(
     assert float((steps[-1].image.int() - content.int()).abs().float().mean()) > 2
     begun = list(optimizer.render(content, style, start=picture(80, 128, 7)))
     assert begun[-1].image.dtype == torch.uint8
+    rest = torch.zeros(1, 1, 40, 64)
+    rest[..., 32:] = 1
+    *_, last = optimizer.render(content, style, places=Places([style], None, rest))
+    assert torch.equal(last.image[..., 140:], content[..., 140:])
+    assert float((last.image[..., :100].int() - content[..., :100].int()).abs().float().mean()) > 2
     nothing = PixelOptimizer(encoder, settings.but(strength=0.0))
     assert torch.equal(next(iter(nothing.render(content, style))).image, content)
 

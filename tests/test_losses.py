@@ -6,8 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
-from impasto.losses.gram import STYLE_SCALES, cooccurrence, gram, relative_style_loss, style_loss
+from impasto.losses.content import (
+    CONTENT_SCALES,
+    content_loss,
+    relative_content_loss,
+    squared_norm,
+)
+from impasto.losses.gram import (
+    STYLE_SCALES,
+    cooccurrence,
+    gram,
+    relative_style_loss,
+    style_loss,
+)
 from impasto.losses.style.gram import GRAM
 from impasto.losses.variation import total_variation, unevenness
 
@@ -42,6 +53,13 @@ def test_worked_example_content() -> None:
     assert content_loss(features, target, "sum").item() == 6
     assert content_loss(features, target, "half-sum").item() == 3
     assert content_loss(features, target).item() == 3
+
+
+def test_a_norm_is_summed_over_any_number_of_filters() -> None:
+    target, mask = normal(1, 2, 70, 3, 4), normal(2, 1, 1, 3, 4).abs()
+    assert squared_norm(target).item() == pytest.approx(target.square().sum().item())
+    expected = (target.square() * mask).sum().item()
+    assert squared_norm(target, mask).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,20 @@ def test_a_film_by_tiles_holds_its_statistics_as_one_that_is_painted_whole(
     assert float((alone - expected).abs().mean()) > 0.01, "the second frame's own are others"
 
 
+def test_what_fits_with_freed_memory_returned_is_painted_whole(net: TransformNet) -> None:
+    """Statistics of windows are not those of the picture, and an optimiser begins at it."""
+    room = Room(1.5e9, torch.bfloat16)
+    assert room.short((2048, 2048))
+    assert room.needed((2048, 2048), 128) <= 1.5e9
+    assert not room.short((1024, 1024))
+    assert not room.fits((4096, 4096))
+    x, whole = picture(120, 152), FeedForward(painter(net))
+    short = FeedForward(painter(net), memory=0.4e9 + 400 * 120 * 152)
+    assert short.room.short((120, 152))
+    v = whole.named("a")
+    assert torch.equal(next(short.render(x, v)).image, next(whole.render(x, v)).image)
+
+
 class _Tight(Room):
     """Nothing fits, and tiles are small."""
 

@@ -8,11 +8,14 @@ thing here as it did there.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from impasto.losses.precision import wide
 
-__all__ = ["CONTENT_SCALES", "content_loss", "relative_content_loss"]
+__all__ = ["CONTENT_SCALES", "content_loss", "relative_content_loss", "squared_norm"]
+
+_FILTERS = 32
 
 # F, P: features, N filters x M positions. The loss is scale(N, M) * sum (F - P)^2.
 CONTENT_SCALES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
@@ -46,12 +49,14 @@ def relative_content_loss(features: Tensor, target: Tensor, mask: Tensor | None 
 
     `mask`, `(1, 1, H, W)` in [0, 1]: how much each position counts, above and below the line.
     """
-    target = wide(target)
-    apart, whole = (
-        _counted((wide(features) - target).square(), mask),
-        _counted(target.square(), mask),
-    )
-    return apart.sum() / whole.sum().clamp_min(1e-12)
+    apart = content_loss(features, target, "sum", mask)
+    return apart / squared_norm(target, mask).clamp_min(1e-12)
+
+
+def squared_norm(target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`||P||^2`, a few filters at a time: large features are never held in float32 as a whole."""
+    each = [_counted(wide(part).square(), mask).sum() for part in torch.split(target, _FILTERS, 1)]
+    return torch.stack(each).sum()
 
 
 def _counted(squares: Tensor, mask: Tensor | None) -> Tensor:

@@ -17,7 +17,12 @@ from torch.nn.functional import interpolate
 
 from impasto.errors import OptionError
 from impasto.losses.base import StyleLoss
-from impasto.losses.content import CONTENT_SCALES, content_loss, relative_content_loss
+from impasto.losses.content import (
+    CONTENT_SCALES,
+    content_loss,
+    relative_content_loss,
+    squared_norm,
+)
 from impasto.losses.gram import gram
 from impasto.losses.style.gram import GRAM, GramLoss
 from impasto.losses.variation import natural_prior, powered_variation, total_variation
@@ -30,6 +35,7 @@ __all__ = [
     "Sums",
     "Term",
     "content_term",
+    "gram_sums",
     "mask_at",
     "prior_term",
     "style_term",
@@ -58,11 +64,13 @@ class Section:
 @dataclass(frozen=True)
 class Sums:
     """A loss as a function of sums over positions: `of` a section, added up over the picture, and
-    what to `finish` makes of the total.
+    what to `finish` makes of the total. `counted`: which of the sums is that of the squared mask,
+    where the loss is of a region.
     """
 
     of: Callable[[Section], Tensor]
     finish: Callable[[Tensor], Tensor]
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def content_term(
     def finish(total: Tensor) -> Tensor:
         if scale == "relative":
             # As a picture that is black to this layer, which is 1 by definition, has it.
-            return total / content_loss(target * 0, target, "sum", seen).clamp_min(1e-12)
+            return total / squared_norm(target, seen).clamp_min(1e-12)
         return CONTENT_SCALES[scale](target.shape[1], target.shape[2] * target.shape[3]) * total
 
     return Term(f"content/{layer}", weight, (layer,), loss, Sums(apart, finish))
@@ -172,29 +180,41 @@ def style_term(
         found = features[layer]
         return loss.distance(found, target, None if mask is None else mask_at(mask, found))
 
-    sums = _gram_sums(layer, target, loss, mask) if isinstance(loss, GramLoss) else None
+    def seen(section: Section) -> Tensor:
+        assert mask is not None
+        whole = section.features[layer].new_empty((1, 1, *_map_size(section, layer)))
+        return section.places[layer].of(mask_at(mask, whole.float()))
+
+    sums = None
+    if isinstance(loss, GramLoss):
+        sums = gram_sums(layer, target, loss, None if mask is None else seen)
     return Term(f"style/{layer}", weight, (layer,), distance, sums)
 
 
-def _gram_sums(layer: str, target: Tensor, loss: GramLoss, mask: Tensor | None) -> Sums:
-    """Products of features, and how much of the picture they are of, as one vector."""
+def gram_sums(
+    layer: str, target: Tensor, loss: GramLoss, seen: Callable[[Section], Tensor] | None
+) -> Sums:
+    """The style loss of `layer` by sections: products of features, and how much of the picture they
+    are of, as one vector.
+
+    `seen`: the mask at the section's own positions of that layer, `(1, 1, h, w)`; None for all.
+    """
 
     def of(section: Section) -> Tensor:
         found = section.inside[layer].of(section.features[layer])
         count = found.new_tensor([found.shape[-2] * found.shape[-1]], dtype=torch.float32)
-        if mask is None:
+        if seen is None:
             return torch.cat([(gram(found) * count).flatten(), count, count])
-        whole = section.features[layer].new_empty((1, 1, *_map_size(section, layer)))
-        seen = section.places[layer].of(mask_at(mask, whole.float()))
-        products = gram(found * seen.to(found.dtype)) * count
-        return torch.cat([products.flatten(), seen.square().sum()[None], count])
+        mask = seen(section)
+        products = gram(found * mask.to(found.dtype)) * count
+        return torch.cat([products.flatten(), mask.square().sum()[None], count])
 
     def finish(total: Tensor) -> Tensor:
         share, positions = total[-2].detach(), total[-1].detach()
         second = (total[:-2] / share.clamp_min(1e-12 * float(positions))).view_as(target)
         return loss.apart(second, target, round(float(share)))
 
-    return Sums(of, finish)
+    return Sums(of, finish, None if seen is None else -2)
 
 
 def _map_size(section: Section, layer: str) -> tuple[int, int]:

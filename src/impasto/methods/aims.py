@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from impasto.losses.base import StyleLoss
+from impasto.losses.content import squared_norm
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.losses.self_similarity import self_similarity_term
 from impasto.losses.style.gram import GRAM
@@ -22,7 +23,7 @@ from impasto.networks.encoder import SMALLEST, Encoder
 from impasto.pictures.image import resize
 from impasto.settings import Settings
 
-__all__ = ["SETTLED", "Aims", "MakeTerms", "Style", "contrasted"]
+__all__ = ["SETTLED", "Aims", "Content", "MakeTerms", "Photo", "Regions", "Style", "contrasted"]
 
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
@@ -51,6 +52,46 @@ class Style:
     seen: tuple[Tensor | None, ...]
 
 
+Regions: TypeAlias = Sequence[tuple[Style, Tensor | None]]
+"""Styles, each with the soft mask of its place, `(1, 1, H, W)`; None for everywhere."""
+
+
+class Content(Protocol):
+    """What a layer has of the photo: its `features`, where they are held, and their mean square."""
+
+    @property
+    def features(self) -> Tensor | None: ...
+    @property
+    def energy(self) -> Tensor: ...
+
+    def term(self, layer: str, weight: float, scale: str, gain: float) -> Term:
+        """`content_term` with `gain` times the features for its target."""
+        ...
+
+
+class Photo(Protocol):
+    """A photo at one size of the pyramid, as terms are made of it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, with the frame."""
+        ...
+
+    def contents(self, layers: Sequence[str]) -> Mapping[str, Content]:
+        """By layer."""
+        ...
+
+    def targets(self, layers: Sequence[str], loss: StyleLoss) -> Mapping[str, Any]:
+        """The photo's own statistics, as `loss.target` has them."""
+        ...
+
+    def style(
+        self, layer: str, aim: Any, weight: float, loss: StyleLoss, region: tuple[int, Tensor]
+    ) -> Term | None:
+        """`style_term` in a region, of that number and mask; None where the layer cannot see it."""
+        ...
+
+
 class Aims:
     """Makes objectives of photos and styles, of `encoder`'s features, as `settings` weighs them.
 
@@ -71,40 +112,43 @@ class Aims:
 
     @torch.no_grad()
     def objective(
-        self,
-        photo: Tensor,
-        regions: Sequence[tuple[Style, Tensor | None]],
-        scale: float,
-        last: bool,
-        side: int,
+        self, photo: Tensor, regions: Regions, scale: float, last: bool, side: int
     ) -> Objective:
         """At one size of the pyramid, that of `photo`, `(1, 3, H, W)` in its frame.
 
-        `regions`: the styles, each with the mask of its place. `scale`: of the style to `photo`.
-        `last`: whether this is the last of several sizes. `side`: of the parts that the photo is
-        read by, px; 0: at once.
+        `regions`: as of `own_terms`. `scale`: of the style to `photo`. `last`: whether this is the last
+        of several sizes. `side`: of the parts that the photo is read by, px; 0: at once.
         """
-        recipe = self.recipe
         long_side = round(max(photo.shape[-2:]) * scale)
+        terms = self.own_terms(_Held(self.encoder, photo, side), regions, long_side, last)
+        return Objective(
+            [*terms, *(term for make in self.terms for term in make(photo, self.encoder))]
+        )
+
+    @torch.no_grad()
+    def own_terms(self, photo: Photo, regions: Regions, long_side: int, last: bool) -> list[Term]:
+        """The terms of this package: content, style and variation.
+
+        `regions`: the styles, each with the mask of its place. `long_side`: of the styles, px.
+        """
+        recipe, like = self.recipe, torch.empty((1, 3, *photo.size), device="meta")
         found = [self.targets(style, long_side) for style, _ in regions]
         areas = [1.0 if mask is None else float(mask.square().mean()) for _, mask in regions]
         of_content = joined([each for _, each in found], areas)
-        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM, side), side)
-        shares = self.matched.style_shares(photo)
+        terms = self._content_terms(photo, self._aims(photo, of_content, GRAM))
+        shares = self.matched.style_shares(like)
         for place, ((of_style, _), (_, mask)) in enumerate(zip(found, regions, strict=True)):
-            for layer, aim in self._aims(photo, of_style, self.loss, side).items():
-                share = shares[layer] * self.loss.balance
+            for layer, aim in self._aims(photo, of_style, self.loss).items():
+                # By its area, so that each position is pulled as hard as without regions.
+                share = shares[layer] * self.loss.balance * areas[place]
                 share *= SETTLED if last and layer in recipe.settled else 1
                 if mask is None:
                     terms.append(style_term(layer, aim, share, self.loss))
-                elif float(at_layer(mask, photo, self.encoder, layer).max()) >= SEEN:
-                    # By its area, so that each position is pulled as hard as without regions.
-                    term = style_term(layer, aim, share * areas[place], self.loss, mask)
+                elif term := photo.style(layer, aim, share, self.loss, (place, mask)):
                     terms.append(replace(term, name=f"{term.name}/{place + 1}"))
         if recipe.tv_weight > 0:
             terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
-        terms += [term for make in self.terms for term in make(photo, self.encoder)]
-        return Objective(terms)
+        return terms
 
     @torch.no_grad()
     def held(self, objective: Objective, begun: Tensor, before: Before) -> Objective:
@@ -117,26 +161,28 @@ class Aims:
         now = objective(self.encoder.features(begun, objective.layers), begun).total.item()
         return Objective([*objective.terms, temporal_term(picture, trust, TEMPORAL * now)])
 
-    def _content_terms(self, photo: Tensor, aims: Mapping[str, Tensor], side: int) -> list[Term]:
+    def _content_terms(self, photo: Photo, aims: Mapping[str, Tensor]) -> list[Term]:
         """What holds the photo's forms, made to suit a pale or a strong style where terms are
         relative; `aims`: the Gram matrices of the content layers then.
         """
         recipe = self.recipe
         if recipe.content_weight == 0:
             return []
-        shares = self.matched.content_shares(photo)
+        shares = self.matched.content_shares(torch.empty((1, 3, *photo.size), device="meta"))
+        own = photo.contents(recipe.content_layers)
         if self.settings.content_loss == "selfsim":
             return [
-                self_similarity_term(layer, own, shares[layer] * SELF_SIMILARITY)
-                for layer, own in self.encoder.features(photo, recipe.content_layers).items()
+                self_similarity_term(layer, each.features, shares[layer] * SELF_SIMILARITY)
+                for layer, each in own.items()
+                if each.features is not None
             ]
         terms = []
-        for layer, own in assembled(self.encoder, photo, recipe.content_layers, side).items():
-            target, share = own, shares[layer]
+        for layer, each in own.items():
+            share, gain = shares[layer], 1.0
             if aims:
-                contrast = contrasted(own.float().square().mean(), aims[layer])
-                target, share = own * min(1.0, contrast), share * min(1.0, 1 / contrast)
-            terms.append(content_term(layer, target, share, recipe.content_scale))
+                contrast = contrasted(each.energy, aims[layer])
+                gain, share = min(1.0, contrast), share * min(1.0, 1 / contrast)
+            terms.append(each.term(layer, share, recipe.content_scale, gain))
         return terms
 
     @torch.no_grad()
@@ -176,21 +222,60 @@ class Aims:
                     )
         return found
 
-    def _aims(self, photo: Tensor, targets: Targets, loss: StyleLoss, side: int) -> dict[str, Any]:
+    def _aims(self, photo: Photo, targets: Targets, loss: StyleLoss) -> dict[str, Any]:
         """The target of each layer: of the styles by their weights, and of the photo by what
         strength leaves to it.
         """
         strength = self.settings.strength
-        # What Gram matrices are of is kept by layer; of a large picture that is much.
-        plain = assembled(self.encoder, photo, list(targets), side) if strength < 1 else {}
+        own = photo.targets(list(targets), loss) if strength < 1 else {}
         aims = {}
         for layer, each in targets.items():
             aims[layer] = loss.mix([target for _, target in each], [share for share, _ in each])
-            if plain:
-                aims[layer] = loss.mix(
-                    [loss.target(plain[layer]), aims[layer]], [1 - strength, strength]
-                )
+            if own:
+                aims[layer] = loss.mix([own[layer], aims[layer]], [1 - strength, strength])
         return aims
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A `Photo` that is held in floating point, `(1, 3, H, W)`, and read by parts of `side` px."""
+
+    encoder: Encoder
+    photo: Tensor
+    side: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.photo.shape[-2], self.photo.shape[-1]
+
+    def contents(self, layers: Sequence[str]) -> dict[str, "Content"]:
+        found = assembled(self.encoder, self.photo, layers, self.side)
+        return {layer: _HeldContent(features) for layer, features in found.items()}
+
+    def targets(self, layers: Sequence[str], loss: StyleLoss) -> dict[str, Any]:
+        found = assembled(self.encoder, self.photo, layers, self.side)
+        return {layer: loss.target(features) for layer, features in found.items()}
+
+    def style(
+        self, layer: str, aim: Any, weight: float, loss: StyleLoss, region: tuple[int, Tensor]
+    ) -> Term | None:
+        _, mask = region
+        if float(at_layer(mask, self.photo, self.encoder, layer).max()) < SEEN:
+            return None
+        return style_term(layer, aim, weight, loss, mask)
+
+
+@dataclass(frozen=True, eq=False)
+class _HeldContent:
+    features: Tensor
+
+    @property
+    def energy(self) -> Tensor:
+        return squared_norm(self.features) / self.features.numel()
+
+    def term(self, layer: str, weight: float, scale: str, gain: float) -> Term:
+        target = self.features if gain == 1 else gain * self.features
+        return content_term(layer, target, weight, scale)
 
 
 def contrasted(photo: Tensor, style: Tensor) -> float:

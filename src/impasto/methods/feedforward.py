@@ -4,6 +4,7 @@ network.
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weigh
 from impasto.methods.tiled import Room, Shares, mask_crop
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
+from impasto.networks.process import returning_freed_memory
 from impasto.networks.style_predictor import encode_style
 from impasto.pictures.image import resample, resize
 from impasto.pictures.tiles import Resized, Shown, bytes_of, floats_of
@@ -124,10 +126,15 @@ class FeedForward:
             raise OptionError(
                 "a network paints in one pass and cannot start from a picture; leave `start` out"
             )
-        size = (content.shape[-2], content.shape[-1])
-        if places is not None or not self.room.fits(painted_size(size, self.style_scale)):
-            yield from self._by_tiles(content, style, places)
-            return
+        worked = painted_size((content.shape[-2], content.shape[-1]), self.style_scale)
+        with returning_freed_memory() if self.room.short(worked) else nullcontext():
+            if places is not None or not self.room.fits(worked):
+                yield from self._by_tiles(content, style, places)
+            else:
+                yield self._at_once(content, style)
+
+    def _at_once(self, content: Tensor, style: Tensor) -> Progress:
+        """The picture, painted whole."""
         photo = floats_of(content).to(self.painter.device)
         if self.strength == 1:
             picture = self._paint(photo, style)
@@ -137,7 +144,7 @@ class FeedForward:
             picture = self._paint(photo, identity + self.strength * (style - identity))
             picture = picture + (1 - self.strength) * (photo - plain)
         picture = picture.clamp(0, 1).cpu()
-        yield Progress(bytes_of(picture) if content.dtype == torch.uint8 else picture, 1, 1)
+        return Progress(bytes_of(picture) if content.dtype == torch.uint8 else picture, 1, 1)
 
     def forecast(self, size: tuple[int, int]) -> Forecast:
         """What a photo of (H, W) will take, by the pace of a small one, painted now."""

@@ -2,7 +2,7 @@
 where nothing is painted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,7 +16,7 @@ from impasto.methods.stylizer import Places, Progress
 from impasto.networks.encoder import Encoder
 from impasto.pictures.image import resize
 
-__all__ = ["SEEN", "Targets", "at_layer", "covered", "guided", "in_frame", "joined"]
+__all__ = ["SEEN", "Targets", "at_layer", "cover", "covered", "guided", "in_frame", "joined"]
 
 SEEN = 0.5
 """A layer sees a region where one of its positions lies in it by half."""
@@ -75,20 +75,22 @@ def covered(shown: Progress, content: Tensor, places: Places[Any]) -> Progress:
     """The progress shown, with the photo put back where nothing is painted; borders are soft."""
     size = (shown.image.shape[-2], shown.image.shape[-1])
     photo = resize(content.cpu().float(), size)
-    cover = _cover(places, size)
+    painted = cover(places, lambda mask: resize(mask, size))
     detail = shown.detail
     if detail is not None:
         whole = (detail.shape[-2], detail.shape[-1])
-        over, own = _cover(places, whole), resize(content.cpu().float(), whole)
+        over = cover(places, lambda mask: resize(mask, whole))
+        own = resize(content.cpu().float(), whole)
         detail = over * detail + (1 - over) * (own - resize(photo, whole))
-    return replace(shown, image=cover * shown.image + (1 - cover) * photo, detail=detail)
+    return replace(shown, image=painted * shown.image + (1 - painted) * photo, detail=detail)
 
 
-def _cover(places: Places[Any], size: tuple[int, int]) -> Tensor:
-    cover = torch.ones(1, 1, *size, dtype=torch.float32)
+def cover(places: Places[Any], at: Callable[[Tensor], Tensor]) -> Tensor:
+    """How much of each position is painted; the rest is the photo. `at`: resamples a mask."""
+    found = torch.ones(1, 1, 1, 1, dtype=torch.float32)
     if places.masks is not None:
-        cover = resize(places.masks.sum(1, keepdim=True).clamp(0, 1), size)
+        found = at(places.masks.sum(1, keepdim=True).clamp(0, 1))
     if places.rest is not None:
         # Below full strength the photo is in the picture already; only towards none it is all.
-        cover = cover * (4 * (1 - resize(places.rest, size))).clamp(0, 1)
-    return cover
+        found = found * (4 * (1 - at(places.rest))).clamp(0, 1)
+    return found

@@ -1,52 +1,67 @@
-"""A descent on a picture that is too large for floating point: its parts one after another.
+"""Gradient descent on a picture that is too large to be held in floating point: its parts one after
+another.
 
-A loss of sums over positions needs the whole picture only for the sums. They are added up once, of
-the picture as it begins. Then each part takes all its steps by itself, and its loss is that of the
-whole picture if every part changed as it does: with sums T of the whole, S of the part, S_0 of the
-part as it began, and its share p of all positions,
+A loss that is a function of sums over positions needs the whole picture only for the sums. They are
+computed once, of the picture as it begins. Then each part takes all its steps by itself, with the
+loss that the whole picture would have if every part changed as this one does: with the sums T of the
+whole, S of the part, S_0 of the part as it began, and its share p of all positions,
 
     loss(T + (S - S_0) / p)
 
-At the first step the gradient is that of the whole picture, but for the factor 1 / p. A part is
-brought as far as the whole lacks, and need not become the average itself: a sky may stay one. What
-is held of the whole picture are two copies in 8 bits. The parts overlap, and their changes are
-cross-faded. (`impasto.methods.sections` takes the exact gradient of all steps, and holds five times
-as much in floating point for it.)
+At the first step the gradient is that of the whole picture times 1 / p. A part is moved by as much as
+the whole picture differs from the target, and need not have the target's statistics itself: a plain
+sky may stay plain. For the style of a region, p is the part's share of the region, and the term is
+weighted by what that is of the part's share of the picture, so that the gradient keeps its factor.
+
+Of the whole picture only copies in 8 bits are held. The parts overlap, and their changes are
+cross-faded. `impasto.methods.sections` computes the exact gradient at every step, and holds five
+times as much, in floating point, for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from impasto.losses.base import StyleLoss
 from impasto.losses.content import CONTENT_SCALES, content_loss
 from impasto.losses.gram import gram
-from impasto.losses.objective import Losses, Objective, Section, Sums, Term
-from impasto.methods.sections import overlap, section, steps_of
+from impasto.losses.objective import (
+    Losses,
+    Objective,
+    Section,
+    Sums,
+    Term,
+    gram_sums,
+    mask_at,
+    style_term,
+)
+from impasto.losses.style.gram import GramLoss
+from impasto.methods.sections import overlap, read, section, sections, steps_of
 from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import View, bytes_of, floats_of
 from impasto.windows import Tile, Window, tiles
 
-__all__ = ["Changed", "Descent", "Framed", "InTurn", "grams", "photo_term"]
+__all__ = ["Changed", "Descent", "Framed", "InTurn", "grams", "photo_term", "region_term"]
 
 Descent: TypeAlias = Callable[
     [Objective, Tensor, int], Iterator[tuple[Tensor, dict[str, float], str]]
 ]
-"""`impasto.methods.descent.descend` but for objective, start and steps."""
+"""`impasto.methods.descent.descend` of an objective, a start and a number of steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Framed:
-    """A `View` with `frame` px of its mirror image around it."""
+    """A `View` padded by reflection, `frame` px on each side."""
 
     view: View
     frame: int
 
     @property
     def size(self) -> tuple[int, int]:
-        """With the frame."""
+        """Height and width, with the frame."""
         height, width = self.view.size
         return height + 2 * self.frame, width + 2 * self.frame
 
@@ -61,14 +76,14 @@ class Framed:
 
 
 def _mirrored(start: int, end: int, length: int) -> Tensor:
-    """Places `start` to `end` of a line of that length that goes on as its mirror image."""
+    """The pixels that `start` to `end` of a line of that length are, padded by reflection."""
     places = torch.arange(start, end).abs()
     return length - 1 - (length - 1 - places).abs()
 
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A `View` and what was done to it at smaller sizes: pairs of views of its size, after and before."""
+    """A `View` plus what was changed at smaller sizes: pairs of views of its size, after and before."""
 
     view: View
     changes: Sequence[tuple[View, View]]
@@ -88,14 +103,17 @@ class Changed:
 
 @dataclass(frozen=True, eq=False)
 class _Part(Section):
-    """`photo`: the photo's features in the same place, by layer."""
+    """`photo`: the photo's features at the part's own positions, by layer. `masks`: those of the
+    regions, each `(1, 1, h, w)` over `image`.
+    """
 
     photo: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Sequence[Tensor] = ()
 
 
 def photo_term(layer: str, weight: float, scale: str, gain: float, energy: float) -> Term:
-    """`content_term` for parts in turn: its target is the photo's features times `gain`, computed
-    where they are needed; `energy` is their mean square over all positions and channels.
+    """`content_term` by parts: its target is `gain` times the photo's features, which are computed
+    with each part. `energy`: their mean square over all positions and filters.
     """
 
     def of(part: Section) -> Tensor:
@@ -118,18 +136,28 @@ def photo_term(layer: str, weight: float, scale: str, gain: float, energy: float
     return Term(f"content/{layer}", weight, (layer,), nowhere, Sums(of, finish))
 
 
+def region_term(layer: str, target: Tensor, weight: float, loss: StyleLoss, region: int) -> Term:
+    """`style_term` by parts, in one of the `masks` of `InTurn`, by its number. The loss is one of Gram
+    matrices.
+    """
+    assert isinstance(loss, GramLoss)
+
+    def seen(part: Section) -> Tensor:
+        assert isinstance(part, _Part)
+        return part.inside[layer].of(mask_at(part.masks[region], part.features[layer]))
+
+    return replace(
+        style_term(layer, target, weight, loss), sums=gram_sums(layer, target, loss, seen)
+    )
+
+
 @torch.no_grad()
-def grams(
-    encoder: Encoder, photo: View, layers: Sequence[str], side: int, device: torch.device
-) -> dict[str, Tensor]:
-    """Gram matrices of a large picture, `(1, C, C)` by layer, by parts."""
+def grams(encoder: Encoder, photo: View, layers: Sequence[str], side: int) -> dict[str, Tensor]:
+    """The Gram matrices of a large picture, `(1, C, C)` by layer, computed part by part."""
     found, counted = dict[str, Tensor](), dict[str, int]()
     if not layers:
         return found
-    steps, (align, reach) = steps_of(encoder, layers), overlap(encoder, layers)
-    for tile in tiles(photo.size, side, reach, align):
-        image = photo.crop(tile.outer).to(device)
-        part = section(tile, photo.size, steps, encoder.features(image, steps), image)
+    for _, part in sections(encoder, photo, layers, side):
         for layer, window in part.inside.items():
             own = window.of(part.features[layer])
             count = own.shape[-2] * own.shape[-1]
@@ -141,8 +169,11 @@ def grams(
 
 @dataclass(frozen=True, eq=False)
 class InTurn:
-    """One size of a picture: `photo` and what is `begun` with, both in their frame, and what it aims
-    at: `terms` of sums over positions, of which `contents` are layers whose target is the photo.
+    """One size of a picture: the `photo`, the picture to start from (`begun`) and the `masks` of
+    regions, all with their `frame`, and the `terms` of the loss, which are functions of sums over
+    positions.
+
+    `contents`: the layers whose target is the photo. `side`: of the parts, about, in px.
     """
 
     encoder: Encoder
@@ -152,15 +183,16 @@ class InTurn:
     contents: Sequence[str]
     side: int
     frame: int
+    masks: Sequence[View] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """All that are read."""
+        """Every layer that a term reads, each once."""
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
 
     def parts(self) -> list[tuple[Tile, Window]]:
-        """Tiles whose inner parts overlap by two positions of the coarsest layer on each side, and
-        what of each is its own.
+        """Tiles, and the window of each that is its own. The inner windows go two positions of the
+        coarsest layer further on each side: there the parts are cross-faded.
         """
         align, reach = overlap(self.encoder, self.layers)
         height, width = self.begun.size
@@ -180,11 +212,14 @@ class InTurn:
     def descend(
         self, canvas: Tensor, descent: Descent, steps: int
     ) -> Iterator[tuple[dict[str, float], str]]:
-        """Take `steps` steps with each part, and paint it on `canvas`, `(1, 3, H, W)` uint8, which
-        holds the picture as it begins; yields losses and notes of every step.
+        """Take `steps` steps with each part and add its change to `canvas`, `(1, 3, H, W)` uint8
+        without the frame, which holds the start. Yields losses and note of every step.
         """
         totals = self._totals()
         for tile, own in self.parts():
+            if self.masks and not any(bool(m.crop(tile.outer).any()) for m in self.masks):
+                yield from [({}, "")] * steps  # nothing is painted there
+                continue
             begun, photo = self.begun.crop(tile.outer), self._seen(tile)
             share = _area(tile.inner) / _area(Window(0, self.begun.size[0], 0, self.begun.size[1]))
             aim = _Alike(self, tile, photo, totals, share)
@@ -196,41 +231,32 @@ class InTurn:
             self._paint(canvas, tile.inner, own, change)
             del begun, photo, aim, picture, found, change
 
-    def of(
-        self, tile: Tile, photo: Mapping[str, Tensor], features: Mapping[str, Tensor], image: Tensor
-    ) -> _Part:
-        """A tile as the terms see it."""
-        steps = steps_of(self.encoder, self.layers)
-        part = section(tile, self.begun.size, steps, features, image)
-        return _Part(**vars(part), photo=photo)
+    def of(self, tile: Tile, photo: Mapping[str, Tensor], part: Section) -> _Part:
+        """A part as the terms see it, with the features of the `photo` there."""
+        masks = [mask.crop(tile.outer).clamp(0, 1) for mask in self.masks]
+        return _Part(**vars(part), photo=photo, masks=masks)
 
     @torch.no_grad()
     def _totals(self) -> list[Tensor]:
-        """The sums of every term over the picture as it begins."""
-        align, reach = overlap(self.encoder, self.layers)
+        """The sums of every term over the start."""
         totals = list[Tensor]()
-        for tile in tiles(self.begun.size, self.side, reach, align):
-            image = self.begun.crop(tile.outer).to(self.encoder.device)
-            photo = self._seen(tile)
-            part = self.of(tile, photo, self.encoder.features(image, self.layers), image)
+        for tile, begun in sections(self.encoder, self.begun, self.layers, self.side):
+            part = self.of(tile, self._seen(tile), begun)
             found = [term.sums.of(part) for term in self.terms if term.sums is not None]
             totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
-            del part, photo, image
+            del begun, part
         return totals
 
     @torch.no_grad()
     def _seen(self, tile: Tile) -> dict[str, Tensor]:
-        """The photo's features of a tile's inner part."""
+        """The photo's features at the positions of a tile's inner window."""
         if not self.contents:
             return {}
-        steps = steps_of(self.encoder, self.contents)
-        image = self.photo.crop(tile.outer).to(self.encoder.device)
-        features = self.encoder.features(image, steps)
-        part = section(tile, self.begun.size, steps, features, image)
-        return {layer: part.inside[layer].of(x).clone() for layer, x in features.items()}
+        part = read(self.encoder, self.photo, tile, self.contents)
+        return {layer: part.inside[layer].of(x).clone() for layer, x in part.features.items()}
 
     def _paint(self, canvas: Tensor, wide: Window, own: Window, change: Tensor) -> None:
-        """What has changed, cross-faded with the parts beside it, onto the picture without its frame."""
+        """Add a part's change to the picture, cross-faded with the parts beside it."""
         down, across = (
             _fade(*sides)
             for sides in (
@@ -267,7 +293,9 @@ class _Alike(Objective):
         self.begun = list[Tensor]()
 
     def __call__(self, features: Mapping[str, Tensor], image: Tensor) -> Losses:
-        part = self.work.of(self.tile, self.photo, features, image)
+        steps = steps_of(self.work.encoder, self.layers)
+        part = section(self.tile, self.work.begun.size, steps, features, image)
+        part = self.work.of(self.tile, self.photo, part)
         sums = [term.sums for term in self.terms if term.sums is not None]
         found = [each.of(part) for each in sums]
         if not self.begun:
@@ -276,8 +304,17 @@ class _Alike(Objective):
         for term, each, total, now, then in zip(
             self.terms, sums, self.totals, found, self.begun, strict=True
         ):
-            raw[term.name] = each.finish(total + (now - then) / self.share)
+            raw[term.name] = self._extrapolated(each, total, now, then)
         return self.of(raw)
+
+    def _extrapolated(self, sums: Sums, total: Tensor, now: Tensor, then: Tensor) -> Tensor:
+        """The term for the whole picture, or its region, if all of it changed as the part does."""
+        share = self.share
+        if sums.counted is not None:
+            share = float(then[sums.counted] / total[sums.counted].clamp_min(1e-12))
+        if not share:
+            return 0 * now.sum()  # nothing of the region is here
+        return share / self.share * sums.finish(total + (now - then) / share)
 
 
 def _area(window: Window) -> int:
@@ -285,8 +322,8 @@ def _area(window: Window) -> int:
 
 
 def _fade(start: int, end: int, own_start: int, own_end: int) -> Tensor:
-    """Weights of places `start` to `end`: ramps centred at the ends of what is its own, and 1 where
-    nothing goes beyond these.
+    """Cross-fading weights of the pixels `start` to `end`: ramps centred on the ends of what is the
+    part's own; 1 at the picture's border, where there is no neighbour.
     """
     places = torch.arange(start, end, dtype=torch.float32) + 0.5
     weights = torch.ones_like(places)

@@ -1,10 +1,11 @@
-"""The optimiser on pictures that are too large for floating point: coarse to fine, and at the last
-sizes part by part (`impasto.methods.in_turn`).
+"""The optimiser on pictures that are too large to be held in floating point: coarse to fine, the last
+sizes of the pyramid part by part (`impasto.methods.in_turn`).
 
-Photo, start and picture are `(1, 3, H, W)` uint8. Sizes that fit into memory are painted as ever.
+Photo, start and picture are `(1, 3, H, W)` uint8. The sizes that fit into memory are optimised in
+floating point, as `PixelOptimizer` does all of a smaller picture.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,16 +14,18 @@ import torch
 from torch import Tensor
 
 from impasto.losses.base import StyleLoss
-from impasto.losses.objective import Objective, Term, style_term, variation_term
+from impasto.losses.objective import Objective, Term
 from impasto.losses.presets import Preset
-from impasto.losses.style.gram import GRAM, GramLoss
-from impasto.methods.aims import SETTLED, Aims, Style, contrasted
+from impasto.losses.style.gram import GramLoss
+from impasto.methods.aims import Aims, Content, Regions, Style
 from impasto.methods.descent import pyramid
-from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term
+from impasto.methods.guided import cover, guided
+from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term, region_term
 from impasto.methods.matching import Matched
 from impasto.methods.sections import DescentRoom
 from impasto.methods.strokes import reduced
 from impasto.methods.stylizer import Forecast, Places, Progress
+from impasto.methods.tiled import mask_crop
 from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of, floats_of
 from impasto.settings import Settings
@@ -40,7 +43,7 @@ _PROCESS, _AROUND = 0.7e9, 192
 
 
 class Descending(Protocol):
-    """What is asked of an optimiser here: `impasto.methods.optimize.PixelOptimizer` is one."""
+    """The optimiser as this module needs it: `impasto.methods.optimize.PixelOptimizer` is one."""
 
     encoder: Encoder
     settings: Settings
@@ -56,7 +59,7 @@ class Descending(Protocol):
     def descend(
         self, objective: Objective, begun: Tensor, steps: int, side: int = 0
     ) -> Iterator[tuple[Tensor, dict[str, float], str]]:
-        """`impasto.methods.descent.descend` as its recipe says."""
+        """`impasto.methods.descent.descend` with the optimiser and the rate of its recipe."""
 
     def at_once(
         self,
@@ -65,11 +68,11 @@ class Descending(Protocol):
         start: Tensor | None,
         places: Places[Style] | None = None,
     ) -> Iterator[Progress]:
-        """A picture that is held in floating point."""
+        """`render` of a picture that is held in floating point."""
 
 
 def in_turn(optimizer: Descending) -> bool:
-    """Whether all that it aims at are sums over positions."""
+    """Whether every term of its loss is a function of sums over positions."""
     recipe, settings = optimizer.recipe, optimizer.settings
     sums = isinstance(optimizer.loss, GramLoss) and settings.content_loss == "features"
     return (
@@ -78,23 +81,24 @@ def in_turn(optimizer: Descending) -> bool:
 
 
 def side_of_parts(room: DescentRoom, size: tuple[int, int]) -> int:
-    """Of the parts that a picture of (H, W) is descended by, px."""
+    """The side, px, of the parts that a picture of (H, W) is optimised in."""
     left = room.memory - _PROCESS - _HELD * size[0] * size[1]
     return int(min(1024, max(256, (max(0.0, left) / room.step) ** 0.5 - _AROUND)))
 
 
 def needed(room: DescentRoom, size: tuple[int, int]) -> float:
-    """Bytes that a picture of (H, W) takes, about."""
+    """The memory that a picture of (H, W) takes, about, in bytes."""
     at_once = room.step * (side_of_parts(room, size) + _AROUND) ** 2
     return _PROCESS + max(_HELD * size[0] * size[1] + at_once, _SAVED * size[0] * size[1])
 
 
 def foretell(optimizer: Descending, size: tuple[int, int], pace: float) -> Forecast:
-    """What a picture of (H, W) takes; `pace`: seconds for a pixel of a step."""
+    """Time and memory for a picture of (H, W); `pace`: seconds per pixel and step."""
     side, pixels = side_of_parts(optimizer.room, size), size[0] * size[1]
     at_once = (side + _AROUND) ** 2
     steps = pyramid(*size, optimizer.recipe.steps, optimizer.sizes(None))
-    # A sweep to begin with is two steps forward, which are a third of one.
+    # The sums are taken first: a forward pass of the photo and one of the start, each a third of a
+    # step.
     work = sum(h * w * (n + 0.7) for h, w, n in steps) * at_once / side**2
     return Forecast(pace * work, needed(optimizer.room, size), max(1, pixels // side**2))
 
@@ -106,8 +110,10 @@ def paint(
     start: Tensor | None,
     places: Places[Style] | None,
 ) -> Iterator[Progress]:
-    """As `PixelOptimizer.render`; a `Progress` for every step of every part, on one uint8 picture."""
-    if places is not None or not in_turn(optimizer):
+    """`PixelOptimizer.render` for uint8: one `Progress` for every step of every part. All of them show
+    the same tensor, which is painted on.
+    """
+    if not in_turn(optimizer):
         whole = None if start is None else floats_of(start)
         for step in optimizer.at_once(floats_of(content), style, whole, places):
             yield replace(step, image=bytes_of(step.whole(*_size(content))), detail=None)
@@ -122,34 +128,34 @@ def paint(
     todo = [_Level(optimizer, (h, w), n) for h, w, n in levels]
     canvas = (content if start is None else start).clone()
     of, done = sum(level.count for level in todo), 0
+    regions = _regions(style, places)
     changes = list[tuple[Tensor, Tensor]]()
     small = [level for level in todo if level.fits]
     if small:
-        yield from _counted(_at_once(optimizer, small, content, style, start, changes), canvas, of)
+        steps = _at_once(optimizer, small, content, style, start, places, changes)
+        yield from _counted(steps, canvas, of)
         done = sum(level.count for level in small)
     for level in todo[len(small) :]:
-        first = Shown(content if start is None else start)
-        after = [(Resized(a, level.size), Resized(b, level.size)) for a, b in changes]
-        begun = Changed(_sized(first, level.size), after)
-        if start is None and optimizer.recipe.init == "noise" and after:
-            begun = Changed(after[-1][0], ())  # noise has no fine detail to keep
+        begun = _begun(optimizer, level, content, start, changes)
         is_last = level is todo[-1]
         picture = canvas if is_last else torch.empty((1, 3, *level.size), dtype=torch.uint8)
         _fill(picture, begun)
         before = None if is_last else picture.clone()
         work = level.work(
-            _sized(Shown(content), level.size), begun, style, is_last and len(todo) > 1
+            _sized(Shown(content), level.size), begun, regions, is_last and len(todo) > 1
         )
         for losses, note in work.descend(picture, optimizer.descend, level.steps):
             done += 1
             yield Progress(canvas, done, of, losses, note)
         if before is not None:
             changes.append((picture, before))
+    if places is not None:
+        _cover(canvas, content, places)
 
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One size of the pyramid, `(H, W)`, and its steps."""
+    """One size of the pyramid, (H, W), and its number of steps."""
 
     optimizer: Descending
     size: tuple[int, int]
@@ -163,59 +169,73 @@ class _Level:
 
     @property
     def side(self) -> int:
-        """Of its parts, px."""
+        """The side of its parts, px."""
         return side_of_parts(self.optimizer.room, self.size)
 
     @property
     def count(self) -> int:
-        """How often it tells of a step: of each part by itself, where it is done so."""
+        """How many `Progress` it yields: one for a step, or one for a step of each part."""
         return self.steps * (1 if self.fits else len(list(tiles(self.size, self.side, 0, 16))))
 
-    def work(self, photo: View, begun: View, style: Style, settled: bool) -> InTurn:
-        """What it aims at, for a `photo` and a beginning of its size."""
+    def work(self, photo: View, begun: View, regions: Regions, settled: bool) -> InTurn:
+        """Its task, for a `photo` and a start of its size. `settled`: as `last` of `Aims.own_terms`."""
         optimizer, recipe = self.optimizer, self.optimizer.recipe
         frame = recipe.frame
         photo, begun = Framed(photo, frame), Framed(begun, frame)
-        terms = self._terms(photo, style, settled)
         contents = recipe.content_layers if recipe.content_weight > 0 else ()
-        return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame)
+        asked = (*contents, *(recipe.style_layers if optimizer.settings.strength < 1 else ()))
+        own = grams(optimizer.encoder, photo, list(dict.fromkeys(asked)), self.side)
+        # No file has more to give, and of a poster finer strokes are wanted.
+        long_side = min(round(max(self.size) * optimizer.settings.style_scale), LARGEST)
+        terms = optimizer.aims.own_terms(_Read(photo.size, own), regions, long_side, settled)
+        masks = [Framed(Resized(mask, self.size), frame) for _, mask in regions if mask is not None]
+        return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame, masks)
 
-    @torch.no_grad()
-    def _terms(self, photo: View, style: Style, settled: bool) -> list[Term]:
-        """As `PixelOptimizer` has them."""
-        optimizer, recipe = self.optimizer, self.optimizer.recipe
-        strength = optimizer.settings.strength
-        long_side = round(max(self.size) * optimizer.settings.style_scale)
-        of_style, of_content = optimizer.aims.targets(style, min(long_side, LARGEST))
-        held = recipe.content_layers if recipe.content_weight > 0 else ()
-        asked = dict.fromkeys((*held, *(of_style if strength < 1 else ())))
-        encoder = optimizer.encoder
-        own = grams(encoder, photo, list(asked), self.side, encoder.device)
 
-        def aims(targets: Mapping[str, list[tuple[float, Tensor]]]) -> dict[str, Tensor]:
-            found = {}
-            for layer, each in targets.items():
-                aim = GRAM.mix([target for _, target in each], [share for share, _ in each])
-                found[layer] = torch.lerp(own[layer], aim, strength) if strength < 1 else aim
-            return found
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A `Photo` that was read by parts, of which the Gram matrices are kept."""
 
-        like = torch.empty((1, 3, *photo.size), device="meta")
-        terms, wanted = list[Term](), aims(of_content)
-        for layer in held:
-            share, gain = optimizer.matched.content_shares(like)[layer], 1.0
-            energy = own[layer].diagonal(dim1=1, dim2=2).mean()
-            if wanted:
-                contrast = contrasted(energy, wanted[layer])
-                gain, share = min(1.0, contrast), share * min(1.0, 1 / contrast)
-            terms.append(photo_term(layer, share, recipe.content_scale, gain, float(energy)))
-        shares = optimizer.matched.style_shares(like)
-        for layer, aim in aims(of_style).items():
-            share = shares[layer] * optimizer.loss.balance
-            share *= SETTLED if settled and layer in recipe.settled else 1
-            terms.append(style_term(layer, aim, share, optimizer.loss))
-        if recipe.tv_weight > 0:
-            terms.append(variation_term(recipe.tv_weight, recipe.tv_scale))
-        return terms
+    size: tuple[int, int]
+    grams: Mapping[str, Tensor]
+
+    def contents(self, layers: Sequence[str]) -> dict[str, Content]:
+        return {layer: _ReadContent(self.grams[layer]) for layer in layers}
+
+    def targets(self, layers: Sequence[str], loss: StyleLoss) -> dict[str, Tensor]:  # noqa: ARG002
+        return {layer: self.grams[layer] for layer in layers}
+
+    def style(
+        self, layer: str, aim: Tensor, weight: float, loss: StyleLoss, region: tuple[int, Tensor]
+    ) -> Term:
+        return region_term(layer, aim, weight, loss, region[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadContent:
+    gram: Tensor
+    features: None = None
+
+    @property
+    def energy(self) -> Tensor:
+        return self.gram.diagonal(dim1=1, dim2=2).mean()
+
+    def term(self, layer: str, weight: float, scale: str, gain: float) -> Term:
+        return photo_term(layer, weight, scale, gain, float(self.energy))
+
+
+def _begun(
+    optimizer: Descending,
+    level: _Level,
+    content: Tensor,
+    start: Tensor | None,
+    changes: Sequence[tuple[Tensor, Tensor]],
+) -> View:
+    """What that size begins with: start or photo, and what was changed at smaller sizes."""
+    after = [(Resized(a, level.size), Resized(b, level.size)) for a, b in changes]
+    if start is None and optimizer.recipe.init == "noise" and after:
+        return Changed(after[-1][0], ())  # noise has no fine detail to keep
+    return Changed(_sized(Shown(content if start is None else start), level.size), after)
 
 
 def _at_once(
@@ -224,6 +244,7 @@ def _at_once(
     content: Tensor,
     style: Style,
     start: Tensor | None,
+    places: Places[Style] | None,
     changes: list[tuple[Tensor, Tensor]],
 ) -> Iterator[Progress]:
     """The sizes that fit into memory, as `PixelOptimizer.render` paints them; what they change is
@@ -235,9 +256,26 @@ def _at_once(
     small.recipe = optimizer.recipe.changed(steps=steps, pyramid=len(levels) > 1)
     photo = reduced(Shown(content), size)
     begun = photo if start is None else reduced(Shown(start), size)
-    for step in small.at_once(photo, style, None if start is None else begun):
+    for step in small.at_once(photo, style, None if start is None else begun, places):
         yield step
     changes.append((step.image, begun))
+
+
+def _regions(style: Style, places: Places[Style] | None) -> Regions:
+    """The styles with their masks, as large as these were given."""
+    given = None if places is None else places.rest if places.masks is None else places.masks
+    like = torch.empty((1, 3, 1, 1) if given is None else (1, 3, *given.shape[-2:]), device="meta")
+    return guided(style, places, like, 0)
+
+
+def _cover(canvas: Tensor, content: Tensor, places: Places[Style]) -> None:
+    """The photo, put back where nothing is painted."""
+    size = _size(canvas)
+    for band in tiles(size, 1024, 0, 1):
+        window = band.inner
+        painted = cover(places, lambda mask: mask_crop(mask, size, window))  # noqa: B023
+        picture, photo = (floats_of(window.of(x)) for x in (canvas, content))
+        window.of(canvas).copy_(bytes_of(torch.lerp(photo, picture, painted)))
 
 
 def _counted(steps: Iterator[Progress], canvas: Tensor, of: int) -> Iterator[Progress]:
@@ -248,11 +286,16 @@ def _counted(steps: Iterator[Progress], canvas: Tensor, of: int) -> Iterator[Pro
 
 def _sized(view: Shown, size: tuple[int, int]) -> Shown:
     """The same at a smaller size, in 8 bits."""
-    return view if view.size == size else Shown(bytes_of(reduced(view, size)))
+    if view.size == size:
+        return view
+    small = torch.empty((1, 3, *size), dtype=torch.uint8)
+    _fill(small, Resized(view.picture, size))
+    return Shown(small)
 
 
 def _fill(picture: Tensor, view: View) -> None:
-    for band in tiles(view.size, 1024, 0, 1):
+    # Resizing a window takes time in proportion to its side, for each pixel.
+    for band in tiles(view.size, 256, 0, 1):
         band.inner.of(picture).copy_(bytes_of(view.crop(band.inner)))
 
 

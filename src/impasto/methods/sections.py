@@ -1,9 +1,9 @@
-"""A whole picture's loss and its gradient in the memory of a part.
+"""The loss of a whole picture and its exact gradient, in the memory of a part.
 
-Gram matrices and squared distances are sums over positions. So a first sweep over the picture, part
-by part, adds the sums up, the loss and its slopes are taken of the totals, and a second sweep brings
-those slopes back to the pixels of each part: the gradient is that of the whole picture, to rounding,
-and nothing was approximated. Parts overlap by as far as the encoder sees.
+Gram matrices and squared distances are sums over positions. So a first sweep over the picture adds
+them up, part by part; the loss and its derivatives with respect to the sums are computed; and a second
+sweep backpropagates these to the pixels of each part. The gradient is that of the whole picture, to
+rounding. Parts overlap by the encoder's receptive field.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.losses.objective import Losses, Objective, Section
 from impasto.methods.reading import WHOLE, sight
 from impasto.networks.encoder import Encoder
+from impasto.pictures.tiles import Shown, View
 from impasto.windows import Tile, Window, tiles
 
 __all__ = [
@@ -23,26 +24,29 @@ __all__ = [
     "divisible",
     "gradient",
     "overlap",
+    "read",
     "section",
+    "sections",
     "steps_of",
 ]
 
-# Of the embedded encoder, measured: bytes for each pixel of a step at 16 bits (twice as much at
-# 32), and for what is held of the whole picture: it, its corrections, and the optimiser's means.
-_STEP, _HELD, _PROCESS = 1150, 160, 0.4e9
+# Measured with the embedded encoder, in bytes: for each pixel of a part in a step at 16 bits (twice as
+# much at 32); for each pixel of the whole picture, with its corrections and Adam's moments; and for
+# the process.
+_STEP, _HELD, _PROCESS = 1150, 190, 0.4e9
 _SMALLEST, _LARGEST, _MARGIN = 256, 1024, 128
-# Bytes at 16 bits for the features of the most that is read of a painting at once; and for a pixel of
-# a painting that is held, with its copies on the way.
+# Bytes at 16 bits for the features of the largest part of a painting that is read at once; and for each
+# pixel of a painting, with its copies while it is opened.
 _READ, _PAINTING = 550e6, 40
 
 
 @dataclass(frozen=True)
 class DescentRoom:
-    """How much memory there is, in bytes, for an optimiser under features in `dtype`.
+    """The memory, in bytes, that an optimiser may take with features in `dtype`.
 
-    `width`: of the encoder's maps, in units of the embedded one's. `scale`: of the paintings to the
-    picture. `remembered`: pictures that the optimiser keeps. `divisible`: whether its gradient can
-    be taken by parts.
+    `width`: filters of the encoder, in units of the embedded one's. `scale`: size of the paintings
+    in units of the picture's. `remembered`: pictures that the optimiser keeps. `divisible`: whether
+    its gradient can be computed by parts.
     """
 
     memory: float
@@ -53,7 +57,7 @@ class DescentRoom:
     divisible: bool = True
 
     def side(self, size: tuple[int, int]) -> int:
-        """Of the parts that a picture of (H, W) is taken by, px; 0 where it fits whole."""
+        """The side, px, of the parts that a picture of (H, W) is divided into; 0 where it fits whole."""
         left = self.memory - _PROCESS - self._held(size)
         if size[0] * size[1] * self.step <= left:
             return 0
@@ -61,7 +65,7 @@ class DescentRoom:
         return int(min(_LARGEST, max(_SMALLEST, found)))
 
     def needed(self, size: tuple[int, int]) -> float:
-        """Bytes for a descent at (H, W), about, and for reading the paintings before it."""
+        """The memory for optimising at (H, W) and for reading the paintings before, about, in bytes."""
         side = self.side(size) if self.divisible else 0
         at_once = (side + _MARGIN) ** 2 if side else size[0] * size[1]
         read = _READ * self.width * min(1.0, (max(size) * self.scale) ** 2 / WHOLE) * self._bits
@@ -73,7 +77,7 @@ class DescentRoom:
 
     @property
     def step(self) -> float:
-        """Bytes for a pixel of a step."""
+        """Bytes for each pixel of a part in a step."""
         return _STEP * self.width * self._bits
 
     @property
@@ -82,19 +86,21 @@ class DescentRoom:
 
 
 def divisible(objective: Objective) -> bool:
-    """Whether every term is made of sums over positions."""
+    """Whether every term is a function of sums over positions."""
     return all(term.sums is not None for term in objective.terms)
 
 
 def gradient(
     encoder: Encoder, objective: Objective, picture: Tensor, side: int
 ) -> tuple[Losses, Tensor]:
-    """The losses of `picture`, `(1, 3, H, W)`, and their gradient, by parts of about `side` px."""
+    """The losses of `picture`, `(1, 3, H, W)`, and the gradient of the total, `(1, 3, H, W)`, computed
+    by parts of about `side` px.
+    """
     seen = picture.detach()
     sums = [(term, term.sums) for term in objective.terms if term.sums is not None]
     totals: list[Tensor] = []
     with torch.no_grad():
-        for _, part in _sections(encoder, seen, objective.layers, side):
+        for _, part in sections(encoder, Shown(seen), objective.layers, side):
             parts = [each.of(part) for _, each in sums]
             totals = parts if not totals else [a + b for a, b in zip(totals, parts, strict=True)]
             del part
@@ -106,7 +112,7 @@ def gradient(
         losses = objective.of(raw)
         slopes = torch.autograd.grad(losses.total, leaves)
     found = torch.zeros_like(seen)
-    for tile, part in _sections(encoder, seen, objective.layers, side, slope=True):
+    for tile, part in sections(encoder, Shown(seen), objective.layers, side, slope=True):
         value = part.image.new_zeros(())
         for (_, each), slope in zip(sums, slopes, strict=True):
             value = value + (each.of(part) * slope).sum()
@@ -120,12 +126,12 @@ def gradient(
 def assembled(
     encoder: Encoder, picture: Tensor, layers: Sequence[str], side: int
 ) -> Mapping[str, Tensor]:
-    """The features of `picture`, computed part by part if `side` is not 0."""
+    """The features of `picture`, `(1, 3, H, W)`, computed by parts of about `side` px; 0: at once."""
     if not side or not layers:
         return encoder.features(picture, layers)
     found: dict[str, Tensor] = {}
     steps = steps_of(encoder, layers)
-    for _, part in _sections(encoder, picture, layers, side):
+    for _, part in sections(encoder, Shown(picture), layers, side):
         for layer, x in part.features.items():
             if layer not in found:
                 height, width = (length // steps[layer] for length in picture.shape[-2:])
@@ -135,22 +141,29 @@ def assembled(
     return found
 
 
-def _sections(
-    encoder: Encoder, picture: Tensor, layers: Iterable[str], side: int, slope: bool = False
+def sections(
+    encoder: Encoder, picture: View, layers: Iterable[str], side: int, slope: bool = False
 ) -> Iterator[tuple[Tile, Section]]:
-    """The parts of a picture with their features; differentiable in `image` if `slope`."""
-    size = (picture.shape[-2], picture.shape[-1])
-    steps, (align, reach) = steps_of(encoder, layers), overlap(encoder, layers)
-    for tile in tiles(size, side, reach, align):
-        image = tile.outer.of(picture).clone().requires_grad_(slope)
-        with torch.set_grad_enabled(slope):
-            features = encoder.features(image, steps) if steps else {}
-        yield tile, section(tile, size, steps, features, image)
-        del features, image
+    """The parts of a picture, of about `side` px, with their features: see `read`."""
+    align, reach = overlap(encoder, layers)
+    for tile in tiles(picture.size, side, reach, align):
+        yield tile, read(encoder, picture, tile, layers, slope)
+
+
+def read(
+    encoder: Encoder, picture: View, tile: Tile, layers: Iterable[str], slope: bool = False
+) -> Section:
+    """A tile of a picture with its features; differentiable in `image` if `slope`."""
+    image = picture.crop(tile.outer).to(encoder.device)
+    if slope:
+        image = image.clone().requires_grad_(True)
+    with torch.set_grad_enabled(slope):
+        features = encoder.features(image, layers) if layers else {}
+    return section(tile, picture.size, steps_of(encoder, layers), features, image)
 
 
 def overlap(encoder: Encoder, layers: Iterable[str]) -> tuple[int, int]:
-    """What parts are cut at multiples of, and by how much they overlap, px."""
+    """The multiple, px, that parts are cut at, and how far the receptive field goes beyond them, px."""
     known = sight(encoder.architecture, encoder.canonical(layers)).values()
     return max((step for step, _ in known), default=1), max(
         (reach for _, reach in known), default=1
@@ -164,8 +177,8 @@ def section(
     features: Mapping[str, Tensor],
     image: Tensor,
 ) -> Section:
-    """A tile of a picture of `size` as losses see it; `features` of `image`, which is its outer part,
-    `steps` px between their positions.
+    """A tile of a picture of `size` for `Sums`: `features` of `image`, which is the tile's outer
+    window. `steps`: px between the positions of each layer.
     """
     places = {layer: _on(tile.inner, size, step) for layer, step in steps.items()}
     inside = {
@@ -184,7 +197,7 @@ def steps_of(encoder: Encoder, layers: Iterable[str]) -> dict[str, int]:
 
 
 def _on(window: Window, size: tuple[int, int], step: int) -> Window:
-    """A window of the picture on a layer's map; at the picture's end, to the map's."""
+    """A window of the picture on a layer's map; where it ends with the picture, with the map."""
     found = window.scaled(step)
     bottom = size[0] // step if window.bottom == size[0] else found.bottom
     right = size[1] // step if window.right == size[1] else found.right

@@ -1,9 +1,9 @@
 """One pass of a network over a picture of any size, tile by tile, in one style or in several at once.
 
-The statistics of every norm are measured first, of the whole picture where it fits into memory and
-of a sample of it otherwise, and then replayed (`impasto.networks.statistics`): with the same
-statistics the tiles are the whole picture to rounding, and there is nothing for a seam to come
-from.
+The statistics of every instance norm are measured first and then used for all tiles
+(`impasto.networks.statistics`): of the whole picture where it fits into memory, else of a sample of
+windows. With the same statistics the tiles equal the whole picture to rounding, so there are no
+seams. A sample's statistics differ from the picture's, and so does what is painted, a little.
 """
 
 import random
@@ -21,71 +21,77 @@ from impasto.windows import Tile, Window, tiles
 
 __all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
 
-# Of the embedded network, measured: what it takes at once for a pixel, bytes at 16 bits (twice as
-# much at 32), and what a process has besides.
-_A_PIXEL, _PROCESS = 450, 0.6e9
-_HELD = 60  # bytes a pixel for whole pictures that are held in floating point
-# And for those held in 8 bits: the photo, the picture, what it is enlarged of, and Pillow's copies.
+# Of the embedded network, measured: bytes for each pixel that is computed at once, at 16 bits (twice
+# as much at 32), where freed memory is kept, and where it is returned; and what a process has besides.
+_A_PIXEL, _RETURNED, _PROCESS = 450, 160, 0.4e9
+_HELD = 60  # bytes a pixel for whole pictures in floating point
+# And for those in 8 bits: the photo, the picture, the one it is enlarged from, and Pillow's copies.
 _KEPT = 30
-_SAMPLES, _SAMPLE = 12, 512  # windows, and their largest sides in px, that stand for a large one
+_SAMPLES, _SAMPLE = 12, 512  # windows of the sample, and their largest side, px
 _LARGEST, _SMALLEST = 2048, 256  # sides of tiles
 
 
 @dataclass(frozen=True)
 class Room:
-    """How much memory there is, in bytes, for a network that computes in `dtype`."""
+    """The memory, in bytes, that a network may take that computes in `dtype`."""
 
     memory: float
     dtype: torch.dtype
 
-    @property
-    def pixels(self) -> float:
-        """How many it may paint at once, and hold."""
-        return max(0.0, self.memory - _PROCESS) / (self._a_pixel + _HELD)
-
     def fits(self, size: tuple[int, int]) -> bool:
-        """Whether a picture of (H, W) may be painted whole."""
-        return size[0] * size[1] <= self.pixels
+        """Whether a picture of (H, W) may be painted whole, with what is freed returned if `short`."""
+        return self._whole(size, _RETURNED) <= self.memory
+
+    def short(self, size: tuple[int, int]) -> bool:
+        """Whether it fits only where freed memory is returned, which takes a third longer."""
+        return self.fits(size) and self._whole(size, _A_PIXEL) > self.memory
 
     def side(self, halo: int) -> int:
-        """Of a tile that may be painted with its halo, px; never so small that it is all halo."""
+        """The side of tiles, px, without their halo; never so small that they are mostly halo."""
         # Half: the rest is for whole pictures in 8 bits, and for saving them.
         found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel) ** 0.5 - 2 * halo
         return int(min(_LARGEST, max(_SMALLEST, found)))
 
     @property
     def sample(self) -> int:
-        """The side of the windows that stand for a large picture, px."""
+        """The side of the sample's windows, px."""
         found: float = (max(0.0, self.memory - _PROCESS) / 2 / self._a_pixel / _SAMPLES) ** 0.5
         return int(min(_SAMPLE, max(_SMALLEST / 2, found)))
 
     def needed(self, size: tuple[int, int], halo: int) -> float:
-        """Bytes for one pass over a picture of (H, W), about."""
+        """The memory for one pass over a picture of (H, W), about, in bytes."""
         pixels = size[0] * size[1]
         if self.fits(size):
-            return _PROCESS + pixels * (self._a_pixel + _HELD)
+            return min(self._whole(size, _A_PIXEL), max(self.memory, self._whole(size, _RETURNED)))
         at_once = max((self.side(halo) + 2 * halo) ** 2, _SAMPLES * self.sample**2)
-        # Tiles and what is kept are seldom at their most together: they share what was allowed.
+        # Tiles and whole pictures are not largest at the same time, and share what is allowed.
         kept = _PROCESS + _KEPT * pixels
         return min(kept + at_once * self._a_pixel, max(self.memory, kept))
 
     @property
     def _a_pixel(self) -> float:
-        return _A_PIXEL * torch.finfo(self.dtype).bits / 16
+        return _A_PIXEL * self._bits
+
+    @property
+    def _bits(self) -> float:
+        return torch.finfo(self.dtype).bits / 16
+
+    def _whole(self, size: tuple[int, int], a_pixel: float) -> float:
+        return _PROCESS + size[0] * size[1] * (a_pixel * self._bits + _HELD)
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """How much of each style there is at each position: soft `masks`, `(1, R, H, W)`, of any size.
+    """How much of each style each position has: soft `masks`, `(1, R, H, W)`, of any size.
 
-    They are divided by their sum, and equal where none is: every position has some style.
+    They are divided by their sum, which makes them sum to 1; where all are 0, they become equal.
     """
 
     masks: Tensor
 
     def crop(self, size: tuple[int, int], window: Window) -> Tensor:
-        """Of that window of a picture of `size`, summing to 1; a style that has nothing has exactly
-        nothing.
+        """The masks in a window of a picture of `size`, `(1, R, h, w)`, summing to 1. What is 0 stays
+        exactly 0.
         """
         masks = mask_crop(self.masks, size, window)
         total = masks.sum(1, keepdim=True)
@@ -99,12 +105,12 @@ def mask_crop(mask: Tensor, size: tuple[int, int], window: Window) -> Tensor:
 
 
 class TiledPass:
-    """`net` over pictures of `size` = (H, W), in the styles of `vectors`, `(R, V)`.
+    """`net` over pictures of one size, in the styles of `vectors`, `(R, V)`.
 
-    `views[r]`: the picture that the statistics of style `r` are measured of. They are those of a
-    picture painted in that style alone, so that a region far from its border is what it would be
-    without the others. `whole[r]` is that picture, where it was painted whole. In a film they are held
-    over the frames, as those of a picture painted at once.
+    `views[r]`: the picture that the statistics of style `r` are measured on, painted in that style
+    alone: far from its border a region looks as it would without the others. `whole[r]`: that
+    painted picture, where it fits into memory. In a film the statistics are running means over the
+    frames, as without tiles.
     """
 
     @torch.no_grad()
@@ -128,13 +134,15 @@ class TiledPass:
         return one
 
     def tiles(self) -> Iterator[Tile]:
-        """One where the picture fits."""
+        """The tiles to paint; a single one where the picture fits into memory."""
         side = max(self.size) if self.fits else self.side
         return tiles(self.size, side, self.net.reach, 8)
 
     @torch.no_grad()
     def paint(self, view: View, tile: Tile, shares: Shares | None = None) -> Tensor:
-        """The inner part of a tile of `view`, `(1, 3, h, w)`, in the first style or by `shares`."""
+        """The inner window of a tile of `view`, painted in the first style, or in all by `shares`:
+        `(1, 3, h, w)`.
+        """
         outer = tile.outer
         if shares is None:
             norms = replayed(self.net, self.known[0], self.vectors[:1])
@@ -147,7 +155,7 @@ class TiledPass:
         return tile.inner.within(outer).of(painted)
 
     def _sample(self, view: View) -> Tensor:
-        """The picture, or windows of it as a batch: one somewhere in each cell of a grid."""
+        """The picture, or a batch of windows: one at a random place in each cell of a grid."""
         height, width = self.size
         if self.fits:
             photo = view.crop(Window(0, height, 0, width))
