@@ -89,6 +89,10 @@ def serve(
     max_upload_mb: Annotated[float, _limit(help="Of one file, in MB.")] = 30,
     max_megapixels: Annotated[float, _limit(help="Of one picture sent.")] = 60,
     max_size: Annotated[int, _limit(help="Longest side of a picture made, in pixels.")] = 2048,
+    max_poster: Annotated[
+        int,
+        _limit(metavar="PX", help="Longest side of a poster made in the background; 0: none."),
+    ] = 4096,
     max_memory_mb: Annotated[
         float,
         _limit(help="Of all that visitors have here: uploads, paintings, pictures made."),
@@ -128,6 +132,7 @@ def serve(
             pixels=_millions("--max-megapixels", max_megapixels),
             memory=_millions("--max-memory-mb", max_memory_mb),
             size=max_size,
+            poster=max_poster,
             waiting=queue,
             seconds=time_limit,
             background=background_steps,
