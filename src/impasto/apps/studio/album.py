@@ -48,7 +48,7 @@ class Choice:
     @property
     def keys(self) -> tuple[str, ...]:
         """All styles that are painted with."""
-        return self.styles if self.region is None else self.region.placed(self.styles)[0]
+        return self.styles if self.region is None else self.region.keys(self.styles)
 
     @classmethod
     def read(

@@ -53,8 +53,7 @@ class Brought(Album):
     @property
     def keys(self) -> list[str]:
         """All styles that are painted with: those chosen, and the region's."""
-        of_region = self.region.style if self.region is not None else ""
-        return [*self.chosen, *([of_region] if of_region else [])]
+        return list(Choice(tuple(self.chosen), region=self.region).keys)
 
     def take_photo(self, file: Path) -> Upload:
         """Open a file that was uploaded as the photo."""

@@ -145,13 +145,13 @@ class Easel(Showing):
     def enlarge(self, request: gr.Request, sent: gr.EventData) -> Iterator[Update]:
         """A poster of the picture shown, as a job that goes on by itself."""
         visit = self.visit(request)
-        if visit.poster and self.jobs.running(visit.poster):
+        if self.jobs.running(visit.poster[0]):
             raise ImpastoError("a poster is being painted already; cancel it first")
-        order = visit.large(str((sent._data or {}).get("size", "")))
+        order = visit.large(str(self.told(sent).get("size", ""))[:40])
         job = self.jobs.place(order)
-        visit.poster = job.id
-        yield {self.poster: look.poster(job.id, f"{named_after(order)}-{order.settings.size}")}
+        visit.poster = (job.id, f"{named_after(order)}-{order.settings.size}")
+        yield {self.poster: look.poster(*visit.poster)}
 
     def let_go(self, request: gr.Request) -> None:
         """The poster was cancelled, or is no longer wanted."""
-        self.visit(request).poster = ""
+        self.visit(request).poster = ("", "")

@@ -231,7 +231,7 @@ class Engine:
         work.show(lambda: Glimpse(note="preparing"))
         job = self._job(work.order)
         if work.order.poster:
-            work.show(partial(Glimpse, note="preparing", left=_forecast(job)))
+            work.show(partial(Glimpse, note="preparing", left=self._forecast(job)))
         full, why = job.content.image.shape[-2] * job.content.image.shape[-1], ""
         for step in job.steps():
             begun += self._rested(work)
@@ -249,6 +249,8 @@ class Engine:
                 # A large picture is not put together to be looked at.
                 look = partial(Glimpse, None, step.step, step.of, {}, left)
                 work.show(look if work.order.poster else partial(_glimpse, job, step, left))
+        if why and work.order.poster:
+            raise ImpastoError(f"it was not finished: {why}")
         self._ready.set()
         notes = [
             *work.order.notes,
@@ -267,6 +269,19 @@ class Engine:
             recipe=recipe,
             dpi=work.order.dpi,
         )
+
+    def _forecast(self, job: "Job") -> float | None:
+        """Seconds that a picture will take, about; `ImpastoError` for more than it is given."""
+        from impasto.methods.base import forecasting
+
+        tell = forecasting(job.renderer)
+        found = tell((job.content.image.shape[-2], job.content.image.shape[-1])) if tell else None
+        if found is not None and found.seconds > self.limits.seconds:
+            raise ImpastoError(
+                f"a picture of this size takes about {found.seconds / 60:.0f} min here, and the studio "
+                f"gives it {self.limits.seconds / 60:.2g}; choose a smaller one"
+            )
+        return None if found is None else found.seconds
 
     def _rested(self, work: Work) -> float:
         """Let those by who wait, if this is an order aside; the seconds that it took."""
@@ -371,17 +386,6 @@ def _card(name: str, note: str | None, measured: bool = False) -> StyleCard:
         known,
         measured,
     )
-
-
-def _forecast(job: "Job") -> float | None:
-    """Seconds that a picture will take, about."""
-    from impasto.methods.base import forecasting
-
-    tell = forecasting(job.renderer)
-    found = (
-        None if tell is None else tell((job.content.image.shape[-2], job.content.image.shape[-1]))
-    )
-    return None if found is None else found.seconds
 
 
 def _glimpse(job: "Job", step: "Progress", left: float | None) -> Glimpse:

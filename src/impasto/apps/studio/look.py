@@ -200,7 +200,7 @@ def region(
     )
 
 
-def poster(job: str, name: str = "poster") -> str:
+def poster(job: str, name: str) -> str:
     """A job, which the page's script follows; `name`: of the file to be, without suffix."""
     return f'<div class="poster" data-job="{escape(job)}" data-name="{escape(name)}"></div>'
 

@@ -161,7 +161,7 @@ class _Page(Easel):
             **dict(zip(self.controls, visit.controls, strict=False)),
             self.mix: len(visit.chosen) > 1,
             **self.with_photo(visit),
-            **({self.poster: look.poster(visit.poster)} if visit.poster in self.jobs else {}),
+            **({self.poster: look.poster(*visit.poster)} if visit.poster[0] in self.jobs else {}),
         }
         yield {**self.resting(visit), **self.choice(visit)}
 
@@ -190,11 +190,12 @@ class _Page(Easel):
         self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
         """A photo was dropped, a sample pressed, or a part of the photo marked."""
-        visit, data = self.heard(request, turn, wish), sent._data or {}
+        visit, data = self.heard(request, turn, wish), self.told(sent)
         if not visit.hears("photo", float(data.get("turn", turn))):
             return
         if "key" in data:
-            visit.use_photo(Upload(sample(data["key"]), data["key"]))
+            name = str(data["key"])[:40]
+            visit.use_photo(Upload(sample(name), name))
         elif "box" in data:
             visit.crop(data["box"])
         else:
@@ -206,7 +207,7 @@ class _Page(Easel):
         self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
         """A part of the photo was painted over, or is no longer to be."""
-        visit, data = self.heard(request, turn, wish), sent._data or {}
+        visit, data = self.heard(request, turn, wish), self.told(sent)
         if not visit.hears("region", float(data.get("turn", turn))):
             return
         if data.get("paths"):
@@ -238,7 +239,7 @@ class _Page(Easel):
     ) -> Iterator[Update]:
         """Paintings, or styles, were dropped: one is the style, several are mixed."""
         visit = self.heard(request, turn, (mix, *controls))
-        paths = visit.received(sent._data or {})
+        paths = visit.received(self.told(sent))
         keys = [visit.take_painting(path, self.engine) for path in paths]
         if len(keys) > 1 and not mix:
             visit.chosen = []
@@ -280,8 +281,8 @@ class _Page(Easel):
     def throw_away(self, request: gr.Request, pressed: gr.EventData) -> Iterator[Update]:
         """A picture of this visit is to go."""
         visit = self.visit(request)
-        visit.delete(pressed.key)
-        yield {self.history: self.past(visit)}
+        visit.delete(str(pressed.key))
+        yield self.bare(visit) if visit.kept is None else self.resting(visit)
 
     @in_words
     def reuse(self, request: gr.Request, turn: float) -> Iterator[Update]:

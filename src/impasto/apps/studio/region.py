@@ -49,6 +49,12 @@ class Region:
         lease = None if budget is None else budget.lease(mask.width * mask.height)
         return Region(mask, style, photo_stays or not style, lease)
 
+    def keys(self, chosen: Sequence[str]) -> tuple[str, ...]:
+        """All styles that are painted with, where these are chosen."""
+        if not self.style:
+            return tuple(chosen)
+        return (self.style,) if self.photo_stays else tuple(dict.fromkeys((*chosen, self.style)))
+
     def placed(
         self, chosen: Sequence[str]
     ) -> tuple[tuple[str, ...], tuple[Image.Image, ...] | None]:

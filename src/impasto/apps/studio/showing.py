@@ -119,6 +119,17 @@ class Showing(Parts):
             self.stop: gr.update(visible=True, interactive=True),
         }
 
+    def bare(self, visit: Visit) -> Update:
+        """The photo alone: there is no picture, or no longer."""
+        photo = look.plain(visit.before) if visit.before else look.EMPTY_STAGE
+        gone = (self.refine, self.stop, self.apply, self.download, self.large, self.form)
+        return {
+            self.canvas: photo,
+            self.status: look.progress(""),
+            self.history: self.past(visit),
+            **{each: gr.update(visible=False) for each in (*gone, self.visit_room)},
+        }
+
     def recent(self, visit: Visit) -> Update:
         """The visit's pictures alone, whatever is on the stage."""
         return {
@@ -135,6 +146,11 @@ class Showing(Parts):
         """As it was before something went wrong, if there is a visit at all."""
         visit = self.visits.begun(str(request.session_hash))
         return {self.status: gr.skip()} if visit is None else self.resting(visit)
+
+    @staticmethod
+    def told(sent: gr.EventData) -> dict[str, Any]:
+        """What came along with an event, whatever was sent as that."""
+        return sent._data if isinstance(sent._data, dict) else {}
 
     def visit(self, request: gr.Request) -> Visit:
         """Whose turn it is."""
