@@ -314,6 +314,7 @@ def test_settings_are_used_again_and_a_reload_finds_all_as_it_was(tab: Tab) -> N
     assert "Mosaic" in tab.settled()
 
     tab.in_store(3)
+    page.wait_for_function("!studio.unsaved")
     shown = tab.picture()
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
@@ -324,6 +325,7 @@ def test_settings_are_used_again_and_a_reload_finds_all_as_it_was(tab: Tab) -> N
     page.wait_for_selector("#style .tile[data-key=mosaic][aria-pressed=true]")
     tab.visits(3)
     assert not page.is_visible("#kept"), "what the visit has is shown once"
+    page.wait_for_function("!studio.unsaved")
 
     page.evaluate("sessionStorage.clear()")  # the studio was started anew, and knows nobody
     page.reload()
@@ -378,7 +380,9 @@ def test_paintings_and_a_style_file_are_found_mixed_and_let_go(tab: Tab, tmp_pat
     taken = tab.changed(alone)
     assert "irises-" in tab.settled(), "there is one of that name"
     assert page.is_disabled("#refine")
-    assert apart(seen(tab.paint("irises")), seen(taken)) < 1
+    page.click("#style .tile[data-key=irises]")
+    page.wait_for_selector("#status >> text=/^Irises, /")
+    assert tab.picture() == taken, "it is that style"
     for left in (2, 1, 0):
         page.click("#style .remove >> nth=0")
         page.wait_for_function(
@@ -429,7 +433,7 @@ def test_a_region_takes_a_style_and_survives_others(tab: Tab) -> None:
     page = tab.page
     page.click("#photo .tile[data-key=cat]")
     page.wait_for_selector(".plain img")
-    whole = tab.paint("mosaic")
+    whole = tab.paint("irises")
     page.click("#brush")
     box = page.locator("#brush-room canvas").bounding_box()
 
@@ -441,23 +445,23 @@ def test_a_region_takes_a_style_and_survives_others(tab: Tab) -> None:
     page.mouse.down()
     page.mouse.move(*at(0.2, 0.9), steps=8)
     page.mouse.up()
-    page.select_option("#brush-room select >> nth=0", "waves")
+    page.select_option("#brush-room select >> nth=0", "udnie")
     page.click("#brush-room >> text=Use this region")
     both = tab.changed(whole)
-    assert "Waves in the painted region, Mosaic around it" in tab.settled()
-    size = seen(whole).size
-    right = (size[0] * 3 // 4, 0, *size)
-    assert apart(seen(both).crop(right), seen(whole).crop(right)) < 4
-    assert apart(seen(both), seen(whole)) > 5
-    other = tab.paint("woodcut")
-    assert "Waves in the painted region, Woodcut around it" in tab.settled()
+    assert "Udnie in the painted region, Irises around it" in tab.settled()
+    width, height = seen(whole).size
+    left, right = (0, 0, width // 4, height), (width * 3 // 4, 0, width, height)
+    here, there = (apart(seen(both).crop(part), seen(whole).crop(part)) for part in (left, right))
+    assert here > 3 * there
+    other = tab.paint("adele")
+    assert "Udnie in the painted region, Portrait of Adele Bloch-Bauer I around it" in tab.settled()
     page.click("#refine")
     page.wait_for_selector("#status >> text=/Refining: step \\d+ of 60/")
     page.click("#stop")
     page.wait_for_selector("#refine")
-    assert "Waves in the painted region, Woodcut around it" in tab.settled()
+    assert "Udnie in the painted region, Portrait of Adele Bloch-Bauer I around it" in tab.settled()
     page.click("#brush")  # to go on with it
-    assert page.input_value("#brush-room select >> nth=0") == "waves"
+    assert page.input_value("#brush-room select >> nth=0") == "udnie"
     page.click("#brush-room >> text=Erase")
     page.mouse.move(*at(0.2, 0.1))
     page.mouse.down()
@@ -465,7 +469,7 @@ def test_a_region_takes_a_style_and_survives_others(tab: Tab) -> None:
     page.mouse.up()
     page.click("#brush-room >> text=Remove the region")
     assert tab.changed(other)
-    page.wait_for_selector("#status >> text=/^Woodcut, /")
+    page.wait_for_selector("#status >> text=/^Portrait of Adele Bloch-Bauer I, \\d/")
 
 
 def test_a_poster_is_painted_aside_and_fetched(tab: Tab) -> None:

@@ -1,6 +1,7 @@
 // Pictures kept in this browser's own store, so that they outlive the studio: at most so many, and so much of them.
 studio.kept = {
   most: 24, bytes: 200e6,
+  safe: new Set(), // files of pictures that are in the store
 
   open() {
     return (studio.kept.store ??= new Promise((done, failed) => {
@@ -46,6 +47,7 @@ studio.store = async () => {
   const known = await studio.kept.all();
   if (Object.keys(tiles).length)
     for (const each of known) if (each.visit === visit && !tiles[each.mark]) await studio.kept.drop(each.mark);
+  studio.kept.safe = new Set(known.map((each) => each.full));
   const { mark, full, name } = figure?.dataset ?? {}, tile = tiles[mark];
   if (!full || !tile || figure.dataset.sketch) return;
   if (!known.some((each) => each.mark === mark && each.full === full)) {
@@ -54,6 +56,7 @@ studio.store = async () => {
     const blob = await file.blob();
     const thumb = tile.querySelector("img").src, title = tile.querySelector(".name").textContent;
     await studio.kept.put({ mark, full, name, visit, thumb, title, blob, when: Date.now() });
+    studio.kept.safe.add(full);
     const old = (await studio.kept.all()).sort((one, other) => other.when - one.when);
     let bytes = 0;
     for (const [place, each] of old.entries()) {
@@ -61,7 +64,7 @@ studio.store = async () => {
       if (place >= studio.kept.most || (place && bytes > studio.kept.bytes)) await studio.kept.drop(each.mark);
     }
   }
-  if (studio.shown() === mark) studio.unsaved = false;
+  if (studio.kept.safe.has(studio.figure()?.dataset.full)) studio.unsaved = false;
 };
 
 // Pictures of other visits than this one.
@@ -109,3 +112,4 @@ studio.forget = async () => {
   await studio.kept.clear().catch(() => {});
   studio.keep();
 };
+studio.keep(); // what is in the store is safe, and shown

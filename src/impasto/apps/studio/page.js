@@ -103,7 +103,7 @@ window.studio = {
     element.addEventListener("input", (event) => element.style.setProperty("--at", event.target.value / 100));
     element.addEventListener("click", (event) => event.target.closest(".zoom") && studio.zoom(element));
     watch("value", () => {
-      studio.unsaved = studio.shown() !== "";
+      studio.unsaved = studio.shown() !== "" && !studio.kept.safe.has(studio.figure().dataset.full);
       studio.keep();
     });
   },

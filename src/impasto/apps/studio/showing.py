@@ -150,7 +150,9 @@ class Showing(Parts):
     @staticmethod
     def told(sent: gr.EventData) -> dict[str, Any]:
         """What came along with an event, whatever was sent as that."""
-        return sent._data if isinstance(sent._data, dict) else {}
+        data = sent._data if isinstance(sent._data, dict) else {}
+        numbered = isinstance(data.get("turn", 0), int | float)
+        return data if numbered else {key: data[key] for key in data if key != "turn"}
 
     def visit(self, request: gr.Request) -> Visit:
         """Whose turn it is."""

@@ -90,7 +90,7 @@ def api(
         redoc_url=None,
         openapi_url=f"{_API}/openapi.json",
     )
-    desk = _Desk(engine, jobs or Jobs(engine))
+    desk = _Desk(engine, Jobs(engine) if jobs is None else jobs)
     _orders(app, desk, form_schema(engine.limits))
     _state(app, engine)
     if uploads is not None:
