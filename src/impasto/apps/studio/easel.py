@@ -104,7 +104,8 @@ class Easel(Showing):
         for glimpse in visit.improve(self.engine, int(steps)):
             seen = visit.shown == key and not visit.at_work
             if glimpse.done:
-                yield self.resting(visit, glimpse.note) if seen else self.recent(visit)
+                note = glimpse.note if glimpse.step else ""  # nothing was begun: nothing to tell
+                yield self.resting(visit, note) if seen else self.recent(visit)
             elif seen and time.monotonic() - sent > _FRAME:
                 sent = time.monotonic()
                 yield {**self.under_way(visit, glimpse), **self.stoppable()}
