@@ -9,6 +9,7 @@ studio.poster = (element, trigger, watch, most) => {
     const said = document.createElement("p"), bar = document.createElement("progress"), row = document.createElement("div");
     said.setAttribute("role", "status");
     row.className = "tools";
+    bar.value = 0;
     const end = (words, ...more) => {
       stream.close();
       bar.remove();
