@@ -307,7 +307,7 @@ def test_settings_are_used_again_and_a_reload_finds_all_as_it_was(tab: Tab) -> N
     tab.visits(2)
     page.click("#visit .tile >> nth=1")
     assert apart(seen(tab.changed(fourth)), seen(second)) < 1
-    tab.settled()
+    page.wait_for_timeout(700)  # a press at the very end of an event's stream may be lost
     page.click("#again")
     page.wait_for_selector("#style .tile[data-key=mosaic][aria-pressed=true]")
     assert page.is_checked("#keep >> label:has-text('Of the photo') >> input")
