@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from impasto.errors import WeightsError
 from impasto.forks import survive_forks
 from impasto.home import own_bank
 from impasto.networks.header import located
