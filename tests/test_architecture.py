@@ -56,7 +56,9 @@ MODULES = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless":
 FILE_LINES, FUNCTION_LINES = 420, 60
 # A page too long for one file: what stands on it, and what each event does.
 LEAVES = {
-    "gradio": {f"impasto.apps.studio.{name}" for name in ("page", "parts", "showing", "telling")}
+    "gradio": {
+        f"impasto.apps.studio.{name}" for name in ("easel", "page", "parts", "showing", "telling")
+    }
 }
 # The way of a picture, from a command to its pixels: read in one sitting.
 MAIN_PATH = (

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from impasto.errors import WeightsError
 from impasto.forks import survive_forks
 from impasto.home import own_bank
 from impasto.networks.header import located
@@ -53,7 +54,11 @@ class Painter:
 
     def knowing(self, bank: StyleBank) -> "Painter":
         """The same network with the styles of `bank` too; `ImpastoError` if they are another's."""
-        return replace(self, bank=self.bank.joined(bank))
+        joined, length = self.bank.joined(bank), (self.transform_net.vector_size,)
+        for name, vector in bank.vectors.items():
+            if vector.shape != length:
+                raise WeightsError(f"the style {name!r} is damaged: learn it, or fetch it, again")
+        return replace(self, bank=joined)
 
     def knowing_own(self) -> tuple["Painter", tuple[str, ...]]:
         """The same network with the user's own styles; where they are another's, as it is, and the

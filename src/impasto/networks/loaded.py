@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from impasto.networks.checkpoint import Painter, load_network
 from impasto.networks.encoder import Encoder, Pooling
+from impasto.networks.style_bank import StyleBank
 from impasto.networks.upscaler import Upscaler, load_upscaler
 from impasto.networks.weights import load_encoder
 
@@ -46,6 +48,17 @@ class Networks:
             (_stamp(name), pooling, device),
             lambda: load_encoder(name, pooling=pooling, device=device),
         )
+
+    def knowing(self, network: str | Path, device: str, name: str, vector: Tensor) -> "Networks":
+        """The same networks, of which that one paints in one more style, `vector` of `(V,)` float32.
+
+        What is loaded so far is shared. `WeightsError` for a vector of another length than its.
+        """
+        painter = self.painter(network, device)
+        bank = StyleBank(painter.bank.network).learned(name, vector)
+        found = copy(self)
+        found._loaded = {**self._loaded, (_stamp(network), device): painter.knowing(bank)}
+        return found
 
     def vector(
         self, reader: Hashable, picture: tuple[Tensor | None, ...], read: Callable[[], Tensor]

@@ -92,6 +92,15 @@ def serve(
     max_size: Annotated[
         int, _limit(min=32, max=16384, help="Longest side of a picture made, in pixels.")
     ] = 2048,
+    max_poster: Annotated[
+        int,
+        _limit(
+            min=0,
+            max=65536,
+            metavar="PX",
+            help="Longest side of a poster made in the background; 0: none.",
+        ),
+    ] = 4096,
     max_memory_mb: Annotated[
         float,
         _limit(help="Of all that visitors have here: uploads, paintings, pictures made."),
@@ -133,6 +142,7 @@ def serve(
             pixels=_millions("--max-megapixels", max_megapixels),
             memory=_millions("--max-memory-mb", max_memory_mb),
             size=max_size,
+            poster=max_poster,
             waiting=queue,
             seconds=time_limit,
             background=background_steps,

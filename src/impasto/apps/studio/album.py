@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from impasto.apps.studio.budget import Budget, Lease
 from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
 from impasto.apps.studio.orders import USUAL, Glimpse, Order
+from impasto.apps.studio.region import Region
 from impasto.errors import ImpastoError
 from impasto.pictures.recipes import recipe_options
 from impasto.settings import Settings
@@ -37,14 +38,22 @@ _PICTURES = 24  # of one visit that are kept; the oldest go
 @dataclass(frozen=True)
 class Choice:
     """How a picture is to be made; `styles` are names of styles or keys of the visit's own
-    paintings.
+    paintings. `region`: a part with a style of its own.
     """
 
     styles: tuple[str, ...] = ()
     settings: Settings = USUAL
+    region: Region | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All styles that are painted with."""
+        return self.styles if self.region is None else self.region.keys(self.styles)
 
     @classmethod
-    def read(cls, styles: Sequence[str], controls: Sequence[Any]) -> Self:
+    def read(
+        cls, styles: Sequence[str], controls: Sequence[Any], region: Region | None = None
+    ) -> Self:
         """From the values of the page's controls, as `controls` gives them."""
         strength, scale, keep_color, size, *weights = controls
         several = (
@@ -57,7 +66,7 @@ class Choice:
             keep_color=keep_color,
             size=size,
         )
-        return cls(tuple(styles), settings)
+        return cls(tuple(styles), settings, region)
 
     def controls(self, most: int) -> list[Any]:
         """The values of the page's controls: strength and stroke size in percent, colours, size,
@@ -239,6 +248,13 @@ class Album:
         """Whether the picture looked at is the last one made."""
         return self.shown == next(reversed(self.history), "")
 
+    def delete(self, key: str) -> None:
+        """Let a picture go; that before it is looked at then."""
+        if key in self.history:
+            self._drop(key)
+            if key == self.shown:
+                self.shown = next(reversed(self.history), "")
+
     def show(self, key: str) -> None:
         """Look at an earlier picture."""
         if key not in self.history or not self.history[key].file.exists():
@@ -270,4 +286,4 @@ def named_after(order: Order) -> str:
 
 
 def _kin(kept: Kept) -> object:
-    return kept if kept.refined else (kept.before, kept.choice.styles)
+    return kept if kept.refined else (kept.before, kept.choice.styles, kept.choice.region)

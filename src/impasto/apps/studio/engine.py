@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from PIL import Image
 
 from impasto.apps.report import printable
+from impasto.apps.studio.borrowed import Borrowed, borrow
 from impasto.apps.studio.budget import Budget
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.orders import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["BusyError", "Engine", "Glimpse", "Order", "PaintingError", "StyleCard", "Ticket"]
 
 _PHOTO, _THUMBNAIL = "cat", 160
+_POSTER_MEMORY = "2GB"  # for one of them: more is painted part after part
 _LOOK = 0.2  # seconds between looks of an order that rests, whether it is still wanted
 _log = logging.getLogger(__name__)
 
@@ -132,6 +134,14 @@ class Engine:
         """The styles the network knows by name, with their notes."""
         return {style.name: style.note for style in learned_styles(self._network)}
 
+    def borrow(self, path: Path, taken: Sequence[str] = ()) -> Borrowed:
+        """The style in a file, under a name that no style here has, nor any of `taken`; see
+        `borrow`.
+        """
+        network = network_header(self._network).network
+        names = {card.name for card in self.styles()} | {*taken}
+        return borrow(path, network, names, self.limits, self.budget)
+
     def thumbnail(self, name: str) -> Image.Image:
         """A sample photo in that style, 160 px on its long side, from memory after the first time.
 
@@ -155,11 +165,14 @@ class Engine:
         `BusyError` where the queue is full or the engine closed.
         """
         check(order, self.limits)
-        for card in self._known(order.styles):
-            if order.settings.refine and not card.refinable:
+        if order.settings.refine:
+            unknown = [card.name for card in self._known(order.styles) if not card.refinable]
+            unknown += [style.name for style in order.styles if isinstance(style, Borrowed)]
+            if unknown:
                 raise ImpastoError(
-                    f"{card.name} is known by its vector only; drop the painting itself to refine with it"
+                    f"{unknown[0]} is known by its vector only; drop the painting itself to refine with it"
                 )
+        self._known(order.styles)
         return (self._aside if order.aside else self._queue).put(order)
 
     @property
@@ -183,7 +196,7 @@ class Engine:
             if worker is not threading.current_thread():
                 worker.join(None if until is None else max(0.0, until - time.monotonic()))
 
-    def _known(self, styles: Sequence[str | Upload]) -> list[StyleCard]:
+    def _known(self, styles: Sequence[str | Upload | Borrowed]) -> list[StyleCard]:
         """The cards of the styles given by name; `ImpastoError` for a name there is not."""
         cards = {card.name: card for card in self.styles()}
         for style in styles:
@@ -217,6 +230,8 @@ class Engine:
         begun, clock = time.monotonic(), Clock()
         work.show(lambda: Glimpse(note="preparing"))
         job = self._job(work.order)
+        if work.order.poster:
+            work.show(partial(Glimpse, note="preparing", left=self._forecast(job)))
         full, why = job.content.image.shape[-2] * job.content.image.shape[-1], ""
         for step in job.steps():
             begun += self._rested(work)
@@ -230,17 +245,20 @@ class Engine:
                 break
             if step.step < step.of:
                 # The first step is another kind of work: it tells nothing of the pace.
-                work.show(
-                    partial(_glimpse, job, step, clock.left(step, full) if step.step > 1 else None)
-                )
+                left = clock.left(step, full) if step.step > 1 else None
+                # A large picture is not put together to be looked at.
+                look = partial(Glimpse, None, step.step, step.of, {}, left)
+                work.show(look if work.order.poster else partial(_glimpse, job, step, left))
+        if why and work.order.poster:
+            raise ImpastoError(f"it was not finished: {why}")
         self._ready.set()
         notes = [
-            *_notes(work.order),
+            *work.order.notes,
             *job.notes,
             f"{why} at step {step.step} of {step.of}" if why else step.note,
         ]
         picture = job.finish(step, unfinished=bool(why))
-        recipe = None if picture.recipe is None else picture.recipe | _inputs(work.order)
+        recipe = None if picture.recipe is None else picture.recipe | work.order.inputs
         return Glimpse(
             picture,
             step.step,
@@ -249,7 +267,21 @@ class Engine:
             done=True,
             note="; ".join(note for note in notes if note),
             recipe=recipe,
+            dpi=work.order.dpi,
         )
+
+    def _forecast(self, job: "Job") -> float | None:
+        """Seconds that a picture will take, about; `ImpastoError` for more than it is given."""
+        from impasto.methods.base import forecasting
+
+        tell = forecasting(job.renderer)
+        found = tell((job.content.image.shape[-2], job.content.image.shape[-1])) if tell else None
+        if found is not None and found.seconds > self.limits.seconds:
+            raise ImpastoError(
+                f"a picture of this size takes about {found.seconds / 60:.0f} min here, and the studio "
+                f"gives it {self.limits.seconds / 60:.2g}; choose a smaller one"
+            )
+        return None if found is None else found.seconds
 
     def _rested(self, work: Work) -> float:
         """Let those by who wait, if this is an order aside; the seconds that it took."""
@@ -266,16 +298,30 @@ class Engine:
 
         with self._loading:
             networks = self._networks = self._networks or Networks()
-        styles = [style.image if isinstance(style, Upload) else style for style in order.styles]
+        borrowed = [style for style in order.styles if isinstance(style, Borrowed)]
+        styles = [
+            style
+            if isinstance(style, str)
+            else style.image
+            if isinstance(style, Upload)
+            else style.name
+            for style in order.styles
+        ]
         # To refine, a style is its picture where there is one, and not as the network learned it.
-        learned = frozenset(self._learned())
+        learned = frozenset(self._learned()) | {style.name for style in borrowed}
         if order.settings.refine:
             learned = known_grams(self._network) - STYLES.keys()
         method = instant_method(styles, order.settings, learned)
         settings = order.settings.but(
             method=method, device=self._device, network=str(self._network)
         )
-        return plan(order.photo.image, styles, settings, networks=networks)
+        for style in borrowed:
+            networks = networks.knowing(
+                settings.network, settings.device, style.name, style.file.vector
+            )
+        if order.poster:
+            settings = settings.but(max_memory=_POSTER_MEMORY)
+        return plan(order.photo.image, styles, settings, networks=networks, regions=order.masks)
 
     def _warm(self) -> None:
         """Both ways to paint, once, as small as can be."""
@@ -344,26 +390,6 @@ def _card(name: str, note: str | None, measured: bool = False) -> StyleCard:
 
 def _glimpse(job: "Job", step: "Progress", left: float | None) -> Glimpse:
     return Glimpse(job.finish(step), step.step, step.of, dict(step.losses), left, note=step.note)
-
-
-def _notes(order: Order) -> list[str]:
-    uploads = (order.photo, *(style for style in order.styles if isinstance(style, Upload)))
-    return [f"{upload.name}: {note}" for upload in uploads for note in upload.notes]
-
-
-def _inputs(order: Order) -> dict[str, Any]:
-    """What a recipe says of the pictures it was made from: never where they are."""
-    named = order.settings.recipe == "full" or not order.photo.sha256
-    return {
-        "content": _identity(order.photo) if named else {"kind": "file"},
-        "styles": [_identity(style) for style in order.styles],
-    }
-
-
-def _identity(source: str | Upload) -> dict[str, str]:
-    if isinstance(source, str):
-        return {"name": source}
-    return {"name": source.name} | ({"sha256": source.sha256} if source.sha256 else {})
 
 
 def _in_words(error: Exception) -> ImpastoError:

@@ -124,6 +124,14 @@ class Jobs:
             raise NoJobError(f"there is no such job; pictures are kept for {hours:.2g} h")
         return job
 
+    def running(self, id: str) -> bool:
+        """Whether there is a job of that id, and more will come of it."""
+        with self._lock:
+            return id in self._jobs and not self._jobs[id].over
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._jobs
+
     def cancel(self, id: str) -> None:
         """Give it up, or throw its picture away; `NoJobError` if there is none."""
         job = self.of(id)

@@ -22,7 +22,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
 _READABLE = "JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP"
 _PREFIX = 16  # bytes that tell a format
 _LONGEST_NAME = 100
-_NONE = ("steps", "background", "waiting")  # limits that may be 0
+_NONE = ("steps", "background", "waiting", "poster")  # limits that may be 0
+_SIDES = (32, 16384)  # px, between which sizes are
 
 # Decoding takes several times a picture's size in memory: one at a time, however many are sent at
 # once.
@@ -38,17 +39,19 @@ class Limits:
     """What the studio takes.
 
     `upload_bytes`: of one file. `pixels`: of one upload, decoded. `size`: the longest side of a
-    picture it makes, in pixels. `styles`: at most so many blended. `steps`: of the optimiser
+    picture it makes, in pixels, and `poster`: of a large one, made part after part; 0 for none.
+    `styles`: at most so many blended. `steps`: of the optimiser
     (refine). `background`: of these, what a picture on the page is given by itself, unless its
     visitor says otherwise. `waiting`: orders in the queue, beyond the one worked at. `seconds`: of work at one
     order. `keep`: seconds that temporary files live. `memory`: bytes of all that visitors have here,
     beside the one picture being opened or painted. `ImpastoError` for one that is not above 0
-    (`steps`, `background` and `waiting` may be 0) or, but for times, no whole number.
+    (`steps`, `background`, `waiting` and `poster` may be 0) or, but for times, no whole number.
     """
 
     upload_bytes: int = 30_000_000
     pixels: int = 60_000_000
     size: int = 2048
+    poster: int = 4096
     styles: int = 4
     steps: int = 400
     background: int = 60
@@ -64,8 +67,12 @@ class Limits:
                 raise ImpastoError(f"the limit {field.name} must be {least} or more, not {value}")
             if value != int(value) and field.type is int:
                 raise ImpastoError(f"the limit {field.name} must be a whole number, not {value}")
-        if not 32 <= self.size <= 16384:
-            raise ImpastoError(f"the largest size must be between 32 and 16384 px, not {self.size}")
+        low, high = _SIDES
+        for size in (self.size, self.poster or low):
+            if not low <= size <= high:
+                raise ImpastoError(
+                    f"the largest size must be between {low} and {high} px, not {size}"
+                )
 
     @property
     def highest(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ from PIL import Image
 __all__ = [
     "EMPTY_STAGE",
     "HEADER",
+    "KEPT",
     "PREVIEW",
     "SEARCH",
     "THUMBNAIL",
@@ -25,7 +26,9 @@ __all__ = [
     "groups",
     "listed",
     "plain",
+    "poster",
     "progress",
+    "region",
     "remembered",
     "saved",
     "sentence",
@@ -39,6 +42,7 @@ __all__ = [
 # Long sides, in pixels, of what is sent to be looked at; what is downloaded has all of them.
 PREVIEW = 1200
 THUMBNAIL = 200
+_MASK = 512  # of a mask to be gone on with
 
 HEADER = "<header><h1>impasto</h1><p>Turn a photo into a painting.</p></header>"
 
@@ -46,6 +50,11 @@ EMPTY_STAGE = """<div class="empty"><ol>
 <li>Drop a photo, or take a sample.</li><li>Choose a style.</li><li>Keep the picture.</li></ol></div>"""
 
 SEARCH = '<input type="search" placeholder="Search styles and painters" aria-label="Search styles">'
+
+
+KEPT = """<section id="kept" hidden><div class="title"><h3 class="group">Kept in this browser</h3>
+<button type="button" onclick="studio.forget()">Remove all</button></div>
+<div class="tiles" role="group" aria-label="Kept in this browser"></div></section>"""
 
 
 @dataclass(frozen=True)
@@ -122,34 +131,43 @@ def saved(file: Path) -> str:
     )
 
 
-def drop(words: str, label: str, *, picture: str = "", several: bool = False) -> str:
+def drop(
+    words: str, label: str, *, picture: str = "", several: bool = False, more: str = ""
+) -> str:
     """A place to drop picture files, or to choose them: a file input, so that keyboards and screen
-    readers know it.
+    readers know it. `more`: a suffix of other files that are taken.
     """
     inside = (
         f'<img src="{escape(picture)}" alt="Your photo">'
         if picture
         else '<span class="plus" aria-hidden="true">+</span>'
     )
+    taken = f"image/*,{more}" if more else "image/*"
     return (
-        f'<label class="drop{" filled" if picture else ""}"><input type="file" accept="image/*" '
+        f'<label class="drop{" filled" if picture else ""}"><input type="file" accept="{taken}" '
         f'aria-label="{escape(label)}"{" multiple" if several else ""}>'
         f'{inside}<span class="words">{escape(words)}</span></label>'
     )
 
 
 def compare(
-    before: str, after: str, size: tuple[int, int], mark: str = "", file: Path | None = None
+    before: str,
+    after: str,
+    size: tuple[int, int],
+    mark: str = "",
+    file: Path | None = None,
+    name: str = "",
 ) -> str:
     """Two pictures of one `size` (width, height), and a slider between them: the photo on its left.
 
-    `mark`: which picture this is. `file`: the same with all its pixels, to be seen one to one.
+    `mark`: which picture this is. `file`: the same with all its pixels, to be seen one to one;
+    `name`: what a copy of it is to be called.
     """
     full = "" if file is None else f"gradio_api/file={quote(str(file))}"
     width, height = size
     return (
         f'<figure class="compare" style="--width: {width}; --height: {height}" '
-        f'data-mark="{escape(mark)}" data-full="{escape(full)}">'
+        f'data-mark="{escape(mark)}" data-full="{escape(full)}" data-name="{escape(name)}">'
         f'<img class="after" src="{escape(after)}" alt="The painting">'
         f'<img class="before" src="{escape(before)}" alt="The photo">'
         '<span class="handle" aria-hidden="true"></span>'
@@ -162,6 +180,29 @@ def compare(
 def remembered(key: str) -> str:
     """What the page's script keeps in the browser until its window is closed."""
     return f'<i hidden data-visit="{escape(key)}"></i>'
+
+
+def region(
+    over: Image.Image, mask: Image.Image, words: str, style: str, *, photo_stays: bool
+) -> str:
+    """What is painted over the photo, to be seen, and to be gone on with."""
+    small, coded = mask.copy(), BytesIO()
+    small.thumbnail((_MASK, _MASK))
+    small.save(coded, "PNG")
+    drawn = "data:image/png;base64," + base64.b64encode(coded.getvalue()).decode("ascii")
+    return (
+        f'<figure class="region" data-mask="{drawn}" data-style="{escape(style)}" '
+        f'data-rest="{"photo" if photo_stays else "style"}">'
+        f'<img src="{data_url(over, THUMBNAIL)}" alt="The photo, the painted region coloured">'
+        f"<figcaption>{escape(words)}</figcaption>"
+        '<button type="button" data-remove="region" aria-label="Remove the painted region">×</button>'
+        "</figure>"
+    )
+
+
+def poster(job: str, name: str) -> str:
+    """A job, which the page's script follows; `name`: of the file to be, without suffix."""
+    return f'<div class="poster" data-job="{escape(job)}" data-name="{escape(name)}"></div>'
 
 
 def sketched(picture: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from impasto.apps.studio.borrowed import Borrowed
 from impasto.apps.studio.limits import Limits, Upload
 from impasto.errors import ImpastoError, OptionError
 from impasto.settings import OPTIONS, Settings
@@ -53,16 +54,44 @@ class PaintingError(ImpastoError):
 class Order:
     """A picture to make.
 
-    `styles`: one to `Limits.styles`, each a name of `Engine.styles()` or an opened picture.
-    `settings`: of those a visitor may set (`VISITOR`), within the limits; what the strokes' size
-    makes of the size may not pass twice `Limits.size`. Checked by `Engine.place`. `aside`: what
-    nobody waits for: it rests at every step while another order is there to be painted.
+    `styles`: one to `Limits.styles`, each a name of `Engine.styles()`, an opened picture or a style
+    that a visitor brought. `settings`: of those a visitor may set (`VISITOR`), within the limits;
+    what the strokes' size makes of the size may not pass twice the largest. Checked by
+    `Engine.place`. `aside`: what nobody waits for: it rests at every step while another order is
+    there to be painted. `masks`: for each style where it is painted, in the photo's aspect; None for
+    everywhere. `poster`: whether it is a large one, up to `Limits.poster`, painted part after part
+    and shown when it is done; `dpi`: for its file.
     """
 
     photo: Upload
-    styles: tuple[str | Upload, ...]
+    styles: tuple[str | Upload | Borrowed, ...]
     settings: Settings = USUAL
     aside: bool = False
+    masks: tuple[Image.Image, ...] | None = None
+    poster: bool = False
+    dpi: int | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided when its pictures were opened."""
+        uploads = [each for each in (self.photo, *self.styles) if isinstance(each, Upload)]
+        return [f"{upload.name}: {note}" for upload in uploads for note in upload.notes]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a recipe says of the pictures it was made from: never where they are."""
+        named = self.settings.recipe == "full" or not self.photo.sha256
+        return {
+            "content": _identity(self.photo) if named else {"kind": "file"},
+            "styles": [_identity(style) for style in self.styles],
+        }
+
+
+def _identity(source: str | Upload | Borrowed) -> dict[str, str]:
+    if isinstance(source, str):
+        return {"name": source}
+    digest = source.sha256 if isinstance(source, Upload) else ""
+    return {"name": source.name} | ({"sha256": digest} if digest else {})
 
 
 def check(order: Order, limits: Limits) -> None:
@@ -70,6 +99,7 @@ def check(order: Order, limits: Limits) -> None:
     ordered.
     """
     settings, styles = order.settings, order.styles
+    highest = limits.highest | ({"size": limits.poster} if order.poster else {})
     if not 1 <= len(styles) <= limits.styles:
         raise OptionError(f"choose from one to {limits.styles} styles, not {len(styles)}")
     if settings.blend is not None and len(settings.blend) != len(styles):
@@ -79,17 +109,17 @@ def check(order: Order, limits: Limits) -> None:
     foreign = next((name for name in settings.changed if name not in VISITOR), None)
     if foreign is not None:
         raise OptionError(f"`{foreign}` is the studio's own to choose; leave it out")
-    for name, high in limits.highest.items():
+    for name, high in highest.items():
         if getattr(settings, name) > high:
             raise OptionError(f"`{name}` must be between {OPTIONS[name].low:g} and {high}")
     # One pass paints a copy of size / style_scale; the optimiser looks at paintings of size *
     # style_scale.
     scale = settings.style_scale
     worked = settings.size * max(1 / scale, scale if settings.refine else 0)
-    if worked > 2 * limits.size:
+    if worked > 2 * highest["size"]:
         raise OptionError(
             f"strokes of {scale:g} at {settings.size} px take work at {worked:.0f} px, and the limit is "
-            f"{2 * limits.size}: choose a smaller picture, or strokes nearer to 1"
+            f"{2 * highest['size']}: choose a smaller picture, or strokes nearer to 1"
         )
     width, height = (
         round(side * settings.size / max(order.photo.image.size)) for side in order.photo.image.size
@@ -107,8 +137,8 @@ class Glimpse:
     `image`: the picture so far at the size ordered, None before the first step. `step` of `of`: 0
     of 0 before it. `losses`: as in `Progress`, empty in one pass. `left`: seconds to go, None where
     not known. `ahead`: orders before this one, while it waits. `done`: there is no more to come;
-    then `recipe` is how the picture was made. `note`: something to tell, such as why it ended
-    early.
+    then `recipe` is how the picture was made, and `dpi` for its file, if any. `note`: something to
+    tell, such as why it ended early.
     """
 
     image: Image.Image | None = None
@@ -120,6 +150,7 @@ class Glimpse:
     done: bool = False
     note: str = ""
     recipe: Mapping[str, Any] | None = None
+    dpi: int | None = None
 
 
 class Work:

@@ -17,8 +17,14 @@ window.studio = {
 
   drop(element, trigger, upload, limit, pastes) {
     const send = async (list) => {
-      const files = [...list].filter((file) => file.size);
+      let files = [...list].filter((file) => file.size);
       if (!files.length) return;
+      if (pastes) { // a style's file is no photo, wherever it is dropped
+        const styles = files.filter((file) => file.name.endsWith(".impasto"));
+        if (styles.length) studio.styles(styles);
+        files = files.filter((file) => !styles.includes(file));
+        if (!files.length) return;
+      }
       const large = files.find((file) => file.size > limit);
       if (large) return trigger("upload", { bytes: large.size });
       element.classList.add("busy");
@@ -47,7 +53,7 @@ window.studio = {
       over(false);
       send(event.dataTransfer.files);
     });
-    if (!pastes) return;
+    if (!pastes) return void (studio.styles = send);
     studio.cut = (box) => trigger("apply", { box, turn: studio.turn() });
     studio.photo = send; // dropped anywhere else, such as on the stage, it is a photo as well
     document.addEventListener("paste", (event) => send(event.clipboardData.files));
@@ -59,11 +65,14 @@ window.studio = {
         tile.setAttribute("aria-pressed", (props.chosen ?? []).includes(tile.dataset.key));
       studio.sift();
     };
-    watch(["value", "chosen"], mark);
+    watch(["value", "chosen"], () => { mark(); studio.keep(); });
     mark();
     element.addEventListener("click", (event) => {
       const gone = event.target.closest("[data-remove]");
-      if (gone) return trigger("delete", { key: gone.dataset.remove });
+      if (gone) {
+        studio.discard(gone.dataset.remove);
+        return trigger("delete", { key: gone.dataset.remove });
+      }
       const tile = event.target.closest("[data-key]");
       if (!tile) return;
       trigger("select", { key: tile.dataset.key });
@@ -93,7 +102,10 @@ window.studio = {
   compare(element, watch) {
     element.addEventListener("input", (event) => element.style.setProperty("--at", event.target.value / 100));
     element.addEventListener("click", (event) => event.target.closest(".zoom") && studio.zoom(element));
-    watch("value", () => { studio.unsaved = studio.shown() !== ""; });
+    watch("value", () => {
+      studio.unsaved = studio.shown() !== "" && !studio.kept.safe.has(studio.figure().dataset.full);
+      studio.keep();
+    });
   },
 
   // One pixel of the picture is one of the screen.
@@ -125,6 +137,7 @@ window.studio = {
     watch("value", () => {
       const key = element.querySelector("[data-visit]")?.dataset.visit;
       if (key) sessionStorage.setItem("impasto", key);
+      studio.keep();
     });
   },
 

@@ -3,7 +3,6 @@ mounted.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import gradio as gr
 from impasto.apps.studio import look
 from impasto.apps.studio.album import Choice
 from impasto.apps.studio.controls import with_settings
+from impasto.apps.studio.easel import Easel
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.guard import Guard
+from impasto.apps.studio.jobs import Jobs
 from impasto.apps.studio.limits import Upload
 from impasto.apps.studio.orders import USUAL
-from impasto.apps.studio.showing import Showing, Update
+from impasto.apps.studio.showing import Update
 from impasto.apps.studio.telling import Blocks, in_words
 from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
@@ -28,9 +29,7 @@ __all__ = ["mount", "page"]
 
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
-_FRAME = (
-    0.4  # seconds between pictures sent while refining: each one costs the painter some of its time
-)
+_SCRIPTS = ("page.js", "photo.js", "brush.js", "poster.js", "keep.js")
 _LOOKS = 300  # seconds that a page waits for thumbnails
 _TURN = "(turn, ...given) => [studio.turn(), ...given]"
 _KEY = "() => [sessionStorage.getItem('impasto') ?? '']"
@@ -43,15 +42,17 @@ def page(engine: Engine, root: Path) -> gr.Blocks:
 
     `root` must be Gradio's temporary folder (`GRADIO_TEMP_DIR`, set before Gradio is imported).
     """
-    blocks: gr.Blocks = _Page(engine, root).blocks
+    blocks: gr.Blocks = _Page(engine, root, Jobs(engine)).blocks
     return blocks
 
 
-def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
+def mount(app: Any, engine: Engine, jobs: Jobs, *, root: Path, root_path: str = "") -> Any:
     """`app`, a FastAPI application, with the page at "/", behind a `Guard`; an ASGI application.
-    `root_path`: what stands before every path where browsers see it.
+
+    `jobs`: where large pictures are placed, and the page's script asks for them. `root_path`: what
+    stands before every path where browsers see it.
     """
-    built = _Page(engine, root)
+    built = _Page(engine, root, jobs)
     blocks = built.blocks
     mounted = gr.mount_gradio_app(
         app,
@@ -71,23 +72,23 @@ def mount(app: Any, engine: Engine, *, root: Path, root_path: str = "") -> Any:
             font=_FONT, font_mono=["ui-monospace", "monospace"]
         ),  # of the system: none is fetched
         css=look.text("page.css"),
-        head=f"<script>{look.text('page.js')}{look.text('photo.js')}</script>",
+        head=f"<script>{''.join(map(look.text, _SCRIPTS))}</script>",
     )
     # Gradio checks the paths of files it is sent only in what it launched itself.
     blocks.has_launched = True
     return Guard(mounted, root, engine.budget, built.visits)
 
 
-class _Page(Showing):
+class _Page(Easel):
     """The page's parts, and what each event does to them."""
 
-    def __init__(self, engine: Engine, root: Path) -> None:
+    def __init__(self, engine: Engine, root: Path, jobs: Jobs) -> None:
         visits = Visits(root, engine.limits, engine.budget)
         keep = int(engine.limits.keep)
         with Blocks(
             title="impasto", analytics_enabled=False, delete_cache=(keep, keep)
         ) as self.blocks:
-            super().__init__(engine, visits)
+            super().__init__(engine, visits, jobs)
             self.events()
         # Orders wait in the engine, which says when it is full; Gradio's queue only has to be out
         # of their way.
@@ -96,15 +97,14 @@ class _Page(Showing):
             max_size=8 * (self.limits.waiting + 1), default_concurrency_limit=None, api_open=False
         )
 
-    # ------------------------------------------------------------------------------------ events
-
     def events(self) -> None:
         """What leads to what. Nothing here is an endpoint for clients but `stylize`."""
         self.controls = [self.strength, self.scale, self.keep, self.size, *self.weights]
         wish: list[Any] = [self.turn, self.mix, *self.controls]
         shown = [self.photo, self.styles, self.mix, *self.controls, self.canvas, self.status]
         shown += [self.refine, self.stop, self.apply, self.download, self.form]
-        shown += [self.visit_room, self.history, self.ready, self.crop]
+        shown += [self.visit_room, self.history, self.ready, self.photo_tools, self.region]
+        shown += [self.large, self.poster]
         unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
         # Every press counts, and the newest is what is painted.
@@ -114,8 +114,10 @@ class _Page(Showing):
         self.blocks.unload(self.leave)
         painting = [
             self.photo.upload(self.take_photo, wish, **press),
-            self.samples.select(self.take_sample, wish, **press),
-            self.photo.apply(self.take_part, wish, **press),
+            self.samples.select(self.take_photo, wish, **press),
+            self.photo.apply(self.take_photo, wish, **press),
+            self.region.apply(self.take_region, wish, **press),
+            self.region.delete(self.take_region, wish, **press),
             self.painting.upload(self.take_paintings, wish, **press),
             self.styles.select(self.pick, wish, **press),
             self.mix.input(self.unmix, wish, **press),
@@ -130,10 +132,15 @@ class _Page(Showing):
         self.hand.input(self.follow, wish, **{**press, "outputs": [*shown, self.hand]})
         self.camera.click(None, None, None, js="() => { studio.camera(); }", **unseen)
         self.crop.click(None, None, None, js="() => { studio.crop(); }", **unseen)
+        self.brush.click(None, None, None, js="() => { studio.brush(); }", **unseen)
+        self.large.click(None, None, None, js="() => { studio.order(); }", **unseen)
+        self.poster.submit(self.enlarge, None, **{**hidden, "js": None})
+        self.poster.clear(self.let_go, None, None, **unseen)
         self.styles.delete(self.forget, wish, **press)
         self.refine.click(self.refined, [self.turn, self.steps, *wish[1:]], **hidden)
         self.stop.click(self.enough, None, None, **unseen)
         self.history.select(self.look_back, [self.turn], **press)
+        self.history.delete(self.throw_away, None, **{**hidden, "js": None})
         self.download.click(
             self.save, [self.mark, self.form], **{**hidden, "js": _MARK, "trigger_mode": "multiple"}
         )
@@ -153,25 +160,10 @@ class _Page(Showing):
             **({self.canvas: look.plain(visit.before)} if visit.kept is None else {}),
             **dict(zip(self.controls, visit.controls, strict=False)),
             self.mix: len(visit.chosen) > 1,
-            self.crop: gr.update(visible=True),
+            **self.with_photo(visit),
+            **({self.poster: look.poster(*visit.poster)} if visit.poster[0] in self.jobs else {}),
         }
         yield {**self.resting(visit), **self.choice(visit)}
-
-    @in_words
-    def try_all(self, request: gr.Request) -> Iterator[Update]:
-        """The photo in every style, small, in place of the thumbnails."""
-        visit, sent = self.visit(request), 0.0
-        for done in visit.try_all(self.engine, self.shelf.names):
-            if time.monotonic() - sent > _FRAME:
-                sent = time.monotonic()
-                words = f"Your photo in every style: {done} of {len(self.shelf.names)}."
-                yield {self.styles: self.on_offer(visit), self.status: look.progress(words)}
-        words = "This is your photo in every style. Download all gets them, too."
-        yield {
-            self.styles: self.on_offer(visit),
-            self.status: look.progress(words),
-            self.visit_room: gr.update(visible=True),
-        }
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
         """The styles' thumbnails, as they are painted; for the first visitor only it takes a while."""
@@ -197,37 +189,41 @@ class _Page(Showing):
     def take_photo(
         self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
-        """A photo was dropped."""
-        visit, data = self.heard(request, turn, wish), sent._data or {}
-        if visit.hears("photo", float(data.get("turn", turn))):
+        """A photo was dropped, a sample pressed, or a part of the photo marked."""
+        visit, data = self.heard(request, turn, wish), self.told(sent)
+        if not visit.hears("photo", float(data.get("turn", turn))):
+            return
+        if "key" in data:
+            name = str(data["key"])[:40]
+            visit.use_photo(Upload(sample(name), name))
+        elif "box" in data:
+            visit.crop(data["box"])
+        else:
             visit.take_photo(visit.received(data)[-1])
-            yield from self.new_photo(visit)
+        yield from self.new_photo(visit)
 
     @in_words
-    def take_sample(
-        self, request: gr.Request, pressed: gr.EventData, turn: float, *wish: Any
-    ) -> Iterator[Update]:
-        """A sample photo was pressed."""
-        visit = self.heard(request, turn, wish)
-        if visit.hears("photo", turn):
-            visit.use_photo(Upload(sample(pressed.key), pressed.key))
-            yield from self.new_photo(visit)
-
-    @in_words
-    def take_part(
+    def take_region(
         self, request: gr.Request, sent: gr.EventData, turn: float, *wish: Any
     ) -> Iterator[Update]:
-        """A part of the photo was marked, of which there is more to come back to."""
-        visit = self.heard(request, turn, wish)
-        if visit.hears("photo", turn):
-            visit.crop((sent._data or {}).get("box"))
-            yield from self.new_photo(visit)
+        """A part of the photo was painted over, or is no longer to be."""
+        visit, data = self.heard(request, turn, wish), self.told(sent)
+        if not visit.hears("region", float(data.get("turn", turn))):
+            return
+        if data.get("paths"):
+            style = str(data.get("style", ""))
+            self.refuse_unknown([style] if style else [], visit)
+            visit.take_region(visit.received(data)[-1], style, bool(data.get("stays")))
+        else:
+            visit.region = None
+        yield self.with_photo(visit)
+        yield from self.paint(visit)
 
     def new_photo(self, visit: Visit) -> Iterator[Update]:
         """Show it, and paint it if there is a style."""
         yield {
             self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
-            self.crop: gr.update(visible=True),
+            **self.with_photo(visit),
             self.styles: self.on_offer(visit),
         }
         if not visit.chosen:
@@ -241,9 +237,10 @@ class _Page(Showing):
     def take_paintings(
         self, request: gr.Request, sent: gr.EventData, turn: float, mix: bool, *controls: Any
     ) -> Iterator[Update]:
-        """Paintings were dropped: one is the style, several are mixed."""
+        """Paintings, or styles, were dropped: one is the style, several are mixed."""
         visit = self.heard(request, turn, (mix, *controls))
-        keys = [visit.take_painting(path) for path in visit.received(sent._data or {})]
+        paths = visit.received(self.told(sent))
+        keys = [visit.take_painting(path, self.engine) for path in paths]
         if len(keys) > 1 and not mix:
             visit.chosen = []
         visit.choose(keys, mix=mix or len(keys) > 1)
@@ -256,8 +253,7 @@ class _Page(Showing):
     ) -> Iterator[Update]:
         """A style was pressed."""
         visit = self.heard(request, turn, (mix, *controls))
-        if pressed.key not in self.shelf and pressed.key not in visit.paintings:
-            raise ImpastoError("this style is of another visit; choose one again")
+        self.refuse_unknown([pressed.key], visit)
         if visit.hears("style", turn) or mix:  # each press counts where several are chosen
             visit.choose([pressed.key], mix=mix)
             yield from self.paint(visit)
@@ -269,70 +265,7 @@ class _Page(Showing):
         """A painting of the visitor's own is to go."""
         visit = self.heard(request, turn, wish)
         visit.forget(pressed.key)
-        yield {**self.choice(visit), self.styles: self.on_offer(visit)}
-
-    @in_words
-    def unmix(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
-        """No more mixing: back to the first of several styles."""
-        visit = self.heard(request, turn, wish)
-        if not wish[0] and len(visit.chosen) > 1:
-            visit.chosen = visit.chosen[:1]
-            yield from self.paint(visit)
-
-    @in_words
-    def adjust(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
-        """A slider came to rest, or something else was set."""
-        visit = self.heard(request, turn, wish)
-        if visit.refining:
-            visit.held = True
-            yield {self.apply: gr.update(visible=True)}
-        else:
-            yield from self.paint(visit)
-
-    @in_words
-    def follow(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
-        """A slider moves: a small picture of how it would be, as far as one can be had at once."""
-        visit, picture = self.heard(request, turn, wish), None
-        if not visit.refining:
-            picture = visit.sketch(self.engine, Choice.read(visit.chosen, visit.controls))
-        newest = visit.hears("controls", turn)
-        small = look.data_url(picture, look.PREVIEW) if picture is not None and newest else ""
-        yield {self.hand: look.sketched(small)}
-
-    @in_words
-    def improve(self, request: gr.Request, wanted: bool, steps: int) -> Iterator[Update]:
-        """Refine the last picture by itself, or, where that is not wanted, no longer."""
-        visit = self.visit(request)
-        if not wanted:
-            if visit.improving:
-                visit.stop()
-            return
-        if self.shelf.unrefinable(visit.chosen, visit):
-            return
-        key, sent = visit.shown, 0.0
-        for glimpse in visit.improve(self.engine, int(steps)):
-            seen = visit.shown == key and not visit.at_work
-            if glimpse.done:
-                yield self.resting(visit, glimpse.note) if seen else self.recent(visit)
-            elif seen and time.monotonic() - sent > _FRAME:
-                sent = time.monotonic()
-                yield {**self.under_way(visit, glimpse), **self.stoppable()}
-
-    @in_words
-    def use_held(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:
-        """What was set while it was refined is to be painted now."""
-        yield from self.paint(self.heard(request, turn, wish))
-
-    @in_words
-    def refined(self, request: gr.Request, turn: float, steps: int, *wish: Any) -> Iterator[Update]:
-        """Optimise the picture from here."""
-        visit = self.heard(request, turn, wish)
-        yield self.stoppable()
-        yield from self.paint(visit, refine=int(steps))
-
-    def enough(self, request: gr.Request) -> None:
-        """Stop and keep what there is; the refining itself says so."""
-        self.visit(request).stop()
+        yield {**self.choice(visit), self.styles: self.on_offer(visit), **self.with_photo(visit)}
 
     @in_words
     def look_back(
@@ -345,12 +278,23 @@ class _Page(Showing):
             yield self.resting(visit)
 
     @in_words
+    def throw_away(self, request: gr.Request, pressed: gr.EventData) -> Iterator[Update]:
+        """A picture of this visit is to go."""
+        visit = self.visit(request)
+        visit.delete(str(pressed.key))
+        yield self.bare(visit) if visit.kept is None else self.resting(visit)
+
+    @in_words
     def reuse(self, request: gr.Request, turn: float) -> Iterator[Update]:
         """Set everything as it was for the picture shown, and paint the photo of now."""
         visit = self.visit(request)
         choice = visit.recall()
         values, several = choice.controls(self.limits.styles), len(choice.styles) > 1
-        yield {**dict(zip(self.controls, values, strict=True)), self.mix: several}
+        yield {
+            **dict(zip(self.controls, values, strict=True)),
+            self.mix: several,
+            **self.with_photo(visit),
+        }
         yield from self.paint(self.heard(request, turn, (several, *values)))
 
     @in_words
@@ -377,33 +321,3 @@ class _Page(Showing):
             return gr.FileData(path=str(visit.made)).model_dump()
         except ImpastoError as error:
             raise gr.Error(look.sentence(error), print_exception=False) from error
-
-    # ---------------------------------------------------------------------------------- painting
-
-    def paint(self, visit: Visit, *, refine: int = 0) -> Iterator[Update]:
-        """Paint as the controls say, and show how it comes about; what is being refined is kept."""
-        visit.settle()
-        visit.held = False
-        yield {**self.choice(visit), self.apply: gr.update(visible=False)}
-        if visit.photo is None or not visit.chosen:
-            return
-        yield {
-            self.status: look.progress("Getting ready to refine ..." if refine else "Painting ...")
-        }
-        choice, shown = Choice.read(visit.chosen, visit.controls), 0.0
-        for glimpse in visit.paint(self.engine, choice, refine=refine):
-            if glimpse.done:
-                yield self.resting(visit, glimpse.note)
-                return
-            if time.monotonic() - shown > _FRAME:
-                shown = time.monotonic()
-                yield self.under_way(visit, glimpse)
-
-    def heard(self, request: gr.Request, turn: float, wish: tuple[Any, ...]) -> Visit:
-        """Whose wish it is; what the controls say now is remembered, of whichever wish is the
-        newest: they may come in any order.
-        """
-        visit = self.visit(request)
-        if visit.hears("controls", turn):
-            visit.controls = wish[1:]
-        return visit

@@ -6,6 +6,7 @@ import gradio as gr
 
 from impasto.apps.studio import look
 from impasto.apps.studio.album import FORMS
+from impasto.apps.studio.borrowed import BORROWED
 from impasto.apps.studio.controls import percent
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.look import Tile
@@ -41,7 +42,8 @@ class Parts:
                     _html("<h2>This visit</h2>")
                     self.again = gr.Button("Use these settings again", size="sm", elem_id="again")
                     self.archive = gr.Button("Download all", size="sm", elem_id="archive")
-                self.history = _tiles("")
+                self.history = _tiles("", elem_id="history")
+            _html(look.KEPT, elem_id="kept-here")
             self.unseen()
 
     def unseen(self) -> None:
@@ -63,7 +65,12 @@ class Parts:
             )
             with gr.Row(elem_classes="photo-tools"):
                 self.camera = gr.Button("Use the camera", size="sm", elem_id="camera")
-                self.crop = gr.Button("Crop", size="sm", visible=False, elem_id="crop")
+                with gr.Row(visible=False, elem_id="photo-tools") as self.photo_tools:
+                    self.crop = gr.Button("Crop", size="sm", elem_id="crop")
+                    self.brush = gr.Button("Paint a region", size="sm", elem_id="brush")
+            self.region = _html(
+                "", elem_id="region", js_on_load="studio.region(element, trigger, upload)"
+            )
             samples = [
                 Tile(name, name.capitalize(), look.data_url(sample(name), look.THUMBNAIL))
                 for name in sample_names()
@@ -74,7 +81,12 @@ class Parts:
                 _html("<h2>Style</h2>")
                 self.mix = gr.Checkbox(False, label="Mix several", container=False, elem_id="mix")
             self.painting = self.place_to_drop(
-                look.drop("Add a painting of your own", "Paintings of your own", several=True)
+                look.drop(
+                    "Add a painting, or a style file",
+                    "Paintings of your own",
+                    several=True,
+                    more=BORROWED,
+                )
             )
             _html(look.SEARCH, elem_id="search")
             self.styles = _tiles(self.shelf.tiles())
@@ -100,6 +112,7 @@ class Parts:
                 self.download = gr.Button(
                     "Download", visible=False, variant="primary", elem_id="download"
                 )
+                self.large = gr.Button("Poster", visible=False, elem_id="large")
                 self.form = gr.Radio(
                     list(FORMS),
                     value=next(iter(FORMS)),
@@ -109,6 +122,8 @@ class Parts:
                     container=False,
                     elem_id="form",
                 )
+            code = f"studio.poster(element, trigger, watch, {self.limits.poster})"
+            self.poster = _html("", elem_id="poster", js_on_load=code)
 
     def tuning(self) -> None:
         """What changes the picture live."""
@@ -158,7 +173,7 @@ def _html(inside: str, **options: Any) -> gr.HTML:
     return gr.HTML(inside, apply_default_css=False, **options)
 
 
-def _tiles(inside: str) -> gr.HTML:
+def _tiles(inside: str, **options: Any) -> gr.HTML:
     """Tiles to press; which of them are, is `chosen`."""
     code = "studio.tiles(element, trigger, props, watch)"
-    return _html(inside, js_on_load=code, chosen=[])
+    return _html(inside, js_on_load=code, chosen=[], **options)

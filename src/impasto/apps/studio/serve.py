@@ -17,6 +17,7 @@ from impasto.apps.report import say
 from impasto.apps.studio.asgi import Application, Receive, Scope, Send
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.gate import Access, Gate, access
+from impasto.apps.studio.jobs import Jobs
 from impasto.apps.studio.journal import Journal, logging_to_stderr
 from impasto.apps.studio.metrics import Metrics
 from impasto.apps.studio.uploads import Uploads
@@ -59,9 +60,9 @@ def application(engine: Engine, root: Path, entrance: Access | None = None) -> A
             "memory_peak_bytes": ("The most they have had", lambda: budget.peak),
         }
     )
-    uploads = Uploads(root, budget)
-    page = mount(bare(), engine, root=root, root_path=entrance.root_path)
-    either = _Either(api(engine, uploads, metrics), page, uploads.sweep)
+    uploads, jobs = Uploads(root, budget), Jobs(engine)
+    page = mount(bare(), engine, jobs, root=root, root_path=entrance.root_path)
+    either = _Either(api(engine, uploads, metrics, jobs), page, uploads.sweep)
     return Journal(Gate(either, entrance), metrics)
 
 

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from impasto.apps.studio import look
+from impasto.apps.studio.album import Choice
+from impasto.apps.studio.borrowed import Borrowed
+from impasto.apps.studio.brought import Painting
 from impasto.apps.studio.engine import Engine, StyleCard
 from impasto.apps.studio.look import Tile
+from impasto.apps.studio.region import Region
 from impasto.apps.studio.visit import Visit
 from impasto.errors import ImpastoError
 from impasto.pictures.samples import STYLES
@@ -68,7 +72,7 @@ class Shelf:
         """HTML: the visitor's own paintings, the styles after painters, the patterns."""
         own = visit.paintings if visit else {}
         mine = [
-            Tile(key, self.title(key, visit), painting.thumb, removable=True)
+            Tile(key, self.title(key, visit), painting.thumb, _note(painting), removable=True)
             for key, painting in own.items()
         ]
         named = {card.name: self._tile(card, visit) for card in self._cards.values()}
@@ -86,7 +90,7 @@ class Shelf:
     def past(self, visit: Visit) -> str:
         """HTML: the visit's pictures, the newest first."""
         made = [
-            Tile(key, self.titles(kept.choice.styles, visit), kept.thumb)
+            Tile(key, self.titles(kept.choice.keys, visit), kept.thumb, removable=True)
             for key, kept in visit.history.items()
         ]
         return look.tiles("Pictures of this visit", reversed(made))
@@ -104,9 +108,30 @@ class Shelf:
         """What several are called, in one line."""
         return look.listed([self.title(key, visit) for key in keys])
 
+    def described(self, choice: Choice, visit: Visit | None = None) -> str:
+        """What a picture is painted in, and where."""
+        region = choice.region
+        if region is None or not region.style:
+            where = "" if region is None else " in the painted region"
+            return self.titles(choice.styles, visit) + where
+        around = "the photo" if region.photo_stays else self.titles(choice.styles, visit)
+        return f"{self.title(region.style, visit)} in the painted region, {around} around it"
+
+    def around(self, region: Region, visit: Visit) -> str:
+        """What a painted region takes, and what the rest of the photo."""
+        inside = self.title(region.style, visit) if region.style else "the chosen style"
+        around = "stays the photo" if region.photo_stays else "takes the chosen style"
+        return f"The painted region takes {inside}; the rest {around}."
+
     def unrefinable(self, keys: Sequence[str], visit: Visit | None = None) -> str:
         """Why these styles cannot be refined with, in words; empty if they can."""
-        unknown = [key for key in keys if key in self._cards and not self._cards[key].refinable]
+        own = visit.paintings if visit else {}
+        unknown = [
+            key
+            for key in dict.fromkeys(keys)
+            if (key in self._cards and not self._cards[key].refinable)
+            or (key in own and isinstance(own[key].upload, Borrowed))
+        ]
         if not unknown:
             return ""
         known = (
@@ -115,6 +140,10 @@ class Shelf:
             else "are known here only as learned"
         )
         return f"{self.titles(unknown, visit)} {known}: to refine, drop the painting itself."
+
+
+def _note(painting: Painting) -> str:
+    return painting.upload.note if isinstance(painting.upload, Borrowed) else ""
 
 
 def credit(card: StyleCard) -> tuple[str, str, str]:

@@ -1,5 +1,6 @@
 """What the page shows of a visit: of its styles, of an order under way, of a picture that rests."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from impasto.apps.studio.orders import Glimpse
 from impasto.apps.studio.parts import Parts
 from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
+from impasto.errors import ImpastoError
 
 __all__ = ["Showing", "Update"]
 
@@ -22,6 +24,26 @@ class Showing(Parts):
     def __init__(self, engine: Engine, visits: Visits) -> None:
         self.visits = visits
         super().__init__(engine)
+
+    def with_photo(self, visit: Visit) -> Update:
+        """What can be done with the photo, and what is painted over it."""
+        region, photo = visit.region, visit.photo
+        told = ""
+        if region is not None and photo is not None:
+            words = self.shelf.around(region, visit)
+            told = look.region(
+                region.over(photo.image, look.THUMBNAIL),
+                region.mask,
+                words,
+                region.style,
+                photo_stays=region.photo_stays,
+            )
+        return {self.photo_tools: gr.update(visible=photo is not None), self.region: told}
+
+    def refuse_unknown(self, keys: Sequence[str], visit: Visit) -> None:
+        """`ImpastoError` for a style that this visit does not know."""
+        if any(key not in self.shelf and key not in visit.paintings for key in keys):
+            raise ImpastoError("this style is of another visit; choose one again")
 
     def on_offer(self, visit: Visit) -> Update:
         """The styles, with the visitor's own."""
@@ -65,23 +87,30 @@ class Showing(Parts):
         kept = visit.kept
         if kept is None:
             return {**update, self.status: look.progress(note)}
-        hint = self.shelf.unrefinable(visit.chosen, visit)
+        hint = self.shelf.unrefinable(visit.keys, visit)
         width, height = kept.size
-        words = f"{self.shelf.titles(kept.choice.styles, visit)}, {width} x {height} pixels." + (
+        words = f"{self.shelf.described(kept.choice, visit)}, {width} x {height} pixels." + (
             f" {look.sentence(note)}" if note else ""
         )
         return {
             **update,
-            self.canvas: look.compare(kept.before, kept.after, kept.size, visit.shown, kept.file),
+            self.canvas: look.compare(
+                kept.before, kept.after, kept.size, visit.shown, kept.file, kept.name
+            ),
             self.status: look.progress(words, hint=hint),
             self.refine: gr.update(
                 visible=self.limits.steps > 0, interactive=visit.newest and not hint
             ),
             self.download: gr.update(visible=True),
             self.form: gr.update(visible=True),
+            self.large: gr.update(visible=self.limits.poster > 0),
             self.visit_room: gr.update(visible=True),
-            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
+            self.history: self.past(visit),
         }
+
+    def past(self, visit: Visit) -> Any:
+        """The pictures of a visit, that which is shown marked."""
+        return gr.update(value=self.shelf.past(visit), chosen=[visit.shown])
 
     def stoppable(self) -> Update:
         """It is refined now."""
@@ -90,10 +119,21 @@ class Showing(Parts):
             self.stop: gr.update(visible=True, interactive=True),
         }
 
+    def bare(self, visit: Visit) -> Update:
+        """The photo alone: there is no picture, or no longer."""
+        photo = look.plain(visit.before) if visit.before else look.EMPTY_STAGE
+        gone = (self.refine, self.stop, self.apply, self.download, self.large, self.form)
+        return {
+            self.canvas: photo,
+            self.status: look.progress(""),
+            self.history: self.past(visit),
+            **{each: gr.update(visible=False) for each in (*gone, self.visit_room)},
+        }
+
     def recent(self, visit: Visit) -> Update:
         """The visit's pictures alone, whatever is on the stage."""
         return {
-            self.history: gr.update(value=self.shelf.past(visit), chosen=[visit.shown]),
+            self.history: self.past(visit),
             self.stop: self.stopping(visit),
         }
 
@@ -106,6 +146,13 @@ class Showing(Parts):
         """As it was before something went wrong, if there is a visit at all."""
         visit = self.visits.begun(str(request.session_hash))
         return {self.status: gr.skip()} if visit is None else self.resting(visit)
+
+    @staticmethod
+    def told(sent: gr.EventData) -> dict[str, Any]:
+        """What came along with an event, whatever was sent as that."""
+        data = sent._data if isinstance(sent._data, dict) else {}
+        numbered = isinstance(data.get("turn", 0), int | float)
+        return data if numbered else {key: data[key] for key in data if key != "turn"}
 
     def visit(self, request: gr.Request) -> Visit:
         """Whose turn it is."""

@@ -6,63 +6,43 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from impasto.apps.studio.album import LIVE, Album, Choice, contact_sheet, named_after
+from impasto.apps.studio.album import LIVE, Choice, contact_sheet, named_after
+from impasto.apps.studio.brought import Brought
 from impasto.apps.studio.budget import Lease
 from impasto.apps.studio.engine import Engine
-from impasto.apps.studio.limits import Limits, Upload, open_upload
-from impasto.apps.studio.look import PREVIEW, THUMBNAIL, data_url
 from impasto.apps.studio.orders import BusyError, Glimpse, Order, Ticket
 from impasto.errors import ImpastoError
 from impasto.settings import Settings
 
-__all__ = ["Painting", "Visit"]
+__all__ = ["Visit"]
 
 _PATIENCE = 5.0  # seconds in which a step of refining should have come to its end
-_PAINTINGS = 12
-_PART = 0.05  # of each side of a photo, that a part of it must have
 _TRIED = 256  # px, the long side of the photo in a style to be tried
 _SKETCH = 320  # px, the long side of a picture that follows the hand
 
 
-@dataclass(frozen=True, eq=False)
-class Painting:
-    """A painting of the visitor's own; `thumb`: a data URL."""
-
-    upload: Upload
-    thumb: str
-
-
 @dataclass(eq=False)
-class Visit(Album):
+class Visit(Brought):
     """What one browser window has done so far.
 
-    `photo`: what is painted, of the `whole` that was brought. `before`: the photo as a data URL.
-    `paintings`: those dropped, by key. `chosen`: keys of the styles to paint with, in order.
     `controls`: what the page's controls said with the newest wish. `held`: something was set while
-    it was refined, and waits. `tried`: the photo in every style, small, by name. `key`: what its
-    browser knows the visit by, and nobody else.
+    it was refined, and waits. `poster`: the id of the job that paints a large picture, and the
+    name of its file. `key`: what its browser knows the visit by, and nobody else.
     """
 
-    limits: Limits
-    photo: Upload | None = None
-    whole: Upload | None = None
-    before: str = ""
-    paintings: dict[str, Painting] = field(default_factory=dict)
-    chosen: list[str] = field(default_factory=list)
     seen: float = field(default_factory=time.monotonic)
     controls: Sequence[Any] = ()
     held: bool = False
-    tried: dict[str, Image.Image] = field(default_factory=dict)
+    poster: tuple[str, str] = ("", "")
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     _turns: dict[str, float] = field(default_factory=dict)
-    _dropped: int = 0
     _ended: threading.Event = field(default_factory=threading.Event)
     _ticket: Ticket | None = None
     _aside: Ticket | None = None
@@ -83,53 +63,6 @@ class Visit(Album):
         with self._lock:
             self._turns.clear()
 
-    def take_photo(self, file: Path) -> Upload:
-        """Open a file that was uploaded as the photo."""
-        return self.use_photo(self._opened(file))
-
-    def _opened(self, file: Path) -> Upload:
-        """The picture in a file, which nobody needs any more if it was sent to the studio."""
-        try:
-            return open_upload(file, self.limits, budget=self.budget)
-        finally:
-            if file.is_relative_to(self.folder.parent):
-                file.unlink(missing_ok=True)
-
-    def use_photo(self, photo: Upload) -> Upload:
-        """Paint this one from now on."""
-        self.whole = photo
-        return self._use(photo)
-
-    def crop(self, box: object) -> Upload:
-        """Paint a part of the photo: `box` is its left, top, right and bottom edge, as shares of the
-        sides, or None for the whole that was brought. `ImpastoError` for what is no such part.
-        """
-        if self.photo is None or self.whole is None:
-            raise ImpastoError("drop a photo first, or take a sample")
-        if box is None:
-            return self._use(self.whole)
-        edges = box if isinstance(box, list) and len(box) == 4 else []
-        if not edges or not all(isinstance(edge, int | float) for edge in edges):
-            raise ImpastoError("mark a part of the photo by its four edges")
-        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
-        if not (right - left >= _PART and bottom - top >= _PART):
-            raise ImpastoError("this part is too small; mark a larger one")
-        width, height = self.photo.image.size
-        pixels = (
-            round(left * width),
-            round(top * height),
-            round(right * width),
-            round(bottom * height),
-        )
-        image = self.photo.image.crop(pixels)
-        lease = None if self.budget is None else self.budget.lease(4 * image.width * image.height)
-        # No longer what its file's digest says.
-        return self._use(replace(self.photo, image=image, sha256="", lease=lease))
-
-    def _use(self, photo: Upload) -> Upload:
-        self.photo, self.before, self.tried = photo, data_url(photo.image, PREVIEW), {}
-        return photo
-
     def try_all(self, engine: Engine, names: Sequence[str]) -> Iterator[int]:
         """Paint the photo in each of these styles, small, into `tried`, one order at a time, so that
         others get their turns; how many there are, after each. Ends where the photo is another one.
@@ -149,53 +82,6 @@ class Visit(Album):
                     self.tried[name] = image.convert("RGB")
             self._tries = room
             yield len(self.tried)
-
-    def take_painting(self, file: Path) -> str:
-        """Open a file that was uploaded as a style; its key."""
-        if len(self.paintings) >= _PAINTINGS:
-            raise ImpastoError(
-                f"this visit has {_PAINTINGS} paintings already; remove one of them first"
-            )
-        upload = self._opened(file)
-        self._dropped += 1
-        key = f"own-{self._dropped}"
-        self.paintings[key] = Painting(upload, data_url(upload.image, THUMBNAIL))
-        return key
-
-    def forget(self, key: str) -> None:
-        """Let a painting of the visitor's own go; pictures made with it stay."""
-        if self.paintings.pop(key, None) is not None:
-            self.chosen = [each for each in self.chosen if each != key]
-
-    def take(self, photo: object, styles: Sequence[object]) -> tuple[str, ...]:
-        """Open what a client sent, files as Gradio describes them; the keys of the styles, which
-        may be names.
-        """
-
-        def file(sent: object) -> Path:
-            return self.received(
-                {"paths": [sent["path"]]} if isinstance(sent, dict) and "path" in sent else {}
-            )[0]
-
-        self.take_photo(file(photo))
-        return tuple(
-            style if isinstance(style, str) else self.take_painting(file(style)) for style in styles
-        )
-
-    def choose(self, keys: list[str], *, mix: bool) -> None:
-        """Paint with these; when mixing, with these besides those chosen, and no longer with those
-        chosen twice.
-        """
-        if not mix:
-            self.chosen = keys[-1:]
-            return
-        wanted = [key for key in self.chosen if key not in keys or len(self.chosen) == 1]
-        wanted += [key for key in keys if key not in self.chosen]
-        if len(wanted) > self.limits.styles:
-            raise ImpastoError(
-                f"the studio mixes up to {self.limits.styles} styles; press one of them to let it go"
-            )
-        self.chosen = wanted
 
     def paint(self, engine: Engine, choice: Choice, *, refine: int = 0) -> Iterator[Glimpse]:
         """Order a picture and watch it come about; a later call whose order is taken on ends an
@@ -242,7 +128,8 @@ class Visit(Album):
             kept, key, before = self.kept, self.shown, self.before
             if self.at_work or self.improving or kept is None or kept.refined or not self.newest:
                 return
-            if kept.before != before or list(kept.choice.styles) != self.chosen or not steps:
+            same = kept.before == before and kept.choice.region is self.region
+            if not same or list(kept.choice.styles) != self.chosen or not steps:
                 return
             try:
                 most = 4 * kept.choice.settings.size**2 * (1 + LIVE)
@@ -258,14 +145,6 @@ class Visit(Album):
                 yield glimpse
         finally:
             ticket.abandon()
-
-    def _order(self, choice: Choice, refine: int) -> Order:
-        if self.photo is None:
-            raise ImpastoError("drop a photo first, or take a sample")
-        styles = tuple(
-            self.paintings[key].upload if key in self.paintings else key for key in choice.styles
-        )
-        return Order(self.photo, styles, choice.settings.but(refine=refine))
 
     def _watch(self, engine: Engine, order: Order) -> Iterator[Glimpse]:
         ticket, ended = self._instead(engine, order)
@@ -349,22 +228,9 @@ class Visit(Album):
                 "a painting that this was made with is no longer here; drop it again"
             )
         self.chosen = list(styles)
+        # Its region was painted over its photo.
+        self.region = self.kept.choice.region if self.kept.before == self.before else None
         return self.kept.choice
-
-    def received(self, sent: Mapping[str, Any]) -> list[Path]:
-        """The files that a place to drop them sent; `ImpastoError` if they did not arrive, and for
-        any other path.
-        """
-        if "bytes" in sent:
-            most = self.limits.upload_bytes / 1e6
-            raise ImpastoError(
-                f"this file has {float(sent['bytes']) / 1e6:.0f} MB; the studio takes up to {most:.0f}"
-            )
-        root = self.folder.parent
-        paths = [Path(str(path)).resolve() for path in sent.get("paths", [])]
-        if not paths or not all(path.is_relative_to(root) and path.is_file() for path in paths):
-            raise ImpastoError("the file did not arrive; try again")
-        return paths
 
     def close(self) -> None:
         """Give up what is being painted and delete every file."""
@@ -374,4 +240,5 @@ class Visit(Album):
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever still holds the visit holds none of its memory.
         self.photo, self.whole, self.before, self.paintings, self.history = None, None, "", {}, {}
+        self.region = None
         self._live, self._out, self.tried, self._tries = {}, None, {}, None

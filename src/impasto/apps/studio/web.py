@@ -63,7 +63,12 @@ def bare() -> FastAPI:
     return FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
-def api(engine: Engine, uploads: Uploads | None = None, metrics: Metrics | None = None) -> FastAPI:
+def api(
+    engine: Engine,
+    uploads: Uploads | None = None,
+    metrics: Metrics | None = None,
+    jobs: Jobs | None = None,
+) -> FastAPI:
     """The API painting with `engine`; all of it is in `GET /api/v1/openapi.json` and, for people,
     `GET /api/v1/docs`.
 
@@ -74,7 +79,8 @@ def api(engine: Engine, uploads: Uploads | None = None, metrics: Metrics | None 
     with `Allow`, 408 for a form that takes too long to arrive, 409 for a picture that is not
     finished, 413 for too much, 503 for a full queue, 507 for full memory or a full disk, 500 for
     the studio's own. What is worth telling beside a picture is in the header `Impasto-Note`.
-    `uploads`: what the page sends goes there. `metrics`: served at `/metrics`.
+    `uploads`: what the page sends goes there. `metrics`: served at `/metrics`. `jobs`: where they are
+    placed, if others place some as well.
     """
     # No pages about the API of FastAPI's: they would fetch their scripts from elsewhere.
     app = FastAPI(
@@ -84,7 +90,7 @@ def api(engine: Engine, uploads: Uploads | None = None, metrics: Metrics | None 
         redoc_url=None,
         openapi_url=f"{_API}/openapi.json",
     )
-    desk = _Desk(engine)
+    desk = _Desk(engine, Jobs(engine) if jobs is None else jobs)
     _orders(app, desk, form_schema(engine.limits))
     _state(app, engine)
     if uploads is not None:
@@ -231,8 +237,8 @@ def _allowed(app: FastAPI, path: str) -> str:
 class _Desk:
     """Where orders come in over HTTP."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._jobs = engine, Jobs(engine)
+    def __init__(self, engine: Engine, jobs: Jobs) -> None:
+        self._engine, self._jobs = engine, jobs
 
     async def stylize(self, request: Request) -> Response:
         """From a form to a PNG."""
@@ -356,6 +362,7 @@ def _format(asked: str, accepted: str) -> str:
 def _picture(glimpse: Glimpse, form: str) -> Response:
     assert glimpse.image is not None
     image, kind, file = glimpse.image, form.upper(), BytesIO()
+    paper = {"dpi": (glimpse.dpi, glimpse.dpi)} if glimpse.dpi and form != "webp" else {}
     if form == "jpeg" and image.mode != "RGB":
         image = image.convert("RGB")
     image.save(
@@ -363,6 +370,7 @@ def _picture(glimpse: Glimpse, form: str) -> Response:
         kind,
         **recipe_options(kind, glimpse.recipe, image.info.get("exif", b"")),
         **_QUALITY.get(form, {}),
+        **paper,
     )
     # A header holds Latin-1 only.
     note = one_line(glimpse.note).encode("ascii", "backslashreplace").decode()
