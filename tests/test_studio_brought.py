@@ -160,7 +160,7 @@ def test_what_is_no_style_is_said_in_a_line_and_never_run(
         file.write_bytes(data[:-1])
 
     makers = {
-        "is not a style": [pickled, torn, lambda: file.write_bytes(b"")],
+        "not a style": [pickled, torn, lambda: file.write_bytes(b"")],
         "another network": [lambda: StyleFile.of(other, "a", thumb, Credit()).save(file)],
         "too large": [lambda: file.write_bytes(bytes(4_000_001))],
     }

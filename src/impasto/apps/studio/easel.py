@@ -10,6 +10,7 @@ from impasto.apps.studio import look
 from impasto.apps.studio.album import Choice, named_after
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.jobs import Jobs
+from impasto.apps.studio.parts import HIDDEN
 from impasto.apps.studio.showing import Showing, Update
 from impasto.apps.studio.telling import in_words
 from impasto.apps.studio.visit import Visit
@@ -45,7 +46,7 @@ class Easel(Showing):
         """Paint as the controls say, and show how it comes about; what is being refined is kept."""
         visit.settle()
         visit.held = False
-        yield {**self.choice(visit), self.apply: gr.update(visible=False)}
+        yield {**self.choice(visit), self.apply: gr.update(visible=HIDDEN)}
         if visit.photo is None or not visit.chosen:
             return
         yield {
@@ -139,7 +140,7 @@ class Easel(Showing):
         yield {
             self.styles: self.on_offer(visit),
             self.status: look.progress(words),
-            self.visit_room: gr.update(visible=True),
+            self.archive: gr.update(visible=True),
         }
 
     @in_words

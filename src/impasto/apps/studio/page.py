@@ -103,14 +103,16 @@ class _Page(Easel):
         wish: list[Any] = [self.turn, self.mix, *self.controls]
         shown = [self.photo, self.styles, self.mix, *self.controls, self.canvas, self.status]
         shown += [self.refine, self.stop, self.apply, self.download, self.form]
-        shown += [self.visit_room, self.history, self.ready, self.photo_tools, self.region]
+        shown += [self.archive, self.history, self.ready, self.crop, self.brush, self.region]
         shown += [self.large, self.poster]
         unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         hidden: dict[str, Any] = {**unseen, "outputs": shown, "js": _TURN}
         # Every press counts, and the newest is what is painted.
         press = {**hidden, "trigger_mode": "multiple"}
         known = self.blocks.load(self.resume, [self.mark], [*shown, self.key], js=_KEY, **unseen)
-        known.then(self.fill, None, self.styles, **unseen)
+        # Gradio's page loses some of many answers that come at once, or while it is being built:
+        # what it must show is said again.
+        known.then(self.settle, None, shown, **unseen).then(self.fill, None, self.styles, **unseen)
         self.blocks.unload(self.leave)
         painting = [
             self.photo.upload(self.take_photo, wish, **press),
@@ -123,8 +125,9 @@ class _Page(Easel):
             self.mix.input(self.unmix, wish, **press),
             gr.on([self.hand.apply, self.keep.input, self.size.input], self.adjust, wish, **press),
             self.apply.click(self.use_held, wish, **hidden),
-            self.again.click(self.reuse, [self.turn], **hidden),
+            again := self.again.click(self.reuse, [self.turn], **press),
         ]
+        again.then(self.settle, None, shown, **unseen)
         aside: dict[str, Any] = {**unseen, "outputs": shown}
         for event in painting:  # no wish of anybody's, and so without a number
             event.then(self.improve, [self.onward, self.steps], **aside)
@@ -164,6 +167,18 @@ class _Page(Easel):
             **({self.poster: look.poster(*visit.poster)} if visit.poster[0] in self.jobs else {}),
         }
         yield {**self.resting(visit), **self.choice(visit)}
+
+    @in_words
+    def settle(self, request: gr.Request) -> Iterator[Update]:
+        """Once more what the page shows of a visit at rest."""
+        visit = self.visit(request)
+        if visit.kept is not None and not visit.at_work and not visit.improving:
+            yield {
+                **dict(zip(self.controls, visit.controls, strict=False)),
+                **self.with_photo(visit),
+                **self.resting(visit),
+                **self.choice(visit),
+            }
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
         """The styles' thumbnails, as they are painted; for the first visitor only it takes a while."""

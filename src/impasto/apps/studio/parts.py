@@ -1,6 +1,6 @@
 """The parts of the studio's page: what stands on it, in the order in which it is read."""
 
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -15,7 +15,7 @@ from impasto.apps.studio.shelf import Shelf
 from impasto.pictures.samples import sample, sample_names
 from impasto.settings import OPTIONS
 
-__all__ = ["Parts"]
+__all__ = ["HIDDEN", "Parts", "seen"]
 
 _REFINE = 60  # steps, unless told otherwise
 _SIZES = (512, 768, 1024, 1536, 2048)
@@ -25,6 +25,16 @@ _COLORS = {
     "luminance": "Of the photo",
     "statistics": "The photo's palette",
 }
+
+HIDDEN: Literal["hidden"] = "hidden"
+"""Built, and not shown. What is not built yet when an answer shows it, Gradio sometimes loses: a page
+that was loaded anew had no download, about every second time.
+"""
+
+
+def seen(there: bool) -> bool | Literal["hidden"]:
+    """`visible` of what is shown where it is `there`."""
+    return there or HIDDEN
 
 
 class Parts:
@@ -37,11 +47,13 @@ class Parts:
             self.choices()
             self.stage()
             self.tuning()
-            with gr.Column(elem_id="visit", visible=False) as self.visit_room:
+            with gr.Column(elem_id="visit"):  # shown with its archive, by the style sheet
                 with gr.Row(elem_classes="title"):
                     _html("<h2>This visit</h2>")
                     self.again = gr.Button("Use these settings again", size="sm", elem_id="again")
-                    self.archive = gr.Button("Download all", size="sm", elem_id="archive")
+                    self.archive = gr.Button(
+                        "Download all", size="sm", visible=HIDDEN, elem_id="archive"
+                    )
                 self.history = _tiles("", elem_id="history")
             _html(look.KEPT, elem_id="kept-here")
             self.unseen()
@@ -50,8 +62,8 @@ class Parts:
         """What the page's script sends and is sent: a number that grows with every wish, the
         picture that is shown, a file to save, whose visit it is, that a slider moves or rests.
         """
-        self.turn = gr.Number(0, visible=False)
-        self.mark = gr.Textbox("", visible=False)
+        self.turn = gr.Number(0, visible=HIDDEN)
+        self.mark = gr.Textbox("", visible=HIDDEN)
         self.ready = _html("", elem_id="ready", js_on_load="studio.save(element, watch)")
         self.key = _html("", elem_id="key", js_on_load="studio.remember(element, watch)")
         self.hand = _html("", elem_id="hand", js_on_load="studio.hand(element, trigger, watch)")
@@ -65,9 +77,9 @@ class Parts:
             )
             with gr.Row(elem_classes="photo-tools"):
                 self.camera = gr.Button("Use the camera", size="sm", elem_id="camera")
-                with gr.Row(visible=False, elem_id="photo-tools") as self.photo_tools:
-                    self.crop = gr.Button("Crop", size="sm", elem_id="crop")
-                    self.brush = gr.Button("Paint a region", size="sm", elem_id="brush")
+                later: dict[str, Any] = {"size": "sm", "visible": HIDDEN}
+                self.crop = gr.Button("Crop", elem_id="crop", **later)
+                self.brush = gr.Button("Paint a region", elem_id="brush", **later)
             self.region = _html(
                 "", elem_id="region", js_on_load="studio.region(element, trigger, upload)"
             )
@@ -93,7 +105,7 @@ class Parts:
             self.every = gr.Button("Try my photo in every style", size="sm", elem_id="every")
             self.weights = [
                 gr.Slider(
-                    0, 100, 50, step=1, label="", visible=False, buttons=[], elem_classes="weight"
+                    0, 100, 50, step=1, label="", visible=HIDDEN, buttons=[], elem_classes="weight"
                 )
                 for _ in range(self.limits.styles)
             ]
@@ -106,17 +118,17 @@ class Parts:
             )
             self.status = _html(look.progress(""), elem_id="status")
             with gr.Row(elem_id="actions"):
-                self.refine = gr.Button("Refine", visible=False, elem_id="refine")
-                self.stop = gr.Button("Stop", visible=False, variant="stop", elem_id="stop")
-                self.apply = gr.Button("Use the new settings", visible=False, elem_id="apply")
+                self.refine = gr.Button("Refine", visible=HIDDEN, elem_id="refine")
+                self.stop = gr.Button("Stop", visible=HIDDEN, variant="stop", elem_id="stop")
+                self.apply = gr.Button("Use the new settings", visible=HIDDEN, elem_id="apply")
                 self.download = gr.Button(
-                    "Download", visible=False, variant="primary", elem_id="download"
+                    "Download", visible=HIDDEN, variant="primary", elem_id="download"
                 )
-                self.large = gr.Button("Poster", visible=False, elem_id="large")
+                self.large = gr.Button("Poster", visible=HIDDEN, elem_id="large")
                 self.form = gr.Radio(
                     list(FORMS),
                     value=next(iter(FORMS)),
-                    visible=False,
+                    visible=HIDDEN,
                     show_label=False,
                     label="File format",
                     container=False,
@@ -153,7 +165,7 @@ class Parts:
                 self.limits.background > 0 and self.limits.steps > 0,
                 label="Go on refining by itself",
                 container=False,
-                visible=self.limits.steps > 0,
+                visible=seen(self.limits.steps > 0),
                 elem_id="onward",
             )
             with gr.Accordion("More", open=False):

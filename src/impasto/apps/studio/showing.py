@@ -8,7 +8,7 @@ import gradio as gr
 from impasto.apps.studio import look
 from impasto.apps.studio.engine import Engine
 from impasto.apps.studio.orders import Glimpse
-from impasto.apps.studio.parts import Parts
+from impasto.apps.studio.parts import HIDDEN, Parts, seen
 from impasto.apps.studio.visit import Visit
 from impasto.apps.studio.visits import Visits
 from impasto.errors import ImpastoError
@@ -38,7 +38,8 @@ class Showing(Parts):
                 region.style,
                 photo_stays=region.photo_stays,
             )
-        return {self.photo_tools: gr.update(visible=photo is not None), self.region: told}
+        there = gr.update(visible=seen(photo is not None))
+        return {self.crop: there, self.brush: there, self.region: told}
 
     def refuse_unknown(self, keys: Sequence[str], visit: Visit) -> None:
         """`ImpastoError` for a style that this visit does not know."""
@@ -55,7 +56,7 @@ class Showing(Parts):
         titles = [self.shelf.title(key, visit) for key in several]
         weights = [
             gr.update(
-                visible=number < len(several),
+                visible=seen(number < len(several)),
                 **({"label": titles[number]} if number < len(several) else {}),
             )
             for number in range(len(self.weights))
@@ -82,7 +83,7 @@ class Showing(Parts):
         """The picture shown, if any, and what can be done with it."""
         update = {
             self.stop: self.stopping(visit),
-            self.apply: gr.update(visible=visit.held),
+            self.apply: gr.update(visible=seen(visit.held)),
         }
         kept = visit.kept
         if kept is None:
@@ -99,12 +100,12 @@ class Showing(Parts):
             ),
             self.status: look.progress(words, hint=hint),
             self.refine: gr.update(
-                visible=self.limits.steps > 0, interactive=visit.newest and not hint
+                visible=seen(self.limits.steps > 0), interactive=visit.newest and not hint
             ),
             self.download: gr.update(visible=True),
             self.form: gr.update(visible=True),
-            self.large: gr.update(visible=self.limits.poster > 0),
-            self.visit_room: gr.update(visible=True),
+            self.large: gr.update(visible=seen(self.limits.poster > 0)),
+            self.archive: gr.update(visible=True),
             self.history: self.past(visit),
         }
 
@@ -115,7 +116,7 @@ class Showing(Parts):
     def stoppable(self) -> Update:
         """It is refined now."""
         return {
-            self.refine: gr.update(visible=False),
+            self.refine: gr.update(visible=HIDDEN),
             self.stop: gr.update(visible=True, interactive=True),
         }
 
@@ -127,7 +128,7 @@ class Showing(Parts):
             self.canvas: photo,
             self.status: look.progress(""),
             self.history: self.past(visit),
-            **{each: gr.update(visible=False) for each in (*gone, self.visit_room)},
+            **{each: gr.update(visible=HIDDEN) for each in (*gone, self.archive)},
         }
 
     def recent(self, visit: Visit) -> Update:
@@ -140,7 +141,7 @@ class Showing(Parts):
     @staticmethod
     def stopping(visit: Visit) -> Any:
         """The button goes with the work that it is for."""
-        return gr.skip() if visit.at_work or visit.improving else gr.update(visible=False)
+        return gr.skip() if visit.at_work or visit.improving else gr.update(visible=HIDDEN)
 
     def back(self, request: gr.Request) -> Update:
         """As it was before something went wrong, if there is a visit at all."""
