@@ -286,7 +286,7 @@ def session(model: bytes, weights: Mapping[str, Array] = MappingProxyType({})) -
         ) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Threads that wait would take a seventh more of the processors, and all from other processes.
+    # Threads that wait would take processors from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
     if values:
