@@ -33,7 +33,7 @@ __all__ = [
 # Measured with the embedded encoder, in bytes: for each pixel of a part in a step at 16 bits (twice as
 # much at 32); for each pixel of the whole picture, with its corrections and Adam's moments; and for
 # the process.
-_STEP, _HELD, _PROCESS = 1150, 190, 0.4e9
+_STEP, _HELD, _PROCESS = 1150, 220, 0.4e9
 _SMALLEST, _LARGEST, _MARGIN = 256, 1024, 128
 # Bytes at 16 bits for the features of the largest part of a painting that is read at once; and for each
 # pixel of a painting, with its copies while it is opened.
