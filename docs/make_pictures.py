@@ -6,11 +6,12 @@ Without names, all of them; some minutes on two cores. Most that are optimised a
 commands would make them.
 """
 
+import random
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import impasto
 from impasto.analysis.deltas import delta_sheet, smoothed
@@ -140,6 +141,41 @@ def refinement() -> Image.Image:
     )
 
 
+def flat_photos() -> dict[str, Image.Image]:
+    """Photos of little or nothing: plain, graded, one thing on white, lines, a night sky."""
+    size = (SIDE, SIDE * 3 // 4)
+    found = {name: Image.new("RGB", size, name) for name in ("white", "black", "gray")}
+    found["product"] = Image.new("RGB", size, "white")
+    ImageDraw.Draw(found["product"]).ellipse((150, 50, 230, 150), fill=(153, 38, 26))
+    found["line art"] = Image.new("RGB", size, "white")
+    for x in range(160, size[0], 16):
+        ImageDraw.Draw(found["line art"]).line((x, 20, x - 30, 170), fill="black", width=2)
+    above, below = (Image.new("RGB", size, color) for color in ((77, 102, 204), (230, 179, 102)))
+    found["evening"] = Image.composite(below, above, Image.linear_gradient("L").resize(size))
+    found["night"] = Image.new("RGB", size, (8, 10, 26))
+    places = random.Random(1)
+    for _ in range(40):
+        at = places.randrange(size[0]), places.randrange(size[1] // 2)
+        found["night"].putpixel(at, (230, 230, 230))
+    return found
+
+
+def flats() -> Image.Image:
+    methods: dict[str, dict[str, object]] = {
+        "--method fast": {"method": "fast"},
+        "--method arbitrary": {"method": "arbitrary"},
+        "the default": {},
+    }
+    photos, networks = flat_photos(), impasto.Networks()
+    pictures = list(photos.items())
+    for name, options in methods.items():
+        for photo in photos.values():
+            pictures.append(
+                (name, impasto.stylize(photo, PAINTING, size=SIDE, networks=networks, **options))
+            )
+    return strip(f"Plain and graded areas, in the style {PAINTING}", pictures, len(photos))
+
+
 def samples() -> Image.Image:
     return strip("The sample styles, drawn by code", [(name, opened(name)) for name in STYLES], 5)
 
@@ -240,6 +276,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "blends": blends,
     "content-layers": content_layers,
     "features": features,
+    "flats": flats,
     "grams": grams,
     "grid": grid,
     "keep-color": keep_color,

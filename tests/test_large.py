@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.losses.objective import Objective, Term, content_term, style_term, variation_term
 from impasto.losses.style.gram import GRAM
-from impasto.methods import large
+from impasto.methods import large, sections
 from impasto.methods.builtin.arbitrary import ARBITRARY
 from impasto.methods.builtin.fast import FAST
 from impasto.methods.builtin.optimize import OPTIMIZE
@@ -173,6 +173,34 @@ def test_large_pictures_are_painted_in_bytes(
     assert float((last.image[..., :100].int() - content[..., :100].int()).abs().float().mean()) > 2
     nothing = PixelOptimizer(encoder, settings.but(strength=0.0))
     assert torch.equal(next(iter(nothing.render(content, style))).image, content)
+
+
+def test_strokes_of_large_pictures_become_finer_and_never_silently_larger(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large, "LARGEST", 100)
+    read = []
+    targets = large.Aims.targets
+    monkeypatch.setattr(
+        large.Aims, "targets", lambda *given: (read.append(given[2]), targets(*given))[1]
+    )
+    settings = Settings(
+        style_layers=LAYERS, content_layers=(CONTENT,), steps=1, init="content", max_memory="1GB"
+    )
+    for scale, largest, said in ((0.5, 50, 0), (1.0, 100, 0), (2.0, 100, 1)):
+        optimizer = PixelOptimizer(encoder, settings.but(style_scale=scale))
+        assert len(large.foretell(optimizer, (112, 176), 1e-9).notes) == said
+        read.clear()
+        style = optimizer.prepare(picture(90, 96, 4))
+        list(large.paint(optimizer, bytes_of(picture(112, 176)), style, None, None))
+        assert max(read) == largest
+
+
+def test_what_is_held_of_the_full_size_is_counted_at_the_smaller_ones() -> None:
+    room = sections.DescentRoom(1.5e9, torch.bfloat16)
+    assert room.side((1024, 768)) == 0
+    assert room.side((1024, 768), (2048, 1536)) > 0
+    assert large.beside(room, (5000, 5000)).memory < room.memory
 
 
 def test_every_method_takes_large_pictures() -> None:

@@ -27,7 +27,7 @@ __all__ = ["SETTLED", "Aims", "Content", "MakeTerms", "Photo", "Regions", "Style
 
 # What a settled layer counts for at the last size. Its cells see half the picture there, and asked
 # for in full they are had most cheaply by a few spots of glaring noise.
-SETTLED = 0.2
+SETTLED = 0.4
 # What self-similarity counts for beside the distance of features that it stands for: it is smaller
 # by about so much for pictures that hold the photo's forms as well.
 SELF_SIMILARITY = 5.0

@@ -25,9 +25,9 @@ __all__ = ["Tuning", "descend", "pyramid"]
 # A step at half the size costs a quarter: each coarser size takes this many times the steps of the
 # next.
 COARSER = 1.4
-# What the running mean of the late iterates keeps at each step: five steps of memory calm the
+# What the running mean of the late iterates keeps at each step: three steps of memory calm the
 # grain; twenty would lag.
-KEEP = 0.8
+KEEP = 0.7
 # With grids, the share of the rate that the pixels move by, and each coarser grid: their moves add
 # up.
 PIXEL_SHARE, GRID_SHARE = 0.5, 0.25

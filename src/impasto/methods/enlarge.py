@@ -61,10 +61,11 @@ class Enlarged:
         found = None if tell is None else tell(small)
         if found is None:
             return None
-        return Forecast(
-            found.seconds + self.enlarger.seconds(small),
-            max(found.memory, self.enlarger.needed(small)),
-            found.tiles + self.enlarger.count(small),
+        return replace(
+            found,
+            seconds=found.seconds + self.enlarger.seconds(small),
+            memory=max(found.memory, self.enlarger.needed(small)),
+            tiles=found.tiles + self.enlarger.count(small),
         )
 
     def render(self, frame: Frame) -> Iterator[Progress]:

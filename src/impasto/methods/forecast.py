@@ -30,4 +30,5 @@ def foretold(renderer: Renderer, size: tuple[int, int], settings: Settings) -> l
     minutes, seconds = divmod(round(found.seconds), 60)
     parts = f" in {found.tiles} tiles" if found.tiles > 1 else ""
     takes = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return [f"{size[1]} x {size[0]} px{parts}: about {takes} and {spoken(found.memory)}"]
+    told = f"{size[1]} x {size[0]} px{parts}: about {takes} and {spoken(found.memory)}"
+    return [told, *found.notes]

@@ -40,6 +40,7 @@ LARGEST = 4096
 _HELD, _SAVED = 12, 14
 # What a process has, and px around a part.
 _PROCESS, _AROUND = 0.7e9, 192
+_STROKES = f"beyond {LARGEST} px paintings are read at {LARGEST} px: `style_scale` makes the optimiser's strokes no larger there"
 
 
 class Descending(Protocol):
@@ -80,6 +81,11 @@ def in_turn(optimizer: Descending) -> bool:
     )
 
 
+def beside(room: DescentRoom, size: tuple[int, int]) -> DescentRoom:
+    """What is left beside a large picture of (H, W)."""
+    return replace(room, memory=room.memory - _HELD * size[0] * size[1])
+
+
 def side_of_parts(room: DescentRoom, size: tuple[int, int]) -> int:
     """The side, px, of the parts that a picture of (H, W) is optimised in."""
     left = room.memory - _PROCESS - _HELD * size[0] * size[1]
@@ -100,7 +106,8 @@ def foretell(optimizer: Descending, size: tuple[int, int], pace: float) -> Forec
     # The sums are taken first: a forward pass of the photo and one of the start, each a third of a
     # step.
     work = sum(h * w * (n + 0.7) for h, w, n in steps) * at_once / side**2
-    return Forecast(pace * work, needed(optimizer.room, size), max(1, pixels // side**2))
+    notes = (_STROKES,) if optimizer.settings.style_scale > 1 else ()
+    return Forecast(pace * work, needed(optimizer.room, size), max(1, pixels // side**2), notes)
 
 
 def paint(
@@ -125,7 +132,7 @@ def paint(
         given, start = start, torch.empty_like(content)
         _fill(start, Changed(Resized(given, _size(content)), ()))
     levels = pyramid(*_size(content), optimizer.recipe.steps, optimizer.sizes(start))
-    todo = [_Level(optimizer, (h, w), n) for h, w, n in levels]
+    todo = [_Level(optimizer, _size(content), (h, w), n) for h, w, n in levels]
     canvas = (content if start is None else start).clone()
     of, done = sum(level.count for level in todo), 0
     regions = _regions(style, places)
@@ -155,22 +162,23 @@ def paint(
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One size of the pyramid, (H, W), and its number of steps."""
+    """One size of the pyramid of a picture, `whole`, both (H, W), and its number of steps."""
 
     optimizer: Descending
+    whole: tuple[int, int]
     size: tuple[int, int]
     steps: int
 
     @property
     def fits(self) -> bool:
         """Whether it may be held in floating point."""
-        room = self.optimizer.room
+        room = beside(self.optimizer.room, self.whole)
         return max(self.size) <= LARGEST and room.needed(self.size) <= room.memory
 
     @property
     def side(self) -> int:
         """The side of its parts, px."""
-        return side_of_parts(self.optimizer.room, self.size)
+        return side_of_parts(self.optimizer.room, self.whole)
 
     @property
     def count(self) -> int:
@@ -186,7 +194,8 @@ class _Level:
         asked = (*contents, *(recipe.style_layers if optimizer.settings.strength < 1 else ()))
         own = grams(optimizer.encoder, photo, list(dict.fromkeys(asked)), self.side)
         # No file has more to give, and of a poster finer strokes are wanted.
-        long_side = min(round(max(self.size) * optimizer.settings.style_scale), LARGEST)
+        largest = min(max(self.size), LARGEST)
+        long_side = round(largest * min(1.0, optimizer.settings.style_scale))
         terms = optimizer.aims.own_terms(_Read(photo.size, own), regions, long_side, settled)
         masks = [Framed(Resized(mask, self.size), frame) for _, mask in regions if mask is not None]
         return InTurn(optimizer.encoder, photo, begun, terms, contents, self.side, frame, masks)
@@ -254,6 +263,7 @@ def _at_once(
     small = copy(optimizer)
     steps = sum(level.steps for level in levels)
     small.recipe = optimizer.recipe.changed(steps=steps, pyramid=len(levels) > 1)
+    small.room = beside(optimizer.room, _size(content))
     photo = reduced(Shown(content), size)
     begun = photo if start is None else reduced(Shown(start), size)
     for step in small.at_once(photo, style, None if start is None else begun, places):

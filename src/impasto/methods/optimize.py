@@ -156,7 +156,7 @@ class PixelOptimizer:
         for level, (height, width, steps) in enumerate(levels):
             last = level == len(levels) - 1
             photo = resize(_framed(content, recipe.frame), (height, width)).to(self.encoder.device)
-            side = self.room.side((height, width))
+            side = self.room.side((height, width), full)
             with torch.autocast(photo.device.type, enabled=False):
                 objective = self.aims.objective(photo, regions, scale, level > 0 and last, side)
             begun = resize(kept, (height, width)).clamp(0, 1)

@@ -34,6 +34,9 @@ __all__ = [
 # much at 32); for each pixel of the whole picture, with its corrections and Adam's moments; and for
 # the process.
 _STEP, _HELD, _PROCESS = 1150, 220, 0.4e9
+# Of a picture that is optimised at a smaller size first, for each pixel of its full size: the photo,
+# framed and not, what is kept, and its fine detail.
+_ABOVE = 48
 _SMALLEST, _LARGEST, _MARGIN = 256, 1024, 128
 # Bytes at 16 bits for the features of the largest part of a painting that is read at once; and for each
 # pixel of a painting, with its copies while it is opened.
@@ -56,9 +59,13 @@ class DescentRoom:
     remembered: int = 0
     divisible: bool = True
 
-    def side(self, size: tuple[int, int]) -> int:
-        """The side, px, of the parts that a picture of (H, W) is divided into; 0 where it fits whole."""
-        left = self.memory - _PROCESS - self._held(size)
+    def side(self, size: tuple[int, int], of: tuple[int, int] | None = None) -> int:
+        """The side, px, of the parts that a picture of (H, W) is divided into; 0 where it fits whole.
+
+        `of`: the full size that it is a smaller one of.
+        """
+        above = 0 if of is None or of == size else _ABOVE * of[0] * of[1]
+        left = self.memory - _PROCESS - above - self._held(size)
         if size[0] * size[1] * self.step <= left:
             return 0
         found: float = (max(0.0, left) / self.step) ** 0.5 - _MARGIN

@@ -48,11 +48,14 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a picture will take, about: `seconds` on this machine, `memory` in bytes, `tiles`."""
+    """What a picture will take, about: `seconds` on this machine, `memory` in bytes, `tiles`; and
+    what is not as asked for at its size.
+    """
 
     seconds: float
     memory: float
     tiles: int = 1
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

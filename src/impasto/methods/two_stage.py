@@ -61,7 +61,8 @@ class TwoStage:
         if len(known) < 2:
             return None
         seconds, memory = sum(each.seconds for each in known), max(each.memory for each in known)
-        return Forecast(seconds, memory, max(each.tiles for each in known))
+        notes = tuple(note for each in known for note in each.notes)
+        return Forecast(seconds, memory, max(each.tiles for each in known), notes)
 
     @property
     def notes(self) -> tuple[str, ...]:
