@@ -40,7 +40,10 @@ LARGEST = 4096
 _HELD, _SAVED = 12, 14
 # What a process has, and px around a part.
 _PROCESS, _AROUND = 0.7e9, 192
-_STROKES = f"beyond {LARGEST} px paintings are read at {LARGEST} px: `style_scale` makes the optimiser's strokes no larger there"
+_STROKES = (
+    f"beyond {LARGEST} px paintings are read at {LARGEST} px: `style_scale` makes the optimiser's "
+    "strokes no larger there"
+)
 
 
 class Descending(Protocol):
