@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +20,9 @@ from impasto.losses.base import STYLE_LOSSES
 from impasto.methods.base import METHODS
 from impasto.settings import GROUPS, OPTIONS, Option
 from impasto.texts import shortened
-from impasto.training.configs import RunConfig
+
+if TYPE_CHECKING:
+    from impasto.training.configs import RunConfig
 
 __all__ = [
     "COURSE",
@@ -70,7 +72,7 @@ def asks(
 
 
 def configures(
-    model: type[RunConfig], *names: str, **usual: Any
+    model: "type[RunConfig]", *names: str, **usual: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same with fields of a training's configuration: these, or all that have a description."""
     fields = model.model_fields

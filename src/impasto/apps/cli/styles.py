@@ -11,7 +11,7 @@ from impasto.apps.cli.options import Debug
 from impasto.apps.report import emit, printable, reporting, say
 from impasto.errors import ImpastoError
 
-__all__ = ["PHOTO", "styles"]
+__all__ = ["PHOTO", "register", "styles"]
 
 PHOTO = "cat"
 """The sample photo that shows a style."""
@@ -19,6 +19,11 @@ PHOTO = "cat"
 styles = typer.Typer(
     invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to `app`."""
+    app.add_typer(styles, name="styles")
 
 
 @styles.callback()
