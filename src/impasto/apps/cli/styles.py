@@ -97,7 +97,10 @@ def export(
 def add(
     source: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="A .impasto file, or hf://user/repository/file."),
+        typer.Argument(
+            metavar="FILE",
+            help="A .impasto file, or hf://user/repository/file, or hf://user/repository@revision/file.",
+        ),
     ],
     name: Annotated[str, typer.Option(help="What to call it, if not as the file says.")] = "",
     network: Annotated[
@@ -112,6 +115,7 @@ def add(
 
     impasto styles add harbour.impasto
     impasto styles add hf://user/styles/harbour.impasto --name port
+    impasto styles add hf://user/styles@v1/harbour.impasto --replace
     impasto stylize photo.jpg --style port --method fast
     """
     with reporting(debug):
