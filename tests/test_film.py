@@ -478,6 +478,15 @@ def test_no_room_is_one_line_and_what_is_done_stays(monkeypatch):
     assert [(step.step, step.note) for step in work.paint()] == [(1, "there"), (2, ""), (3, "")]
 
 
+@pytest.mark.parametrize(("asked", "size"), [("original", (48, 32)), ("2x", (96, 64))])
+def test_a_size_may_be_a_multiple_of_the_films(run, asked, size):
+    save(clip(1, (48, 32)), Path("frames"))
+    line = ("film", "frames", "mosaic", "-o", "out", "--method", "arbitrary", "--size", asked)
+    assert run(*line)[0] == 0
+    with Image.open(next(Path("out").glob("*.png"))) as frame:
+        assert frame.size == size
+
+
 def test_the_command_paints_scores_and_cleans_up(run, sound):
     source = write(Path("clip.mp4"), clip(4, (96, 64)), source=sound)
     typed = ("--method", "arbitrary", "--size", "96")

@@ -68,7 +68,7 @@ def impasto(
 
 
 @app.command(cls=SettingsCommand)
-@asks(*OPTIONS, forms=True)
+@asks(*OPTIONS, forms=OPTIONS)
 def stylize(
     *,
     content: Annotated[
@@ -154,7 +154,7 @@ def stylize(
 
 
 @app.command(cls=SettingsCommand)
-@asks("size", "steps", forms=True)
+@asks("size", "steps", forms=("size",))
 def demo(
     *,
     output: Annotated[

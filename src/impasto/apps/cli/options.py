@@ -60,15 +60,15 @@ COURSE = "Course of the training"
 
 
 def asks(
-    *names: str, forms: bool = False, **usual: Any
+    *names: str, forms: Collection[str] = (), **usual: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command takes these settings as options too, and gets those typed as the mapping `given`.
 
     They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of
-    `Settings`; `usual` has other defaults, for the help alone. `forms`: whether it also takes what
-    is no value of a setting, such as `--size 2x`, or a file.
+    `Settings`; `usual` has other defaults, for the help alone. `forms`: those of which it also
+    takes what is no value of a setting, such as `--size 2x`, or a file.
     """
-    return _asking([_parameter(OPTIONS[name], forms) for name in names], usual)
+    return _asking([_parameter(OPTIONS[name], name in forms) for name in names], usual)
 
 
 def configures(
