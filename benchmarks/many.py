@@ -1,7 +1,7 @@
 """Pictures an hour: by a batch here, and by Ray's workers, each of one thread, once warm.
 
-    python benchmarks/many.py --photos 40 --size 512 --workers 1 --workers 2
-    python benchmarks/many.py --photos 40 --size 256 --wait 0.2 --ahead 1 --ahead 8
+    python benchmarks/many.py --photos 160 --size 512 --workers 1 --workers 2
+    python benchmarks/many.py --photos 30 --size 256 --wait 0.2 --ahead 1 --ahead 8
 
 `--wait`: photos lie in a store, and pictures go to it, where every call takes so many seconds.
 `--ahead`: how many pictures a worker has under way. Beside the time, what the processor took for a
@@ -10,6 +10,7 @@ picture: that does not grow with what else runs on the machine.
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from impasto.apps.finding import find
 from impasto.apps.ray_workers import outcomes_by_ray
 from impasto.pictures.samples import sample, sample_names
 from impasto.settings import Settings
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
 from slow_store import slow_store
 
 

@@ -1,6 +1,8 @@
 """Shared by all tests."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,5 +88,22 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, str, str
         with pytest.raises(SystemExit) as ended:
             cli.main(args)
         return (ended.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def kill_after() -> Callable[..., None]:
+    """`kill_after(3, "batch", …)`: the command in a process of its own, killed when it has written
+    so many lines.
+    """
+
+    def call(lines: int, *args: str) -> None:
+        line = [sys.executable, "-m", "impasto", *args]
+        with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(lines):
+                process.stdout.readline()
+            process.kill()
 
     return call

@@ -3,8 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -212,16 +210,12 @@ def test_what_a_killed_run_left_half_written_is_swept_away():
     assert (old.exists(), new.exists(), other.exists()) == (False, True, True)
 
 
-def test_killed_and_run_again_makes_all_and_none_twice(run):
+def test_killed_and_run_again_makes_all_and_none_twice(run, kill_after):
     for number in range(30):
         paint(Path(f"photos/{number:02}.png"), number)
     Path("photos/broken.jpg").unlink()
-    code = "from impasto.apps.cli.main import main; main()"
     args = ("batch", "photos", "mosaic", "-o", "out", *TYPED)
-    with subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE) as process:
-        for _ in range(4):
-            process.stdout.readline()
-        process.kill()
+    kill_after(4, *args)
     before = stamps("out")
     whole = {path for path in before if not path.name.startswith(".")}
     assert 4 <= len(whole) < 32

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from impasto.apps.cli import main as cli
 from impasto.apps.cli import rendering
+from impasto.apps.cli.lazy import HOMES, commands_app
 from impasto.apps.cli.recipe import command
 from impasto.apps.progress import Clock, Lines, summary
 from impasto.apps.report import reporting
@@ -413,12 +415,21 @@ def commands() -> list[list[str]]:
     return found
 
 
+@pytest.mark.parametrize("module", sorted(set(HOMES.values())))
+def test_a_command_is_found_in_its_module(module: str) -> None:
+    app = commands_app()
+    import_module(f"impasto.apps.cli.{module}").register(app)
+    named = [name for name, home in HOMES.items() if home == module]
+    assert sorted(typer.main.get_group(app).commands) == sorted(named)
+
+
 def test_what_needs_no_torch_imports_none():
     """The help of every command, and what lists things that are known without a network."""
     helps = [[*command, "--help"] for command in commands()]
     assert ["train", "arbitrary", "--help"] in helps
     code = f"""
 import sys
+from importlib import import_module
 from impasto.apps.cli.main import main
 for args in {[*helps, [], ["--version"], ["styles"], ["presets"]]}:
     try: main(args)

@@ -12,19 +12,21 @@ import torch
 from PIL import Image
 
 from impasto.apps import kept
+from impasto.apps.cli.recipe import command
 from impasto.apps.film import FilmWork
 from impasto.errors import InputError, OptionError
 from impasto.film.following import DRAWN, Following, drawn, match
 from impasto.film.frames import FilmFrame
 from impasto.film.occlusion import agreement, trusted, warp
-from impasto.film.opening import open_film
+from impasto.film.opening import film_recipe, open_film
 from impasto.film.scores import film_scores
 from impasto.film.stills import Animation, FolderFilm
+from impasto.film.writing import write_film
 from impasto.losses.temporal import temporal_term
 from impasto.methods.base import Before, Frame
 from impasto.networks.held import HeldMoments
 from impasto.networks.instance_norm import conditional_instance_norm, moments_from
-from impasto.pictures.image import open_picture
+from impasto.pictures.image import open_picture, save_picture
 from impasto.pictures.samples import sample
 from impasto.pipeline import plan
 from impasto.settings import Settings
@@ -325,6 +327,32 @@ def test_a_film_comes_back_with_its_times_its_colours_and_its_sound(suffix, soun
     assert heard == pytest.approx(24000, abs=2500)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".gif", ".webp"])
+def test_a_film_tells_its_recipe_and_the_command_that_makes_it_again(suffix):
+    source = open_film(save(clip(2, (64, 48)), Path("clip.webp")))
+    recipe = {
+        "content": {"kind": "file"},
+        "styles": [{"name": "waves"}],
+        "film": {"between": 3},
+        "method": "arbitrary",
+        "size": 64,
+        "größe": "x" * 400,
+    }
+    path = Path(f"a{suffix}")
+    write_film(path, source.frames(), source, recipe)
+    assert film_recipe(path) == recipe
+    line = command(film_recipe(path), f"b{suffix}")
+    assert line == f"impasto film PHOTO waves -o b{suffix} --between 3 --method arbitrary --size 64"
+
+
+def test_a_folder_of_frames_tells_its_recipe():
+    recipe = {"content": {"kind": "file"}, "film": {"apart": True}}
+    Path("frames").mkdir()
+    save_picture("frames/f1.png", torch.zeros(1, 3, 16, 16), recipe=recipe)
+    assert film_recipe(Path("frames")) == recipe
+    assert film_recipe(save(clip(1), Path("others"))) is None
+
+
 def test_films_are_turned_upright():
     frame = np.zeros((32, 48, 3), np.uint8)
     frame[:16, :24] = 255  # the upper left quarter
@@ -448,6 +476,15 @@ def test_no_room_is_one_line_and_what_is_done_stays(monkeypatch):
             next(steps)
     work = FilmWork(Path("frames"), ["mosaic"], Path("out"), QUICK)
     assert [(step.step, step.note) for step in work.paint()] == [(1, "there"), (2, ""), (3, "")]
+
+
+@pytest.mark.parametrize(("asked", "size"), [("original", (48, 32)), ("2x", (96, 64))])
+def test_a_size_may_be_a_multiple_of_the_films(run, asked, size):
+    save(clip(1, (48, 32)), Path("frames"))
+    line = ("film", "frames", "mosaic", "-o", "out", "--method", "arbitrary", "--size", asked)
+    assert run(*line)[0] == 0
+    with Image.open(next(Path("out").glob("*.png"))) as frame:
+        assert frame.size == size
 
 
 def test_the_command_paints_scores_and_cleans_up(run, sound):

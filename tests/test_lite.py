@@ -89,6 +89,7 @@ def test_the_command_never_loads_pytorch(tmp_path: Path) -> None:
     noise(0, 80, 100, 3).save(tmp_path / "photo.png")
     code = (
         "import sys; sys.modules['torch'] = None\n"
+        "for name in ('apps.cli.train', 'apps.cli.see', 'training'): sys.modules[f'impasto.{name}'] = None\n"
         "from impasto.apps.cli.main import main\n"
         "main(sys.argv[1:])"
     )

@@ -3,7 +3,7 @@ by their laws.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 import plates
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, OptionError
+from impasto.losses.base import StyleLoss
 from impasto.networks.checkpoint import Painter, fingerprint, load_network
 from impasto.networks.encoder import Architecture, Encoder
 from impasto.networks.style_bank import StyleBank
@@ -188,6 +190,87 @@ def test_the_criterion_is_nothing_for_the_photo_in_its_own_style(
     assert max(of_style.max(), of_content.max()) < 1e-4
     (slope,) = torch.autograd.grad((of_style + of_content).sum(), pictures)
     assert slope.isfinite().all()
+
+
+class _Means(StyleLoss):
+    """The simplest there is: the channels' means."""
+
+    name = "means"
+
+    def target(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        assert mask is None
+        return features.mean((2, 3))
+
+    def mix(self, targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        return sum(w * each for each, w in zip(targets, weights, strict=True)) / sum(weights)
+
+    def distance(self, features: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (self.target(features, mask) - target).square().sum() / target.square().sum()
+
+
+def test_another_style_loss_stands_for_gram_matrices(
+    compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor]
+) -> None:
+    """Against the loss itself, layer by layer; and a step down its slope lowers it."""
+    criterion, loss = Criterion(compact, coarse=0.5, loss=_Means()), _Means()
+    pictures, paintings = middles(photos[:2], 64), middles(list(styles.values()), 64)
+    content, style = criterion.content(pictures), criterion.style(paintings)
+    pictures.requires_grad_()
+    found, _ = criterion(pictures, content, style.rows(torch.tensor([2, 0])))
+    for i, j in ((0, 2), (1, 0)):
+        total, weights = 0.0, 0.0
+        for by, layers in ((1, criterion.layers), (2, criterion.layers[:3])):
+            ours, theirs = (
+                compact.features(F.avg_pool2d(x.detach(), by), layers)
+                for x in (pictures[i : i + 1], paintings[j : j + 1])
+            )
+            for layer in layers:
+                weight = 0.5 if by == 2 else 0.2 if layer == "relu5_1" else 1.0
+                apart = loss.distance(ours[layer], loss.target(theirs[layer]))
+                total, weights = total + weight * float(apart) ** 0.5, weights + weight
+        assert found[i].item() == pytest.approx(total / weights, rel=1e-3)
+    (slope,) = torch.autograd.grad(found.sum(), pictures)
+    nearer = pictures.detach() - 0.1 * slope / slope.norm()
+    lower, _ = criterion(nearer, content, style.rows(torch.tensor([2, 0])))
+    assert (lower < found).all()
+    own, _ = criterion(paintings, criterion.content(paintings), style)
+    assert own.max() < 1e-4
+
+
+def test_styles_of_another_loss_are_mixed_and_joined_as_statistics_are(
+    compact: Encoder, styles: dict[str, Tensor]
+) -> None:
+    """The targets of `_Means` are the means that every style has."""
+    criterion, paintings = Criterion(compact, loss=_Means()), middles(list(styles.values()), 64)
+    style = criterion.style(paintings)
+    joined = Style.cat([criterion.style(paintings[:1]), criterion.style(paintings[1:])])
+    for each in (
+        style,
+        joined,
+        style.mixed(torch.tensor([1.0, 0.0, 0.3])),
+        style.rows(torch.tensor([2, 2])),
+    ):
+        for layer, means in each.means.items():
+            torch.testing.assert_close(torch.cat(each.targets[layer]), means)
+
+
+@pytest.mark.parametrize("name", ["histogram", "nnst", "swd"])
+def test_a_stochastic_style_loss_is_refused_in_trainings(name: str) -> None:
+    with pytest.raises(OptionError, match=f"^`style_loss` .* take gram or w2, not '{name}'$"):
+        ArbitraryConfig(style_loss=name)
+
+
+def test_a_bank_is_trained_by_another_style_loss(
+    compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor], start: Painter
+) -> None:
+    config = BankConfig(**COMMON, style_size=96, style_loss="w2", coarse=0)
+    task = BankTask(compact, photos, {"waves": styles["waves"]}, config, start=start)
+    losses = task(task.batch(0), 0)
+    sum(losses.values()).backward()
+    assert task.vectors.grad is not None
+    assert task.vectors.grad.isfinite().all()
+    assert task.vectors.grad.abs().sum() > 0
+    assert task.painter().recipe["style_loss"] == "w2"
 
 
 @torch.no_grad()

@@ -3,8 +3,6 @@ what the environment says, as with a real bucket.
 """
 
 import os
-import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -123,15 +121,13 @@ def test_a_server_that_always_fails_costs_the_picture_and_no_more(server, monkey
 
 
 @pytest.mark.slow
-def test_killed_and_run_again_makes_all_in_the_bucket_and_none_twice(server, run) -> None:
+def test_killed_and_run_again_makes_all_in_the_bucket_and_none_twice(
+    server, run, kill_after
+) -> None:
     fill(12)
     server.puts.clear()
-    code = "from impasto.apps.cli.main import main; main()"
     args = ("batch", "s3://photos", "mosaic", "-o", "s3://painted", *TYPED)
-    with subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE) as process:
-        for _ in range(3):
-            process.stdout.readline()
-        process.kill()
+    kill_after(3, *args)
     assert 3 <= len(server.puts) < 12
     assert run(*args)[0] == 0
     assert sorted(server.puts) == sorted(f"/painted/{n % 2}/{n:02}.png" for n in range(12))

@@ -3,6 +3,8 @@
 import hashlib
 import http.server
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from safetensors.torch import save_file
 from impasto.apps.cli import main as cli
 from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
 from impasto.home import own_bank
-from impasto.networks.header import network_header
+from impasto.networks.header import learned_styles, network_header
 from impasto.networks.style_bank import Credit, StyleBank
 from impasto.networks.style_file import StyleFile, locate
 
@@ -117,7 +119,9 @@ def test_a_pickle_and_what_is_no_picture_are_refused(style: StyleFile, tmp_path:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
-    """A hub at this machine: path in `user/repository` -> content."""
+    """A hub at this machine: revision and path in `user/styles` -> content; of what begins with
+    `cut` the half arrives.
+    """
     pytest.importorskip("huggingface_hub")
     from huggingface_hub import constants
 
@@ -125,26 +129,36 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
 
     class Hub(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            content = files.get(self.path.removeprefix("/user/styles/resolve/main/"))
-            self.send_response(404 if content is None else 200)
-            if content is None:
-                self.send_header("X-Error-Code", "EntryNotFound")
-            else:
-                self.send_header("ETag", hashlib.sha256(content).hexdigest())
-                self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("Content-Length", str(len(content or b"")))
-            self.end_headers()
+            self.answer()
 
         def do_GET(self) -> None:
-            self.do_HEAD()
-            self.wfile.write(files.get(self.path.rpartition("/main/")[2], b""))
+            content = self.answer()
+            self.wfile.write(content[: len(content) // 2] if "/cut" in self.path else content)
+
+        def answer(self) -> bytes:
+            place = self.path.removeprefix("/user/styles/resolve/")
+            content, revision = files.get(place), place.partition("/")[0]
+            self.send_response(404 if content is None else 200)
+            if place == self.path:
+                self.send_header("X-Error-Code", "RepoNotFound")
+            elif content is None:
+                known = any(each.startswith(f"{revision}/") for each in files)
+                self.send_header("X-Error-Code", f"{'Entry' if known else 'Revision'}NotFound")
+            else:
+                self.send_header("ETag", hashlib.sha256(content).hexdigest())
+                self.send_header("X-Repo-Commit", hashlib.sha1(revision.encode()).hexdigest())
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            return content or b""
 
         def log_message(self, *_: Any) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
-        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        threading.Thread(target=hub.serve_forever, args=(0.01,), daemon=True).start()
         here = f"http://127.0.0.1:{hub.server_address[1]}"
+        monkeypatch.setenv("HF_ENDPOINT", here)  # for processes of their own
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setattr(constants, "ENDPOINT", here)
         monkeypatch.setattr(
             constants,
@@ -162,14 +176,72 @@ def test_a_style_comes_from_the_hub(
     style: StyleFile, server: dict[str, bytes], tmp_path: Path
 ) -> None:
     style.save(tmp_path / "a.impasto")
-    server["sea/harbour.impasto"] = (tmp_path / "a.impasto").read_bytes()
+    server["main/sea/harbour.impasto"] = (tmp_path / "a.impasto").read_bytes()
     path = locate("hf://user/styles/sea/harbour.impasto")
     assert StyleFile.load(path).credit == CREDIT
     path.resolve().write_bytes(b"other")
     with pytest.raises(WeightsError, match="damaged"):
         locate("hf://user/styles/sea/harbour.impasto")
-    with pytest.raises(WeightsError, match=r"cannot fetch none\.impasto of user/styles"):
-        locate("hf://user/styles/none.impasto")
+
+
+def test_a_style_of_a_revision_stays_what_it_is(server: dict[str, bytes]) -> None:
+    server |= {"main/a.impasto": b"new", "v1/a.impasto": b"old"}
+    assert locate("hf://user/styles/a.impasto").read_bytes() == b"new"
+    assert locate("hf://user/styles@v1/a.impasto").read_bytes() == b"old"
+    server.clear()
+    assert locate("hf://user/styles@v1/a.impasto").read_bytes() == b"old", "from the cache"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "hf://user/styles/none.impasto",
+            "cannot fetch none.impasto of user/styles: .* no such file",
+        ),
+        ("hf://user/styles@v2/a.impasto", "has no revision v2"),
+        ("hf://user/others/a.impasto", "no such repository"),
+        # The hub's client tries again, and again.
+        pytest.param("hf://user/styles/cut.impasto", "broke off", marks=pytest.mark.slow),
+        ("hf://user/styles@/a.impasto", "names no revision"),
+    ],
+)
+def test_what_the_hub_has_not_is_said(source: str, said: str, server: dict[str, bytes]) -> None:
+    server |= {"main/a.impasto": b"content", "main/cut.impasto": bytes(1000)}
+    with pytest.raises(ImpastoError, match=said) as error:
+        locate(source)
+    assert "\n" not in str(error.value)
+
+
+def test_no_network_is_said(server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    nobody = "http://127.0.0.1:1/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    with pytest.raises(WeightsError, match="no network"):
+        locate("hf://user/styles/a.impasto")
+
+
+@pytest.mark.slow
+def test_the_command_adds_a_style_of_the_hub(
+    server: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As typed, by the hub's own variable; a second time without a hub."""
+    name = next(iter(network_header().styles))
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+
+    def run(*args: str) -> tuple[int, str, int]:
+        line = [sys.executable, "-m", "impasto", "styles", *args]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr.count("\n")
+
+    run("export", name, "a.impasto", "--author", "A", "--licence", "MIT")
+    server["v1/a.impasto"] = (tmp_path / "a.impasto").read_bytes()
+    assert run("add", "hf://user/styles@v1/a.impasto", "--name", "port") == (0, "port\n", 1)
+    assert run("add", "hf://user/styles/a.impasto", "--name", "other") == (2, "", 1)
+    server.clear()
+    assert run("add", "hf://user/styles@v1/a.impasto", "--name", "again") == (0, "again\n", 1)
+    assert {"port", "again"} <= {each.name for each in learned_styles()}
 
 
 @pytest.mark.parametrize("source", ["hf://user/styles", "hf://user//x.impasto", "hf://a/../b"])

@@ -10,6 +10,7 @@ name.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata, resources
@@ -75,9 +76,12 @@ def paint(content: Input, styles: Sequence[Input], settings: Settings) -> Painte
         settings = settings.but(method="fast")  # as `plan` does: it is the one that knows names
     _check(styles, settings)
     networks = _Networks(settings.network)
-    photo = _opened(content, settings.size)
     shares = _shares(len(styles), settings)
-    read = [_style(each, settings, networks) for each in styles]
+    with ThreadPoolExecutor(1) as beside:  # the runtime prepares a graph outside Python's lock
+        painter = beside.submit(lambda: networks.painter)
+        photo = _opened(content, settings.size)
+        read = [_style(each, settings, networks) for each in styles]
+        painter.result()
     vector = np.sum([w * v for w, (v, _) in zip(shares, read, strict=True) if w > 0], axis=0)
     picture = _rendered(photo.color, vector.astype(np.float32), settings, networks)
     if settings.strength == 1 and all(grey for _, grey in read):
@@ -85,7 +89,7 @@ def paint(content: Input, styles: Sequence[Input], settings: Settings) -> Painte
     kept = {"method", "size", "keep_color"} | (HONOURS - {"blend", "network"})
     recipe = {
         "impasto": metadata.version("impasto"),
-        "onnxruntime": metadata.version("onnxruntime"),
+        "onnxruntime": _onnxruntime().__version__,
         "content": identity(content),
         "styles": [identity(style) for style in styles],
         **{name: value for name, value in settings.dump().items() if name in kept},
@@ -273,17 +277,22 @@ def _session(name: str, weights: Mapping[str, Array]) -> Any:
     return session(_asset(f"{name}.onnx").read_bytes(), given)
 
 
-def session(model: bytes, weights: Mapping[str, Array] = MappingProxyType({})) -> Any:
-    """ONNX Runtime with a model, and with the weights that it only names.
-
-    `OptionError` where the extra is missing.
-    """
+def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise OptionError(
             "`engine=onnx` needs onnxruntime; install the extra: pip install 'impasto[lite]'"
         ) from None
+    return onnxruntime
+
+
+def session(model: bytes, weights: Mapping[str, Array] = MappingProxyType({})) -> Any:
+    """ONNX Runtime with a model, and with the weights that it only names.
+
+    `OptionError` where the extra is missing.
+    """
+    onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Threads that wait would take processors from other processes.

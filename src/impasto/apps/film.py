@@ -33,7 +33,6 @@ from impasto.film.scenes import scenes
 from impasto.film.writing import check_film_output, write_film
 from impasto.methods.stylizer import Progress
 from impasto.networks.loaded import Networks
-from impasto.pictures.recipes import recipe_text
 from impasto.pictures.tiles import floats_of
 from impasto.pictures.writing import check_no_pipe
 from impasto.pipeline import Job, method_of, plan
@@ -250,8 +249,7 @@ class FilmWork:
         notes = [*self.film.notes]
         if self.is_folder:
             return notes
-        text = recipe_text(self.job.recipe)
-        notes += write_film(self.output, self.frames.read(), self.film, text)
+        notes += write_film(self.output, self.frames.read(), self.film, self.job.recipe)
         self.frames.delete()
         return notes
 

@@ -14,7 +14,7 @@ from impasto.film.frames import FilmFrame, even_sides
 from impasto.pictures.files import Array
 from impasto.pictures.kinds import FILM, mistaken
 
-__all__ = ["Video", "VideoWriter"]
+__all__ = ["Video", "VideoWriter", "comment"]
 
 # Suffix -> FFmpeg's name of the container, the video codec, the sound codecs that can be copied
 # (all where None), and the one that others are coded anew in.
@@ -58,6 +58,13 @@ def _reading(path: Path) -> Iterator[None]:
             f"{path} is not a film that can be read ({error.strerror}); convert it to .mp4 first"
         )
         raise InputError(mistaken(path, FILM) or broken) from error
+
+
+def comment(path: Path) -> str | None:
+    """What a video's container says of it; `InputError` where it cannot be read."""
+    with _reading(path), _av().open(str(path)) as container:
+        said = {name.lower(): text for name, text in container.metadata.items()}
+        return said.get("comment")
 
 
 class Video:

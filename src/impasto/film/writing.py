@@ -1,6 +1,6 @@
 """Films written, by the suffix of their name: videos, and animations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
@@ -9,6 +9,7 @@ from PIL import Image
 
 from impasto.errors import InputError
 from impasto.film.frames import ANIMATIONS, VIDEOS, Film, FilmFrame
+from impasto.pictures.recipes import recipe_options, recipe_text
 from impasto.pictures.writing import atomic_write, check_place
 
 __all__ = ["check_film_output", "write_film"]
@@ -23,20 +24,22 @@ def check_film_output(path: Path) -> None:
     check_place(path)
 
 
-def write_film(path: Path, frames: Iterator[FilmFrame], like: Film, recipe: str) -> list[str]:
+def write_film(
+    path: Path, frames: Iterator[FilmFrame], like: Film, recipe: Mapping[str, object]
+) -> list[str]:
     """Write the film, whole or not at all, with the rate, sound and proportions of `like`; what is
     worth knowing comes back.
 
-    `recipe`: a text to keep in it, if its format can. Raises `InputError` where it cannot be
-    written.
+    `recipe`, JSON-able, is kept in it: as the comment of a video or a GIF, in a WebP's EXIF. Raises
+    `InputError` where it cannot be written.
     """
     first = next(frames)
     frames = _alike(chain([first], frames), first)
     try:
         with atomic_write(path) as partial:
             if path.suffix.lower() in ANIMATIONS:
-                return _animation(partial, path.suffix.lower(), frames, like)
-            return _video(partial, path.suffix.lower(), frames, like, recipe)
+                return _animation(partial, path.suffix.lower(), frames, like, recipe)
+            return _video(partial, path.suffix.lower(), frames, like, recipe_text(recipe))
     except OSError as error:  # FFmpeg's errors among them
         raise InputError(
             f"cannot write {path} ({error.strerror or error}); check the disk"
@@ -74,7 +77,13 @@ def _video(
     return writer.notes
 
 
-def _animation(path: Path, suffix: str, frames: Iterator[FilmFrame], like: Film) -> list[str]:
+def _animation(
+    path: Path,
+    suffix: str,
+    frames: Iterator[FilmFrame],
+    like: Film,
+    recipe: Mapping[str, object],
+) -> list[str]:
     """By Pillow, which holds the frames of an animation until it is written."""
     pictures, times = list[Image.Image](), list[Fraction]()
     for frame in frames:
@@ -90,5 +99,6 @@ def _animation(path: Path, suffix: str, frames: Iterator[FilmFrame], like: Film)
     # A GIF that is played once says nothing of loops.
     options |= {"loop": loop} if suffix == ".webp" or loop != 1 else {}
     options |= {"quality": 90, "method": 2} if suffix == ".webp" else {"disposal": 2}
-    pictures[0].save(path, format=suffix[1:].upper(), **options)
+    said = {"comment": recipe_text(recipe)} if suffix == ".gif" else recipe_options("WEBP", recipe)
+    pictures[0].save(path, format=suffix[1:].upper(), **options, **said)
     return ["a GIF has 256 colours a frame"] if suffix == ".gif" else []

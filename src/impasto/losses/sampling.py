@@ -4,13 +4,15 @@ can afford.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from impasto.losses.base import StyleLoss
 from impasto.losses.precision import wide
 
-__all__ = ["Draw", "Points", "Sampled", "points"]
+__all__ = ["Draw", "Points", "Sampled", "SampledLoss", "points"]
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,17 @@ class Sampled:
     def at(self, places: Tensor) -> list[tuple[float, Points]]:
         """Every part, looked at at these places."""
         return [(share, part.at(places)) for share, part in self.parts]
+
+
+class SampledLoss(StyleLoss):
+    """A style loss whose target is the style's features themselves."""
+
+    stochastic: ClassVar[bool] = True
+
+    def target(self, features: Tensor, mask: Tensor | None = None) -> Sampled:
+        """From `(1, C, H, W)`."""
+        return Sampled.of(features, mask)
+
+    def mix(self, targets: Sequence[Sampled], weights: Sequence[float]) -> Sampled:
+        """All parts with their shares; what has no weight is left out."""
+        return Sampled.mixed(targets, weights)

@@ -18,8 +18,9 @@ __all__ = ["fetch"]
 def fetch(repository: str, file: str, revision: str | None = None) -> Path:
     """The path of `file` of `repository` (`user/name`) in the cache.
 
-    Raises `WeightsError` where it is neither there nor to be had, does not hold what the hub says
-    it holds, or the extra is missing.
+    `revision`: a branch, a tag or a commit of the repository; its main branch if not given. Raises
+    `WeightsError` where the file is neither there nor to be had, does not hold what the hub says it
+    holds, or the extra is missing.
     """
     try:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -40,9 +41,9 @@ def fetch(repository: str, file: str, revision: str | None = None) -> Path:
             url = hf_hub_url(repository, file, revision=revision)
             _within(_patience(), lambda: get_hf_file_metadata(url))
             path = Path(hf_hub_download(repository, file, revision=revision))
-    except Exception:  # of whatever HTTP library the hub's client uses
+    except Exception as error:  # of whatever HTTP library the hub's client uses
         raise WeightsError(
-            f"cannot fetch {file} of {repository}: no network, or no such file, and no copy in the cache"
+            f"cannot fetch {file} of {repository}: {_reason(error, revision)}"
         ) from None
     # The hub keeps large files under the SHA-256 of their content, which makes the name a checksum.
     blob = path.resolve()
@@ -51,6 +52,23 @@ def fetch(repository: str, file: str, revision: str | None = None) -> Path:
             if hashlib.file_digest(opened, "sha256").hexdigest() != blob.name:
                 raise WeightsError(f"{file} in the cache is damaged; delete {path} and try again")
     return path
+
+
+def _reason(error: Exception, revision: str | None) -> str:
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, RepositoryNotFoundError):
+        return "the hub has no such repository, or it is private; check the spelling"
+    if isinstance(error, RevisionNotFoundError):
+        return f"the repository has no revision {revision}; check the spelling"
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        return "the repository has no such file; check the spelling"
+    return "no network, or it broke off, and there is no copy in the cache; try again"
 
 
 def _patience() -> float:

@@ -119,7 +119,9 @@ class StyleFile:
 
 
 def locate(source: str) -> Path:
-    """A file, or one of the hub as `hf://user/repository/path/in/it.impasto`, fetched."""
+    """A file, or one of the hub, fetched: `hf://user/repository/path/in/it.impasto`, or of a
+    revision (branch, tag or commit) `hf://user/repository@revision/path/in/it.impasto`.
+    """
     if not source.startswith(_HUB):
         return Path(source)
     parts = source.removeprefix(_HUB).split("/")
@@ -127,7 +129,10 @@ def locate(source: str) -> Path:
         raise OptionError(
             f"{source} names no file of the hub; write {_HUB}user/repository/file{SUFFIX}"
         )
-    return fetch("/".join(parts[:2]), "/".join(parts[2:]))
+    repository, pinned, revision = "/".join(parts[:2]).partition("@")
+    if pinned and not revision:
+        raise OptionError(f"{source} names no revision after the @; leave the @ out")
+    return fetch(repository, "/".join(parts[2:]), revision or None)
 
 
 def _picture(path: Path, encoded: Tensor) -> Image.Image:

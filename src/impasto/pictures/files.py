@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from impasto.errors import ImpastoError, InputError
 from impasto.pictures.exif import read_exif
@@ -285,6 +285,8 @@ def _through_profile(
     notes = (f"{base.mode} converted to sRGB",) if base.mode in ("CMYK", "LAB") else ()
     if not profile:
         return base.convert("RGB"), notes
+    from PIL import ImageCms
+
     try:
         embedded = ImageCms.ImageCmsProfile(BytesIO(profile))
         mode = _PROFILE_MODES.get(embedded.profile.xcolor_space.strip(), "")

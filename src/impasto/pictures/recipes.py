@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import PdfParser, PngImagePlugin
+from PIL import PngImagePlugin
 
 from impasto.errors import OptionError
 from impasto.pictures.exif import sifted, tags
 from impasto.pictures.files import check_file, opened, unwarned
 
-__all__ = ["read_recipe", "recipe_options", "recipe_text"]
+__all__ = ["parsed", "read_recipe", "recipe_options", "recipe_text"]
 
 _MAX_RECIPE = 60_000  # characters
 _MAX_EXIF = 65_533  # bytes of an EXIF block in a JPEG
@@ -80,21 +80,25 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, object] | None:
     path = Path(path)
     if path.suffix.lower() == ".pdf":
         check_file(path)
-        return _parsed(_pdf_subject(path), ours=False)
+        return parsed(_pdf_subject(path))
     with opened(path) as image:
         try:
             if image.format == "PNG":
-                return _parsed(image.info.get(_KEY), ours=True)
+                return _mapping(image.info.get(_KEY))
             with unwarned():
                 exif = image.getexif()
                 places = [exif.get(tag) for tag in (_IMAGE_HISTORY, _IMAGE_DESCRIPTION)]
+                comment = image.info.get("comment") if image.format == "GIF" else None
+            places += [comment.decode("latin-1")] if isinstance(comment, bytes) else []
         except Exception:  # metadata written by others may be broken in any way
             return None
-        recipes = (_parsed(found, ours=False) for found in places)
+        recipes = (parsed(found) for found in places)
         return next((recipe for recipe in recipes if recipe is not None), None)
 
 
 def _pdf_subject(path: Path) -> str | None:
+    from PIL import PdfParser
+
     try:
         with path.open("rb") as file, PdfParser.PdfParser(f=file) as pdf:
             subject = pdf.info.Subject  # its bytes are decoded for attributes only
@@ -103,18 +107,19 @@ def _pdf_subject(path: Path) -> str | None:
         return None
 
 
-def _parsed(found: object, *, ours: bool) -> dict[str, object] | None:
-    """`ours`: the text is a recipe alone, and not one of several things under the name of this
-    package.
-    """
+def parsed(text: object) -> dict[str, object] | None:
+    """What `recipe_text` gave; None for anything else."""
+    recipe = (_mapping(text) or {}).get(_KEY)
+    return recipe if isinstance(recipe, dict) else None
+
+
+def _mapping(found: object) -> dict[str, object] | None:
     if not isinstance(found, str) or len(found) > _MAX_RECIPE:
         return None
     try:
         recipe = json.loads(found, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    if not ours and isinstance(recipe, dict):
-        recipe = recipe.get(_KEY)
     return recipe if isinstance(recipe, dict) else None
 
 

@@ -7,9 +7,10 @@ of `impasto train`, which takes text, range and default from here. PyTorch is no
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import OptionError
+from impasto.losses.base import STYLE_LOSSES
 from impasto.losses.presets import PRESETS
 from impasto.networks.shapes import SMALLEST, TransformNetConfig, UpscaleNetConfig
 
@@ -45,6 +46,17 @@ Decay = Annotated[
     ),
 ]
 Shifted = Annotated[Weight, Field(description="Weight of products with shifted features.")]
+
+
+def _style_loss(name: str) -> str:
+    if name not in STYLE_LOSSES.names:
+        raise ValueError(f"is one of {', '.join(STYLE_LOSSES.names)}")
+    if STYLE_LOSSES.get(name).stochastic:
+        raise ValueError(
+            "cannot look at other parts of the pictures at every step, as a training could then not "
+            "go on where it stopped: take gram or w2"
+        )
+    return name
 
 
 class RunConfig(BaseModel):
@@ -111,7 +123,8 @@ class NetworkConfig(RunConfig):
 class PaintingConfig(NetworkConfig):
     """And what one needs that learns from photos and styles.
 
-    `content_weight` and `style_weight` balance the two losses; `deep`, `coarse` and `shifted` are
+    `content_weight` and `style_weight` balance the two losses; `style_loss`: one of `STYLE_LOSSES`
+    that is not stochastic, and `deep`, `coarse` and `shifted` are
     the style's parts (see `Criterion`). `even_weight`: of `unevenness`, with `even_sigma`; it takes
     halos, vignettes and bars away. `identity`: probability that a photo is its own style, so that
     the network learns to give it back. `flats`: that it is a plain or graded area (`flat`), which
@@ -122,6 +135,9 @@ class PaintingConfig(NetworkConfig):
         Positive, Field(description="More keeps more of the photo's forms.")
     ] = 0.14
     style_weight: Positive = 1.0
+    style_loss: Annotated[
+        str, AfterValidator(_style_loss), Field(description="What a style is: gram, or w2.")
+    ] = "gram"
     deep: Weight = 0.2
     coarse: Annotated[Weight, Field(description="Weight of the style in smaller copies.")] = 0.3
     shifted: Shifted = 0.3
@@ -193,6 +209,7 @@ class JohnsonConfig(BankConfig):
     content_weight: Positive = _JOHNSON.content_weight
     style_weight: Positive = _JOHNSON.style_weight
     tv_weight: Weight = _JOHNSON.tv_weight
+    style_loss: Literal["gram"] = "gram"
     coarse: _Nothing = 0.0
     shifted: _Nothing = 0.0
     even_weight: Weight = 0.0
@@ -282,4 +299,4 @@ def _line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"a training has no `{name}`"
     # "Input should be greater than or equal to 1"
-    return f"`{name}` {first['msg'].removeprefix('Input ')}, not {first['input']!r}"
+    return f"`{name}` {first['msg'].removeprefix('Input ').removeprefix('Value error, ')}, not {first['input']!r}"

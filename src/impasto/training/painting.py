@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.losses.base import STYLE_LOSSES
 from impasto.losses.variation import unevenness
 from impasto.networks.checkpoint import Painter, save_painter
 from impasto.networks.encoder import Encoder
@@ -166,7 +167,11 @@ class PaintingTask(NetworkTask):
         super().__init__(encoder, transform_net, config, data=data)
         own = [in_precision(critic, config.precision) for critic in critics] or self.reader.critics
         self.criterion = Criterion(
-            *own, deep=config.deep, coarse=config.coarse, shifted=config.shifted
+            *own,
+            deep=config.deep,
+            coarse=config.coarse,
+            shifted=config.shifted,
+            loss=STYLE_LOSSES.get(config.style_loss),
         )
         self.balance = {
             "style": config.style_weight,

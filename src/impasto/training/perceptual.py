@@ -6,15 +6,18 @@ neither the palest nor the loudest style rules the batch, and one setting suits 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.losses.base import StyleLoss
 from impasto.losses.gram import cooccurrence
 from impasto.losses.objective import mask_at
+from impasto.losses.style.gram import GRAM
 from impasto.networks.encoder import SMALLEST, STYLE_LAYERS, Encoder
 
 __all__ = ["CONTENT_LAYER", "Criterion", "Style", "relative_distance", "second_moments"]
@@ -29,10 +32,15 @@ _SHIFTS = {"relu1_1": ((3, 0), (0, 3)), "relu2_1": ((2, 0), (0, 2))}
 
 @dataclass(frozen=True)
 class Style:
-    """Means `(B, C)` and raw second moments `(B, C, C)` of `B` style pictures, by layer."""
+    """Means `(B, C)` and raw second moments `(B, C, C)` of `B` style pictures, by layer.
+
+    `targets`: what another `loss` than Gram matrices aims at, a target a picture, by layer.
+    """
 
     means: dict[str, Tensor]
     grams: dict[str, Tensor]
+    targets: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    loss: StyleLoss = GRAM
 
     @property
     def seconds(self) -> dict[str, Tensor]:
@@ -48,31 +56,51 @@ class Style:
             w = weights.view(-1, *[1] * (x.dim() - 1)).to(x)
             return w * x + (1 - w) * x.roll(1, 0)
 
-        return self._each(between)
+        def hung(targets: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(
+                self.loss.mix((target, targets[i - 1]), (w, 1 - w))
+                for i, (target, w) in enumerate(zip(targets, weights.tolist(), strict=True))
+            )
+
+        return self._each(between, hung)
 
     def rows(self, index: Tensor) -> "Style":
         """The styles of these numbers, `(N,)` int64, in this order."""
-        return self._each(lambda x: x[index])
+        picked = index.tolist()
+        return self._each(lambda x: x[index], lambda targets: tuple(targets[i] for i in picked))
 
     def to(self, device: torch.device) -> "Style":
-        """The same on `device`."""
-        return self._each(lambda x: x.to(device))
+        """The same on `device`; `targets` stay where the pictures were."""
+        return self._each(lambda x: x.to(device), lambda targets: targets)
 
     @staticmethod
     def cat(parts: Sequence["Style"]) -> "Style":
         """The styles of all parts, one after the other; of pictures too small for smaller copies,
         without those.
         """
-        shared = [key for key in parts[0].grams if all(key in part.grams for part in parts)]
+        first = parts[0]
+        shared = [key for key in first.grams if all(key in part.grams for part in parts)]
         return Style(
-            {layer: torch.cat([part.means[layer] for part in parts]) for layer in parts[0].means},
+            {layer: torch.cat([part.means[layer] for part in parts]) for layer in first.means},
             {key: torch.cat([part.grams[key] for part in parts]) for key in shared},
+            {
+                key: tuple(target for part in parts for target in part.targets[key])
+                for key in first.targets
+                if key in shared
+            },
+            first.loss,
         )
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Style":
+    def _each(
+        self,
+        change: Callable[[Tensor], Tensor],
+        regroup: Callable[[tuple[Any, ...]], tuple[Any, ...]],
+    ) -> "Style":
         return Style(
             {layer: change(x) for layer, x in self.means.items()},
             {layer: change(x) for layer, x in self.grams.items()},
+            {layer: regroup(each) for layer, each in self.targets.items()},
+            self.loss,
         )
 
 
@@ -89,12 +117,19 @@ class Criterion:
       not only on average;
     - `shifted`: products of features with those a few positions beside them (Berger and Memisevic
       2017, arXiv:1606.01286). A Gram matrix takes any lattice of the right energy; these do not.
+
+    `loss` stands for the Gram matrices, those of `coarse` too, by the root of its `distance`.
     """
 
     def __init__(
-        self, *critics: Encoder, deep: float = 0.2, coarse: float = 0.0, shifted: float = 0.0
+        self,
+        *critics: Encoder,
+        deep: float = 0.2,
+        coarse: float = 0.0,
+        shifted: float = 0.0,
+        loss: StyleLoss = GRAM,
     ) -> None:
-        self.critics = critics
+        self.critics, self.loss = critics, loss
         self.layers = STYLE_LAYERS
         for layer in self.layers:
             if not any(layer in critic.layers for critic in critics):
@@ -122,17 +157,15 @@ class Criterion:
     def _statistics(
         self, pictures: Tensor, seen: Tensor | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The features of `layers`, and the matrices of all that has a weight."""
+        """The features of `layers` and of smaller copies, and the matrices of all that has a weight."""
         features = self.features(pictures, self.layers)
-        found = {layer: second_moments(features[layer], seen) for layer in self.layers}
         if self._by_coarse:
             for by, layers in _COARSE.items():
                 if min(pictures.shape[-2:]) < by * SMALLEST:
                     continue  # too small a copy to encode
                 small = self.features(F.avg_pool2d(pictures, by), layers)
-                found |= {
-                    _coarse(layer, by): second_moments(small[layer], seen) for layer in layers
-                }
+                features |= {_coarse(layer, by): small[layer] for layer in layers}
+        found = {key: second_moments(x, seen) for key, x in features.items()}
         if self._by_shift:
             for layer, shifts in _SHIFTS.items():
                 found |= {
@@ -147,14 +180,15 @@ class Criterion:
         `seen`: their alpha, `(1, 1, H, W)`: over what is seen of them.
         """
         features, grams = self._statistics(pictures, seen)
-        if seen is None:
-            means = {x: y.mean(dim=(2, 3), dtype=torch.float32) for x, y in features.items()}
+        masks = {key: None if seen is None else mask_at(seen, x) for key, x in features.items()}
+        means = {layer: _mean(features[layer], masks[layer]) for layer in self.layers}
+        if self.loss is GRAM:
             return Style(means, grams)
-        means = {}
-        for layer, x in features.items():
-            mask = mask_at(seen, x)
-            means[layer] = (x.float() * mask).sum((2, 3)) / mask.sum().clamp_min(1e-12)
-        return Style(means, grams)
+        targets = {
+            key: tuple(self.loss.target(each, masks[key]) for each in torch.split(x, 1))
+            for key, x in features.items()
+        }
+        return Style(means, grams, targets, self.loss)
 
     @torch.no_grad()
     def content(self, photos: Tensor) -> Tensor:
@@ -164,14 +198,17 @@ class Criterion:
     def __call__(self, pictures: Tensor, content: Tensor, style: Style) -> tuple[Tensor, Tensor]:
         """`(style, content)` distances of every picture, `(B,)` each; differentiable in `pictures`.
 
-        Style: the weighted mean of `||G - A|| / ||A||`. Content: `||F - s P|| / ||s P||`, where `s
-        <= 1` is how far the contrast of the style's features falls short of the photo's; where it
-        exceeds it, the distance counts for as much less.
+        Style: the weighted mean of `||G - A|| / ||A||`, or of another loss's. Content: `||F - s P||
+        / ||s P||`, where `s <= 1` is how far the contrast of the style's features falls short of
+        the photo's; where it exceeds it, the distance counts for as much less.
         """
         features, grams = self._statistics(pictures)
         both = [key for key in self.weights if key in grams and key in style.grams]
         found = [
-            self.weights[key] * relative_distance(grams[key], style.grams[key]) for key in both
+            self.weights[key] * self._another(features[key], style.targets[key])
+            if key in style.targets
+            else self.weights[key] * relative_distance(grams[key], style.grams[key])
+            for key in both
         ]
         power = content.float().square().mean((1, 2, 3)).clamp_min(1e-12)
         contrast = (style.seconds[CONTENT_LAYER].mean(1) / power).clamp(1e-4, 1e4).sqrt()
@@ -180,6 +217,21 @@ class Criterion:
         return torch.stack(found).sum(0) / sum(
             self.weights[key] for key in both
         ), distance / contrast.clamp_min(1)
+
+    def _another(self, x: Tensor, targets: Sequence[Any]) -> Tensor:
+        """The roots, `(B,)`: the loss's own distances are squares."""
+        apart = [
+            self.loss.distance(each, target)
+            for each, target in zip(torch.split(x, 1), targets, strict=True)
+        ]
+        return (self.loss.balance * torch.stack(apart).clamp_min(0) + 1e-12).sqrt()
+
+
+def _mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """`(B, C)`, float32."""
+    if mask is None:
+        return x.mean(dim=(2, 3), dtype=torch.float32)
+    return (x.float() * mask).sum((2, 3)) / mask.sum().clamp_min(1e-12)
 
 
 def second_moments(x: Tensor, seen: Tensor | None = None, by: tuple[int, int] = (0, 0)) -> Tensor:

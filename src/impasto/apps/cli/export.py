@@ -10,13 +10,18 @@ import typer
 from impasto.apps.cli.options import Debug, Quiet
 from impasto.apps.report import emit, reporting, say
 
-__all__ = ["export"]
+__all__ = ["export", "register"]
 
 export = typer.Typer(
     help="Write networks as files that other programs run.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to `app`."""
+    app.add_typer(export, name="export")
 
 
 @export.callback()

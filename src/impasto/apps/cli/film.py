@@ -1,5 +1,6 @@
 """`impasto film`: a film in the style of a painting."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(cls=SettingsCommand)(film)
 
 
-@asks(*OPTIONS)
+@asks(*OPTIONS, forms=("size",))
 def film(
     *,
     source: Annotated[
@@ -75,12 +76,11 @@ def film(
 
     impasto film clip.mp4 painting.jpg -o out.mp4 --method arbitrary
     impasto film clip.mp4 waves -o out.webm --size 960 --method arbitrary
+    impasto film clip.mp4 waves -o out.mp4 --size original --method arbitrary
     impasto film frames painting.jpg -o painted --between 12
     impasto film clip.mp4 waves -o out.mp4 --method arbitrary --ray local --workers 2
     """
     with reporting(debug):
-        from fractions import Fraction
-
         from impasto.apps.cli.filming import paint_film
         from impasto.apps.film import FilmWork
         from impasto.settings import Settings
@@ -88,5 +88,18 @@ def film(
         if workers is not None and ray is None:
             raise OptionError("`workers` are Ray's; add `ray=local`")
         exact = None if rate is None else Fraction(rate).limit_denominator(1001)
+        given |= _sized(source, exact, given.get("size"))
         work = FilmWork(source, styles, output, Settings(**given), between, apart, exact)
         paint_film(work, ray=ray, workers=workers, quiet=quiet)
+
+
+def _sized(source: Path, rate: Fraction | None, asked: str | None) -> dict[str, int]:
+    """The setting `size` for one that depends on the film's own."""
+    from impasto.film.opening import open_film
+    from impasto.pictures.sources import long_side
+    from impasto.sizes import size as size_of
+
+    if asked is None or not size_of(asked).relative:
+        return {}
+    first = next(iter(open_film(source, rate).frames()))
+    return long_side(first.pixels, asked)[0]

@@ -84,8 +84,9 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
         say(f"interrupted at step {done} of {settings.steps}; what was learned so far is kept")
     vector = task.bank().vector(lesson.name)
     # Read anew: another lesson may have ended in the meantime.
+    by = "" if settings.style_loss == "gram" else f", by {settings.style_loss}"
     bank = own_styles(painter.bank.network).learned(
-        lesson.name, vector, f"learned from {Path(lesson.painting).name}"
+        lesson.name, vector, f"learned from {Path(lesson.painting).name}{by}"
     )
     bank.save(own_bank())
     if not quiet:

@@ -9,22 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.apps.cli import batch as cli_batch
-from impasto.apps.cli import export as cli_export
-from impasto.apps.cli import film as cli_film
-from impasto.apps.cli import inspect as cli_inspect
-from impasto.apps.cli import measure as cli_measure
-from impasto.apps.cli import see as cli_see
-from impasto.apps.cli import serve as cli_serve
-from impasto.apps.cli import styles as cli_styles
-from impasto.apps.cli import train as cli_train
-from impasto.apps.cli import upscale as cli_upscale
+from impasto.apps.cli.lazy import LazyGroup, commands_app
 from impasto.apps.cli.options import (
     FILES,
     Debug,
     Quiet,
     SettingsCommand,
-    TrainingCommand,
     asks,
     unknown_option,
     without_command,
@@ -38,18 +28,9 @@ from impasto.settings import OPTIONS, Settings
 __all__ = ["app", "main"]
 
 # Sample names, see `impasto styles`.
-DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = cli_styles.PHOTO, "stained-glass", Path("demo.png")
+DEMO_PHOTO, DEMO_STYLE, DEMO_OUTPUT = "cat", "stained-glass", Path("demo.png")
 
-app = typer.Typer(
-    name="impasto",
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.add_typer(cli_train.train, name="train")
-app.add_typer(cli_styles.styles, name="styles")
-app.add_typer(cli_export.export, name="export")
+app = commands_app(LazyGroup)
 
 Output = Annotated[
     Path | None,
@@ -87,7 +68,7 @@ def impasto(
 
 
 @app.command(cls=SettingsCommand)
-@asks(*OPTIONS, forms=True)
+@asks(*OPTIONS, forms=OPTIONS)
 def stylize(
     *,
     content: Annotated[
@@ -173,7 +154,7 @@ def stylize(
 
 
 @app.command(cls=SettingsCommand)
-@asks("size", "steps", forms=True)
+@asks("size", "steps", forms=("size",))
 def demo(
     *,
     output: Annotated[
@@ -228,30 +209,20 @@ def layers(*, given: dict[str, Any], debug: Debug = False) -> None:
 
 @app.command()
 def info(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture impasto made.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture or film impasto made.")],
     as_json: Annotated[bool, typer.Option("--json", help="The recipe as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Show how a picture was made, and the command that makes it again.
+    """Show how a picture or a film was made, and the command that makes it again.
 
     impasto info out.png
+    impasto info out.mp4
     impasto info out.png --json
     """
     with reporting(debug):
         from impasto.apps.cli.recipe import show
 
         show(file, as_json=as_json)
-
-
-app.command(cls=TrainingCommand)(cli_train.learn)
-app.command(cls=SettingsCommand)(cli_train.pairs)
-cli_batch.register(app)
-cli_film.register(app)
-cli_upscale.register(app)
-cli_see.register(app)
-cli_measure.register(app)
-cli_inspect.register(app)
-cli_serve.register(app)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +20,9 @@ from impasto.losses.base import STYLE_LOSSES
 from impasto.methods.base import METHODS
 from impasto.settings import GROUPS, OPTIONS, Option
 from impasto.texts import shortened
-from impasto.training.configs import RunConfig
+
+if TYPE_CHECKING:
+    from impasto.training.configs import RunConfig
 
 __all__ = [
     "COURSE",
@@ -58,19 +60,19 @@ COURSE = "Course of the training"
 
 
 def asks(
-    *names: str, forms: bool = False, **usual: Any
+    *names: str, forms: Collection[str] = (), **usual: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command takes these settings as options too, and gets those typed as the mapping `given`.
 
     They stand where `given` is among its parameters. Types, ranges, texts and defaults are those of
-    `Settings`; `usual` has other defaults, for the help alone. `forms`: whether it also takes what
-    is no value of a setting, such as `--size 2x`, or a file.
+    `Settings`; `usual` has other defaults, for the help alone. `forms`: those of which it also
+    takes what is no value of a setting, such as `--size 2x`, or a file.
     """
-    return _asking([_parameter(OPTIONS[name], forms) for name in names], usual)
+    return _asking([_parameter(OPTIONS[name], name in forms) for name in names], usual)
 
 
 def configures(
-    model: type[RunConfig], *names: str, **usual: Any
+    model: "type[RunConfig]", *names: str, **usual: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same with fields of a training's configuration: these, or all that have a description."""
     fields = model.model_fields

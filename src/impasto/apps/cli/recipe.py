@@ -10,16 +10,16 @@ from typing import Any
 
 from impasto.apps.report import printable
 from impasto.errors import InputError, OptionError
+from impasto.film.opening import film_recipe
 from impasto.methods.base import METHODS
-from impasto.pictures.recipes import read_recipe
 from impasto.settings import OPTIONS, Settings
 
 __all__ = ["command", "show"]
 
 
 def show(path: Path, *, as_json: bool) -> None:
-    """Print the recipe in a picture; `InputError` where there is none."""
-    recipe = read_recipe(path)
+    """Print the recipe in a picture or a film; `InputError` where there is none."""
+    recipe = film_recipe(path)
     if recipe is None:
         raise InputError(
             f"{path} holds no recipe: impasto did not make it, or its metadata was stripped"
@@ -68,8 +68,8 @@ def _text(value: object) -> str:
 
 
 def command(recipe: Mapping[str, Any], output: str) -> str | None:
-    """The line for a shell that makes the picture of `recipe` again as `output`; None if there is
-    none.
+    """The line for a shell that makes the picture or film of `recipe` again as `output`; None if
+    there is none.
 
     There is none for pictures that were never in a file. Files are named as they were, without
     their folders, or, where they are not, by what they are; and options unless leaving them out
@@ -107,7 +107,11 @@ def command(recipe: Mapping[str, Any], output: str) -> str | None:
     # Each region says its style itself.
     shown = () if "--region" in masks else names
     inputs = [_positional(name) for name in (content, *shown) if name]
-    parts = ["impasto", "stylize", *inputs, "-o", _positional(output), *masks]
+    film = recipe.get("film")
+    parts = ["impasto", "film" if isinstance(film, Mapping) else "stylize", *inputs]
+    parts += ["-o", _positional(output), *masks]
+    if isinstance(film, Mapping):
+        parts += ["--apart"] if film.get("apart") else ["--between", str(film.get("between"))]
     for name in settings.changed:
         parts += _typed(name, getattr(settings, name))
     parts += ["--recipe", "full"] if named else []

@@ -11,7 +11,7 @@ from impasto.apps.cli.options import Debug
 from impasto.apps.report import emit, printable, reporting, say
 from impasto.errors import ImpastoError
 
-__all__ = ["PHOTO", "styles"]
+__all__ = ["PHOTO", "register", "styles"]
 
 PHOTO = "cat"
 """The sample photo that shows a style."""
@@ -19,6 +19,11 @@ PHOTO = "cat"
 styles = typer.Typer(
     invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to `app`."""
+    app.add_typer(styles, name="styles")
 
 
 @styles.callback()
@@ -92,7 +97,10 @@ def export(
 def add(
     source: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="A .impasto file, or hf://user/repository/file."),
+        typer.Argument(
+            metavar="FILE",
+            help="A .impasto file, or hf://user/repository/file, or hf://user/repository@revision/file.",
+        ),
     ],
     name: Annotated[str, typer.Option(help="What to call it, if not as the file says.")] = "",
     network: Annotated[
@@ -107,6 +115,7 @@ def add(
 
     impasto styles add harbour.impasto
     impasto styles add hf://user/styles/harbour.impasto --name port
+    impasto styles add hf://user/styles@v1/harbour.impasto --replace
     impasto stylize photo.jpg --style port --method fast
     """
     with reporting(debug):

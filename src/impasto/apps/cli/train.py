@@ -14,6 +14,7 @@ from impasto.apps.cli.options import (
     FILES,
     Debug,
     Quiet,
+    SettingsCommand,
     TrainingCommand,
     asks,
     configures,
@@ -28,9 +29,17 @@ from impasto.training.configs import (
     UpscaleConfig,
 )
 
-__all__ = ["learn", "pairs", "train"]
+__all__ = ["learn", "pairs", "register", "train"]
 
 train = typer.Typer()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command(cls=TrainingCommand)(learn)
+    app.command(cls=SettingsCommand)(pairs)
+    app.add_typer(train, name="train")
+
 
 LEARN_STEPS, PAIR_SIZE = 150, 256
 Critics = Annotated[
@@ -275,7 +284,9 @@ def train_upscale(
         training.train_upscale(data, start, critic or (), given, session)
 
 
-@configures(BankConfig, "steps", "batch", "crop", "content_weight", "seed", steps=LEARN_STEPS)
+@configures(
+    BankConfig, "steps", "batch", "crop", "content_weight", "style_loss", "seed", steps=LEARN_STEPS
+)
 def learn(
     *,
     painting: Annotated[

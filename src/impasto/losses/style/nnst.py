@@ -7,14 +7,12 @@ then drawn to its neighbour by squared distance, as in Li and Wand 2016 (arXiv:1
 not by the cosine again. A cosine knows no contrast and no colour, which the paper puts right after.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from impasto.losses.base import StyleLoss
-from impasto.losses.sampling import Points, Sampled, points
+from impasto.losses.sampling import Points, Sampled, SampledLoss, points
 
 __all__ = ["NNST", "NeighbourLoss", "nearest"]
 
@@ -39,7 +37,7 @@ def nearest(x: Points, style: Points) -> Tensor:
     return found
 
 
-class NeighbourLoss(StyleLoss):
+class NeighbourLoss(SampledLoss):
     """The mean of `|f_i - s_nn(i)|^2` over the picture's vectors `f_i`, over the mean of `|s_j|^2`.
 
     Of several styles each is a store of its own, and the loss the weighted mean of the distances to
@@ -47,16 +45,7 @@ class NeighbourLoss(StyleLoss):
     """
 
     name: ClassVar[str] = "nnst"
-    stochastic: ClassVar[bool] = True
     balance: ClassVar[float] = 0.2
-
-    def target(self, features: Tensor, mask: Tensor | None = None) -> Sampled:
-        """From `(1, C, H, W)`."""
-        return Sampled.of(features, mask)
-
-    def mix(self, targets: Sequence[Sampled], weights: Sequence[float]) -> Sampled:
-        """All stores with their shares; what has no weight is left out."""
-        return Sampled.mixed(targets, weights)
 
     def distance(self, features: Tensor, target: Sampled, mask: Tensor | None = None) -> Tensor:
         """See the class; differentiable in `features`, the neighbours held."""
