@@ -41,7 +41,9 @@ def tiny() -> Encoder:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, parameter in encoder.named_parameters():
-            if name.endswith("weight"):  # He et al. 2015: features as large as what they are made of
+            if name.endswith(
+                "weight"
+            ):  # He et al. 2015: features as large as what they are made of
                 spread = (2 / parameter[0].numel()) ** 0.5
                 parameter.normal_(std=spread, generator=generator)
             else:

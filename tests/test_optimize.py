@@ -126,9 +126,7 @@ def test_blends_nest(tiny: Encoder, plate: Tensor, other: Tensor) -> None:
 @pytest.mark.parametrize(
     "weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]]
 )
-def test_impossible_blends_are_refused(
-    tiny: Encoder, plate: Tensor, weights: list[float]
-) -> None:
+def test_impossible_blends_are_refused(tiny: Encoder, plate: Tensor, weights: list[float]) -> None:
     optimizer = PixelOptimizer(tiny)
     style = optimizer.prepare(plate)
     with pytest.raises(ImpastoError, match="weights"):
@@ -177,9 +175,7 @@ def test_on_grids_the_picture_stays_a_picture(tiny: Encoder, grids: int) -> None
     up = Objective([Term("up", 1.0, (), lambda _, image: -image.sum())])
     pictures = [
         image
-        for image, _, _ in descend(
-            tiny, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids
-        )
+        for image, _, _ in descend(tiny, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids)
     ]
     assert all(bool(((image >= 0) & (image <= 1)).all()) for image in pictures)
     assert pictures[-1].min() > 0.8
@@ -420,9 +416,7 @@ def test_what_is_given_wins_over_the_preset() -> None:
     assert dataclasses.is_dataclass(recipe)
 
 
-def test_terms_of_ones_own_are_minimised_too(
-    tiny: Encoder, photo: Tensor, plate: Tensor
-) -> None:
+def test_terms_of_ones_own_are_minimised_too(tiny: Encoder, photo: Tensor, plate: Tensor) -> None:
     asked: list[tuple[int, ...]] = []
 
     def dark(content: Tensor, encoder: Encoder) -> list[Term]:
