@@ -15,7 +15,10 @@ from impasto.networks.encoder import Architecture, Encoder
 from impasto.networks.weights import load_encoder
 
 # Files that take longest, first: no worker is to begin one when the others are done.
-LONGEST = ("studio_page", "cli", "painting", "processes", "optimize", "cli_networks", "onnx")
+LONGEST = (
+    *("studio_page", "cli", "cli_networks", "onnx", "processes", "web_page", "upscale"),
+    *("presets", "flats", "film", "guest", "painting"),
+)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
