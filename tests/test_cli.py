@@ -34,7 +34,7 @@ from impasto.pictures.image import read_recipe, save_picture
 from impasto.pictures.samples import STYLES, sample_names
 from impasto.settings import OPTIONS, KeepColor, Settings
 
-QUICK = ("--size", "64", "--steps", "3")
+QUICK = ("--size", "48", "--steps", "2")
 
 
 @pytest.fixture(autouse=True)
@@ -59,10 +59,10 @@ def process(*args: str, **options) -> subprocess.Popen:
 def test_stdout_is_the_path_and_nothing_else(run):
     code, out, err = run("stylize", "photo.png", "waves.png", "-o", "out.png", *QUICK)
     assert (code, out) == (0, "out.png\n")
-    assert err.startswith("step 1/3")
-    assert "3 steps in" in err
+    assert err.startswith("step 1/2")
+    assert "2 steps in" in err
     with Image.open("out.png") as picture:
-        assert picture.size == (64, 51)
+        assert picture.size == (48, 38)
 
 
 def test_quiet_is_quiet(run):
@@ -179,7 +179,7 @@ def test_save_every_writes_the_picture_of_those_steps(run):
         "-o",
         "out.jpg",
         "--size",
-        "64",
+        "48",
         "--steps",
         "5",
         "--save-every",
@@ -201,7 +201,7 @@ def test_trace_has_a_row_a_step_and_its_total_is_the_sum(run):
         "waves.png",
         "dots.png",
         "--size",
-        "64",
+        "48",
         "--steps",
         "4",
         "--tv-weight",
@@ -292,8 +292,8 @@ def bad_inputs() -> dict[str, tuple[tuple[str, ...], str]]:
         "over a start": ((*both, "--init", "dots.png", "-o", "./dots.png"), "dots.png"),
         "plot over the photo": ((*both, "-o", "out.png", "--trace", "photo.csv"), "photo.png"),
         "snapshot over an input": (
-            ("o-00003.png", "waves.png", "-o", "o.png", "--save-every", "3"),
-            "o-00003.png",
+            ("o-00002.png", "waves.png", "-o", "o.png", "--save-every", "2"),
+            "o-00002.png",
         ),
         "trace no table": ((*both, "-o", "out.png", "--trace", "out.png"), ".csv"),
         "trace nowhere": ((*both, "-o", "out.png", "--trace", "nix/out.csv"), "nix"),
@@ -313,7 +313,7 @@ def test_a_mistake_is_one_line_exit_code_2_and_nothing_written(run, case):
     Path("corrupt.png").write_bytes(Path("waves.png").read_bytes()[:300])
     Path("text.jpg").write_text("no picture")
     Path("empty.png").touch()
-    Path("o-00003.png").write_bytes(Path("photo.png").read_bytes())
+    Path("o-00002.png").write_bytes(Path("photo.png").read_bytes())
     Image.new("RGB", (1, 1)).save("pixel.png")
     save_file({"nothing": torch.zeros(1)}, "other.safetensors")
     os.symlink("waves.png", "link.png")
@@ -471,7 +471,7 @@ def test_demo_makes_a_picture_and_says_where(run, monkeypatch):
     code, out, err = run("demo", *QUICK)
     assert (code, out) == (0, "demo.png\n")
     assert str(Path("demo.png").absolute()) in err
-    assert max(Image.open("demo.png").size) == 64
+    assert max(Image.open("demo.png").size) == 48
 
 
 def test_styles_can_be_saved(run, monkeypatch):

@@ -48,16 +48,16 @@ def plates() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def reader(compact: Encoder) -> Painter:
+def reader(tiny: Encoder) -> Painter:
     """A painter that has learned nothing, but answers every picture and every name in its own way."""
-    size = 2 * sum(compact.architecture.widths[layer] for layer in STYLE_LAYERS)
-    assert size == 2 * (64 + 128 + 256 + 512 + 512)
+    size = 2 * sum(tiny.architecture.widths[layer] for layer in STYLE_LAYERS)
+    assert size == 2 * (8 + 8 + 16 + 16 + 16)
     torch.manual_seed(7)
     net = TransformNet(TransformNetConfig(channels=(8, 8, 8), blocks=(1, 1, 1)))
     predictor = StylePredictor(
         StylePredictorConfig(size, net.vector_size, components=8, hidden=8, embedding=4)
     )
-    predictor.axes.normal_(std=0.02)
+    predictor.axes.normal_(std=0.1)
     torch.nn.init.normal_(predictor.speak.weight, std=0.3)
     bank = StyleBank(fingerprint(net))
     for name in ("harbour", "sea"):
@@ -89,9 +89,9 @@ def only(steps: Iterator[Progress]) -> Progress:
 @pytest.mark.parametrize("size", [(33, 47), (64, 41), (40, 64), (131, 32)])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_a_picture_comes_in_one_step_at_the_photos_size(
-    compact: Encoder, reader: Painter, size: tuple[int, int], strength: float
+    tiny: Encoder, reader: Painter, size: tuple[int, int], strength: float
 ) -> None:
-    quick = FeedForward(reader, compact, strength=strength)
+    quick = FeedForward(reader, tiny, strength=strength)
     step = only(quick.render(noise(*size), quick.prepare(noise(50, 37, seed=2))))
     assert (step.step, step.of, step.note, dict(step.losses)) == (1, 1, "", {})
     assert (step.image.shape, step.image.dtype, step.image.requires_grad) == (
@@ -110,13 +110,11 @@ def test_at_full_strength_it_is_the_network_and_nothing_else(reader: Painter) ->
     assert torch.equal(image, reader.transform_net(noise(40, 48), vector))
 
 
-def test_a_style_is_read_by_its_means_and_root_mean_squares(
-    compact: Encoder, reader: Painter
-) -> None:
+def test_a_style_is_read_by_its_means_and_root_mean_squares(tiny: Encoder, reader: Painter) -> None:
     """In float64, from the definition."""
     style = noise(48, 40)
-    vector = FeedForward(reader, compact).prepare(style)
-    features = compact.features(style, STYLE_LAYERS)
+    vector = FeedForward(reader, tiny).prepare(style)
+    features = tiny.features(style, STYLE_LAYERS)
     numbers: list[Tensor] = []
     for layer in STYLE_LAYERS:
         flat = features[layer].double().flatten(2)
@@ -125,11 +123,11 @@ def test_a_style_is_read_by_its_means_and_root_mean_squares(
     expected = copy.deepcopy(reader.predictor).double()(torch.cat(numbers, dim=1))
     assert vector.shape == (1, reader.transform_net.vector_size)
     torch.testing.assert_close(vector, expected, rtol=1e-4, atol=1e-4)
-    assert not torch.allclose(vector, FeedForward(reader, compact).prepare(style * 0.5), atol=1e-2)
+    assert not torch.allclose(vector, FeedForward(reader, tiny).prepare(style * 0.5), atol=1e-2)
 
 
-def test_a_strip_of_a_painting_is_a_style_too(compact: Encoder, reader: Painter) -> None:
-    quick = FeedForward(reader, compact)
+def test_a_strip_of_a_painting_is_a_style_too(tiny: Encoder, reader: Painter) -> None:
+    quick = FeedForward(reader, tiny)
     strip = noise(1, 90).expand(
         -1, -1, 20, -1
     )  # the same row again and again: what matters has no height
@@ -138,9 +136,9 @@ def test_a_strip_of_a_painting_is_a_style_too(compact: Encoder, reader: Painter)
 
 
 def test_all_weight_on_one_style_is_that_style_to_the_bit(
-    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    quick = FeedForward(reader, compact)
+    quick = FeedForward(reader, tiny)
     styles = [*(quick.prepare(plate) for plate in plates), quick.named("sea")]
     for chosen, style in enumerate(styles):
         weights = [0.7 if index == chosen else 0.0 for index in range(3)]
@@ -180,10 +178,10 @@ def test_an_unknown_style_is_answered_with_those_there_are(reader: Painter) -> N
 
 
 def test_without_a_predictor_no_picture_is_read(
-    compact: Encoder, listener: Painter, photo: Tensor
+    tiny: Encoder, listener: Painter, photo: Tensor
 ) -> None:
     with pytest.raises(ImpastoError, match="`method=fast`"):
-        FeedForward(listener, compact).prepare(photo)
+        FeedForward(listener, tiny).prepare(photo)
 
 
 # ---------------------------------------------------------------------------------------- strength
@@ -192,7 +190,7 @@ def test_without_a_predictor_no_picture_is_read(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["reader", "listener"])
 def test_without_strength_the_photo_comes_back(
-    compact: Encoder, kind: str, dtype: torch.dtype, request: pytest.FixtureRequest
+    tiny: Encoder, kind: str, dtype: torch.dtype, request: pytest.FixtureRequest
 ) -> None:
     painter: Painter = request.getfixturevalue(kind)
     changed = Painter(
@@ -201,7 +199,7 @@ def test_without_strength_the_photo_comes_back(
         painter.predictor,
         painter.identity,
     )
-    quick = FeedForward(changed, compact, strength=0)
+    quick = FeedForward(changed, tiny, strength=0)
     content = noise(45, 52)
     content[..., :8, :] = 0  # to the ends of the range
     content[..., 8:16, :] = 1
@@ -218,9 +216,9 @@ def test_strokes_of_an_impossible_size_are_refused(reader: Painter, scale: float
 
 @pytest.mark.parametrize("scale", [0.5, 1.7])
 def test_without_strength_the_photo_comes_back_with_strokes_of_any_size(
-    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor], scale: float
+    tiny: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor], scale: float
 ) -> None:
-    quick = FeedForward(reader, compact, strength=0, style_scale=scale)
+    quick = FeedForward(reader, tiny, strength=0, style_scale=scale)
     torch.testing.assert_close(
         only(quick.render(photo, quick.prepare(plates[0]))).image, photo, atol=1e-6, rtol=0
     )
@@ -228,19 +226,19 @@ def test_without_strength_the_photo_comes_back_with_strokes_of_any_size(
 
 @pytest.mark.parametrize("strength", [-0.1, 1.001, math.nan, math.inf])
 def test_a_strength_outside_its_range_is_refused(
-    reader: Painter, compact: Encoder, strength: float
+    reader: Painter, tiny: Encoder, strength: float
 ) -> None:
     with pytest.raises(ImpastoError, match="strength"):
-        FeedForward(reader, compact, strength=strength)
+        FeedForward(reader, tiny, strength=strength)
     with pytest.raises(ImpastoError, match="strength"):
         Settings(strength=strength)
 
 
 def test_who_cannot_give_a_photo_back_takes_no_strength(
-    compact: Encoder, reader: Painter, listener: Painter, photo: Tensor
+    tiny: Encoder, reader: Painter, listener: Painter, photo: Tensor
 ) -> None:
     mute = Painter(reader.transform_net, reader.bank)
-    for painter, encoder in ((mute, None), (mute, compact), (reader, None)):
+    for painter, encoder in ((mute, None), (mute, tiny), (reader, None)):
         FeedForward(painter, encoder)
         with pytest.raises(ImpastoError, match="`strength` at 1"):
             FeedForward(painter, encoder, strength=0.5)
@@ -249,7 +247,7 @@ def test_who_cannot_give_a_photo_back_takes_no_strength(
     both = Painter(reader.transform_net, reader.bank, reader.predictor, listener.identity)
     vector = FeedForward(reader).named("sea")
     pictures = [
-        only(FeedForward(painter, compact, strength=0.5).render(photo, vector)).image
+        only(FeedForward(painter, tiny, strength=0.5).render(photo, vector)).image
         for painter in (both, listener, reader)
     ]
     assert torch.equal(pictures[0], pictures[1])
@@ -287,18 +285,18 @@ def test_the_style_grows_with_the_strength_of_the_embedded_painter(compact: Enco
 
 
 def test_the_style_grows_with_the_strength_of_the_optimiser(
-    compact: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
     def painted(strength: float) -> Tensor:
-        optimizer = PixelOptimizer(compact, Settings(steps=20, strength=strength))
+        optimizer = PixelOptimizer(tiny, Settings(steps=20, strength=strength))
         *_, step = optimizer.render(photo, optimizer.prepare(plates[0]))
         return step.image
 
     pictures = [painted(strength) for strength in (0.0, 0.5, 1.0)]
     assert torch.equal(pictures[0], photo)
-    away = [style_distance(compact, picture, photo) for picture in pictures]
+    away = [style_distance(tiny, picture, photo) for picture in pictures]
     assert 0 == away[0] < away[1] < away[2]
-    to = [style_distance(compact, picture, plates[0]) for picture in pictures]
+    to = [style_distance(tiny, picture, plates[0]) for picture in pictures]
     assert to[0] > to[1] > to[2]
 
 
@@ -306,9 +304,9 @@ def test_the_style_grows_with_the_strength_of_the_optimiser(
     "options", [{"init": "noise"}, {"preset": "gatys2015"}, {"content_weight": 0.0}, {"steps": 9}]
 )
 def test_without_strength_the_optimiser_gives_the_photo_whatever_else_is_asked(
-    compact: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor], options: dict[str, Any]
+    tiny: Encoder, photo: Tensor, plates: tuple[Tensor, Tensor], options: dict[str, Any]
 ) -> None:
-    optimizer = PixelOptimizer(compact, Settings(strength=0, **options))
+    optimizer = PixelOptimizer(tiny, Settings(strength=0, **options))
     assert optimizer.steps == 1
     step = only(optimizer.render(photo, optimizer.prepare(plates[0]), start=plates[1]))
     assert torch.equal(step.image, photo)
@@ -334,13 +332,13 @@ def sizes(optimizer: PixelOptimizer, content: Tensor, style: Tensor) -> list[tup
     ],
 )
 def test_the_pyramid_is_the_presets_unless_asked_for(
-    compact: Encoder,
+    tiny: Encoder,
     plates: tuple[Tensor, Tensor],
     preset: str,
     pyramid: bool | None,
     expected: list[tuple[int, int]],
 ) -> None:
-    optimizer = PixelOptimizer(compact, Settings(preset=preset, pyramid=pyramid, steps=2))
+    optimizer = PixelOptimizer(tiny, Settings(preset=preset, pyramid=pyramid, steps=2))
     assert optimizer.recipe.pyramid is (len(expected) > 1)
     assert sizes(optimizer, noise(130, 192), plates[0]) == expected
 
@@ -354,10 +352,10 @@ def refined(quick: FeedForward, slow: PixelOptimizer, style: Tensor) -> TwoStage
 
 @pytest.mark.parametrize("options", [{"pyramid": False}, {"preset": "gatys2015"}])
 def test_refinement_begins_with_the_one_pass_picture_at_full_size(
-    compact: Encoder, reader: Painter, plates: tuple[Tensor, Tensor], options: dict[str, Any]
+    tiny: Encoder, reader: Painter, plates: tuple[Tensor, Tensor], options: dict[str, Any]
 ) -> None:
-    quick = FeedForward(reader, compact)
-    both = refined(quick, PixelOptimizer(compact, Settings(steps=2, **options)), plates[0])
+    quick = FeedForward(reader, tiny)
+    both = refined(quick, PixelOptimizer(tiny, Settings(steps=2, **options)), plates[0])
     content = resize(plates[1], (130, 192))
     first, *others = both.render(Frame(content))
     assert torch.equal(first.image, only(quick.render(content, quick.prepare(plates[0]))).image)
@@ -369,29 +367,29 @@ def test_refinement_begins_with_the_one_pass_picture_at_full_size(
 
 
 def test_refinement_without_motion_stays_where_it_began(
-    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, Settings(steps=3, learning_rate=0.0, pyramid=False))
-    both = refined(FeedForward(reader, compact), slow, plates[0])
+    slow = PixelOptimizer(tiny, Settings(steps=3, learning_rate=0.0, pyramid=False))
+    both = refined(FeedForward(reader, tiny), slow, plates[0])
     first, *_, last = both.render(Frame(photo))
     torch.testing.assert_close(last.image, first.image, rtol=0, atol=1e-6)
 
 
 def test_refinement_brings_the_picture_nearer_to_the_style(
-    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, Settings(steps=20, content_weight=0.0))
-    both = refined(FeedForward(reader, compact), slow, plates[0])
+    slow = PixelOptimizer(tiny, Settings(steps=20, content_weight=0.0))
+    both = refined(FeedForward(reader, tiny), slow, plates[0])
     first, *_, last = both.render(Frame(photo))
-    distances = [style_distance(compact, step.image, plates[0]) for step in (first, last)]
+    distances = [style_distance(tiny, step.image, plates[0]) for step in (first, last)]
     assert distances[1] < 0.8 * distances[0]
 
 
 def test_refinement_can_go_from_coarse_to_fine(
-    compact: Encoder, reader: Painter, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, reader: Painter, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, Settings(steps=4, learning_rate=0.0, pyramid=True))
-    both = refined(FeedForward(reader, compact), slow, plates[0])
+    slow = PixelOptimizer(tiny, Settings(steps=4, learning_rate=0.0, pyramid=True))
+    both = refined(FeedForward(reader, tiny), slow, plates[0])
     first, *others = both.render(Frame(resize(plates[1], (130, 192))))
     sizes = [tuple(step.image.shape[-2:]) for step in others]
     assert set(sizes) == {(65, 96), (130, 192)}
@@ -405,11 +403,11 @@ def test_refinement_can_go_from_coarse_to_fine(
 
 
 def test_a_start_of_ones_own_takes_the_first_stages_place(
-    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, Settings(steps=2, learning_rate=0.0, pyramid=False))
+    slow = PixelOptimizer(tiny, Settings(steps=2, learning_rate=0.0, pyramid=False))
     steps = list(
-        refined(FeedForward(reader, compact), slow, plates[0]).render(Frame(photo, start=plates[1]))
+        refined(FeedForward(reader, tiny), slow, plates[0]).render(Frame(photo, start=plates[1]))
     )
     assert [(step.step, step.of) for step in steps] == [(1, 2), (2, 2)]
     began = resize(plates[1], (photo.shape[-2], photo.shape[-1]))
@@ -423,10 +421,10 @@ def test_one_pass_starts_from_no_picture(reader: Painter, photo: Tensor) -> None
 
 
 def test_refinement_without_strength_ends_at_the_photo(
-    compact: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
+    tiny: Encoder, reader: Painter, photo: Tensor, plates: tuple[Tensor, Tensor]
 ) -> None:
-    slow = PixelOptimizer(compact, Settings(steps=4, strength=0))
-    both = refined(FeedForward(reader, compact, strength=0), slow, plates[0])
+    slow = PixelOptimizer(tiny, Settings(steps=4, strength=0))
+    both = refined(FeedForward(reader, tiny, strength=0), slow, plates[0])
     first, last = both.render(Frame(photo))
     assert [(step.step, step.of) for step in (first, last)] == [(0, 1), (1, 1)], (
         "no step is promised and not made"

@@ -76,10 +76,10 @@ def test_what_is_loaded_in_inference_mode_can_be_used_outside() -> None:
 POOL = """
 import multiprocessing, sys, torch, impasto
 from PIL import Image
-photo, style = Image.new("RGB", (160, 160), "red"), Image.new("RGB", (160, 160), "blue")
+photo, style = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 64), "blue")
 def paint(_):
     ways = {"steps": 1, "init": "content"}, {"method": "arbitrary"}
-    return [impasto.stylize(photo, style, size=160, device="cpu", **way).size for way in ways]
+    return [impasto.stylize(photo, style, size=64, device="cpu", **way).size for way in ways]
 assert torch.get_num_threads() == 2
 paint(0)
 with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -98,7 +98,7 @@ def test_a_pool_forked_after_a_picture_was_made_makes_pictures() -> None:
         timeout=120,
         check=False,
     )
-    assert done.stdout.split() == ["(160,", "160)"] * 2, done.stderr
+    assert done.stdout.split() == ["(64,", "64)"] * 2, done.stderr
 
 
 def test_an_accelerator_after_a_fork_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

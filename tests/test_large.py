@@ -18,7 +18,7 @@ from impasto.methods.in_turn import Changed, Framed, InTurn, _Alike, grams, phot
 from impasto.methods.optimize import PixelOptimizer
 from impasto.methods.stylizer import Places
 from impasto.methods.two_stage import Refined
-from impasto.networks.encoder import COMPACT, Encoder
+from impasto.networks.encoder import Encoder
 from impasto.pictures.tiles import Resized, Shown, bytes_of
 from impasto.settings import Settings
 from impasto.windows import Window
@@ -36,9 +36,8 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    torch.manual_seed(1)
-    return Encoder(COMPACT, name="random").freeze()
+def encoder(tiny: Encoder) -> Encoder:
+    return tiny
 
 
 def aims(encoder: Encoder, photo: Tensor) -> tuple[list[Term], Objective]:

@@ -44,9 +44,9 @@ def last(optimizer: PixelOptimizer, content: Tensor, style: object) -> Tensor:
 
 
 def test_steps_count_up_to_of_and_end_at_the_photos_size(
-    compact: Encoder, photo: Tensor, plate: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor
 ) -> None:
-    optimizer = PixelOptimizer(compact, Settings(steps=7))
+    optimizer = PixelOptimizer(tiny, Settings(steps=7))
     content = resize(photo, (130, 192))
     steps = list(optimizer.render(content, optimizer.prepare(plate)))
     assert [step.step for step in steps] == list(range(1, 8))
@@ -65,17 +65,17 @@ def test_steps_count_up_to_of_and_end_at_the_photos_size(
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_the_loss_falls(compact: Encoder, photo: Tensor, plate: Tensor, name: str) -> None:
-    optimizer = PixelOptimizer(compact, Settings(steps=30, optimizer=name))  # type: ignore[arg-type]
+def test_the_loss_falls(tiny: Encoder, photo: Tensor, plate: Tensor, name: str) -> None:
+    optimizer = PixelOptimizer(tiny, Settings(steps=30, optimizer=name))  # type: ignore[arg-type]
     totals = [step.losses["total"] for step in optimizer.render(photo, optimizer.prepare(plate))]
     assert totals[-1] < 0.5 * totals[0]
 
 
 def test_same_seed_same_bytes_and_another_seed_another_picture(
-    compact: Encoder, photo: Tensor, plate: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor
 ) -> None:
     def run(seed: int) -> Tensor:
-        optimizer = PixelOptimizer(compact, Settings(steps=3, init="noise", seed=seed))
+        optimizer = PixelOptimizer(tiny, Settings(steps=3, init="noise", seed=seed))
         return last(optimizer, photo, optimizer.prepare(plate))
 
     assert torch.equal(run(1), run(1))
@@ -83,19 +83,19 @@ def test_same_seed_same_bytes_and_another_seed_another_picture(
 
 
 def test_without_style_the_photo_stays_the_photo(
-    compact: Encoder, photo: Tensor, plate: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor
 ) -> None:
-    optimizer = PixelOptimizer(compact, Settings(steps=5, style_weight=0))
+    optimizer = PixelOptimizer(tiny, Settings(steps=5, style_weight=0))
     torch.testing.assert_close(
         last(optimizer, photo, optimizer.prepare(plate)), photo, atol=1e-6, rtol=0
     )
 
 
 def test_the_more_content_weighs_the_farther_the_style(
-    compact: Encoder, photo: Tensor, plate: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor
 ) -> None:
     def style_distance(content_weight: float) -> float:
-        optimizer = PixelOptimizer(compact, Settings(steps=12, content_weight=content_weight))
+        optimizer = PixelOptimizer(tiny, Settings(steps=12, content_weight=content_weight))
         *_, step = optimizer.render(photo, optimizer.prepare(plate))
         return sum(value for name, value in step.losses.items() if name.startswith("raw/style"))
 
@@ -104,9 +104,9 @@ def test_the_more_content_weighs_the_farther_the_style(
 
 
 def test_a_one_hot_blend_is_that_style_to_the_byte(
-    compact: Encoder, photo: Tensor, plate: Tensor, other: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor, other: Tensor
 ) -> None:
-    optimizer = PixelOptimizer(compact, Settings(steps=3))
+    optimizer = PixelOptimizer(tiny, Settings(steps=3))
     first, second = optimizer.prepare(plate), optimizer.prepare(other)
     alone = last(optimizer, photo, first)
     assert torch.equal(last(optimizer, photo, optimizer.blend([first, second], [2.0, 0.0])), alone)
@@ -116,8 +116,8 @@ def test_a_one_hot_blend_is_that_style_to_the_byte(
     )
 
 
-def test_blends_nest(compact: Encoder, plate: Tensor, other: Tensor) -> None:
-    optimizer = PixelOptimizer(compact)
+def test_blends_nest(tiny: Encoder, plate: Tensor, other: Tensor) -> None:
+    optimizer = PixelOptimizer(tiny)
     a, b = optimizer.prepare(plate), optimizer.prepare(other)
     nested = optimizer.blend([optimizer.blend([a, b], [1, 1]), b], [1, 1])
     assert nested.weights == pytest.approx([0.25, 0.25, 0.5])
@@ -126,10 +126,8 @@ def test_blends_nest(compact: Encoder, plate: Tensor, other: Tensor) -> None:
 @pytest.mark.parametrize(
     "weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0]]
 )
-def test_impossible_blends_are_refused(
-    compact: Encoder, plate: Tensor, weights: list[float]
-) -> None:
-    optimizer = PixelOptimizer(compact)
+def test_impossible_blends_are_refused(tiny: Encoder, plate: Tensor, weights: list[float]) -> None:
+    optimizer = PixelOptimizer(tiny)
     style = optimizer.prepare(plate)
     with pytest.raises(ImpastoError, match="weights"):
         optimizer.blend([style, style], weights)
@@ -139,21 +137,21 @@ def test_impossible_blends_are_refused(
     ("name", "rate", "grids"), [("adam", 0.05, 0), ("adam", 0.05, 3), ("lbfgs", 1.0, 0)]
 )
 def test_descent_finds_the_minimum_of_a_quadratic(
-    compact: Encoder, name: str, rate: float, grids: int
+    tiny: Encoder, name: str, rate: float, grids: int
 ) -> None:
     goal = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.1
     distance = Objective(
         [Term("distance", 1.0, (), lambda _, image: (image - goal).square().sum())]
     )
     *_, (image, _, note) = descend(
-        compact, distance, torch.full_like(goal, 0.5), 200, name, rate, grids=grids
+        tiny, distance, torch.full_like(goal, 0.5), 200, name, rate, grids=grids
     )  # type: ignore[arg-type]
     assert note == ""
     torch.testing.assert_close(image, goal, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (37, 50)])
-def test_on_grids_a_form_moves_before_noise_does(compact: Encoder, height: int, width: int) -> None:
+def test_on_grids_a_form_moves_before_noise_does(tiny: Encoder, height: int, width: int) -> None:
     """A gradient that is one form with noise ten times as strong: on pixels Adam takes the noise
     for the form.
     """
@@ -165,7 +163,7 @@ def test_on_grids_a_form_moves_before_noise_does(compact: Encoder, height: int, 
     start = torch.full_like(form, 0.5)
 
     def clarity(grids: int) -> float:
-        *_, (image, _, _) = descend(compact, pull, start, 6, "adam", 0.02, grids=grids)
+        *_, (image, _, _) = descend(tiny, pull, start, 6, "adam", 0.02, grids=grids)
         moved = image - start
         return float((moved * form).sum() / (moved.norm() * form.norm()))
 
@@ -173,13 +171,11 @@ def test_on_grids_a_form_moves_before_noise_does(compact: Encoder, height: int, 
 
 
 @pytest.mark.parametrize("grids", [0, 1, 4])
-def test_on_grids_the_picture_stays_a_picture(compact: Encoder, grids: int) -> None:
+def test_on_grids_the_picture_stays_a_picture(tiny: Encoder, grids: int) -> None:
     up = Objective([Term("up", 1.0, (), lambda _, image: -image.sum())])
     pictures = [
         image
-        for image, _, _ in descend(
-            compact, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids
-        )
+        for image, _, _ in descend(tiny, up, torch.rand(1, 3, 33, 47), 12, "adam", 0.3, grids=grids)
     ]
     assert all(bool(((image >= 0) & (image <= 1)).all()) for image in pictures)
     assert pictures[-1].min() > 0.8
@@ -195,15 +191,15 @@ def failing(times: int) -> Objective:
     return Objective([Term("broken", 1.0, (), loss)])
 
 
-def test_losses_that_are_not_finite_are_undone_and_said(compact: Encoder) -> None:
-    steps = list(descend(compact, failing(3), torch.full((1, 3, 32, 32), 0.2), 60))
+def test_losses_that_are_not_finite_are_undone_and_said(tiny: Encoder) -> None:
+    steps = list(descend(tiny, failing(3), torch.full((1, 3, 32, 32), 0.2), 60))
     assert len(steps) == 60
     assert [bool(note) for _, _, note in steps[:6]] == [False, False, True, True, True, False]
     assert all(torch.isfinite(image).all() for image, _, _ in steps)
     assert (steps[-1][0] - 0.7).abs().max() < (steps[1][0] - 0.7).abs().min()  # and it went on
 
 
-def test_where_the_loss_rises_the_best_picture_is_kept_and_it_is_said(compact: Encoder) -> None:
+def test_where_the_loss_rises_the_best_picture_is_kept_and_it_is_said(tiny: Encoder) -> None:
     """A loss that tells what a picture of mean `m` costs, low only near 0.5, and a rate that leaves
     there at once.
     """
@@ -211,27 +207,27 @@ def test_where_the_loss_rises_the_best_picture_is_kept_and_it_is_said(compact: E
         [Term("well", 1.0, (), lambda _, x: 1 - torch.exp(-100 * (x - 0.5) ** 2).mean())]
     )
     start = torch.full((1, 3, 32, 32), 0.45)
-    steps = list(descend(compact, well, start, 25, "adam", 10.0))
+    steps = list(descend(tiny, well, start, 25, "adam", 10.0))
     assert steps[-1][1]["total"] > steps[0][1]["total"]
     assert "`learning_rate`" in steps[-1][2]
     assert all(note == "" for _, _, note in steps[:-1])
     torch.testing.assert_close(steps[-1][0], start)
     assert (steps[-2][0] - start).abs().min() > 0.3
-    *_, (found, _, note) = descend(compact, well, start, 40, "adam", 0.005)
+    *_, (found, _, note) = descend(tiny, well, start, 40, "adam", 0.005)
     assert note == ""
     assert (found - 0.5).abs().max() < 0.03
 
 
 @pytest.mark.parametrize("name", ["sgd", "lbfgs"])
-def test_a_step_too_far_is_undone(compact: Encoder, name: str) -> None:
+def test_a_step_too_far_is_undone(tiny: Encoder, name: str) -> None:
     """On a steep quadratic these would climb for ever at this rate."""
     goal = torch.full((1, 3, 32, 32), 0.6)
     steep = Objective([Term("steep", 1.0, (), lambda _, x: 1e4 * (x - goal).square().sum())])
-    *_, last = descend(compact, steep, torch.full_like(goal, 0.4), 40, name, 3.0)  # type: ignore[arg-type]
+    *_, last = descend(tiny, steep, torch.full_like(goal, 0.4), 40, name, 3.0)  # type: ignore[arg-type]
     assert (last[0] - goal).abs().max() < 0.2
 
 
-def test_l_bfgs_does_not_end_in_a_jump(compact: Encoder) -> None:
+def test_l_bfgs_does_not_end_in_a_jump(tiny: Encoder) -> None:
     """A ripple on a bowl, where its steps overshoot now and then: at whatever step it is stopped,
     the picture is as good as the best on the way.
     """
@@ -243,7 +239,7 @@ def test_l_bfgs_does_not_end_in_a_jump(compact: Encoder) -> None:
     rippled = Objective([Term("ripple", 1.0, (), ripple)])
     start, jumps = torch.full_like(goal, 0.1), 0
     for count in range(5, 30):
-        steps = list(descend(compact, rippled, start, count, "lbfgs", 1.0))
+        steps = list(descend(tiny, rippled, start, count, "lbfgs", 1.0))
         losses = [numbers["total"] for _, numbers, _ in steps]
         best = min(range(count), key=losses.__getitem__)
         if losses[-1] > 1.05 * losses[best] + 1e-9:
@@ -252,27 +248,27 @@ def test_l_bfgs_does_not_end_in_a_jump(compact: Encoder) -> None:
     assert jumps
 
 
-def test_a_rate_falls_as_its_source_says(compact: Encoder) -> None:
+def test_a_rate_falls_as_its_source_says(tiny: Encoder) -> None:
     """With a slope of 1 plain descent moves by the rate: 1, then halved every 100 steps, smoothly."""
     down = Objective([Term("down", 1.0, (), lambda _, image: image.sum())])
     start = torch.full((1, 3, 32, 32), 0.9)
     rate = 1e-3 * 240_000 / 32**2
-    steps = descend(compact, down, start, 100, "sgd", rate, tuning=Tuning(decay=0.5))
+    steps = descend(tiny, down, start, 100, "sgd", rate, tuning=Tuning(decay=0.5))
     pictures = [start, *(picture for picture, _, _ in steps)][:30]
     moves = [(a - b).mean().item() for a, b in itertools.pairwise(pictures)]
     assert moves == pytest.approx([1e-3 * 0.5 ** (i / 100) for i in range(29)], rel=1e-3)
 
 
-def test_losses_that_stay_broken_end_with_advice(compact: Encoder) -> None:
+def test_losses_that_stay_broken_end_with_advice(tiny: Encoder) -> None:
     with pytest.raises(ImpastoError, match="`style_weight`"):
-        list(descend(compact, failing(1000), torch.full((1, 3, 32, 32), 0.2), 60))
+        list(descend(tiny, failing(1000), torch.full((1, 3, 32, 32), 0.2), 60))
 
 
 def test_early_stop_ends_a_size_that_no_longer_improves(
-    compact: Encoder, photo: Tensor, plate: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor
 ) -> None:
     optimizer = PixelOptimizer(
-        compact, Settings(steps=400, style_weight=0, init="noise", early_stop=0.5)
+        tiny, Settings(steps=400, style_weight=0, init="noise", early_stop=0.5)
     )
     steps = list(optimizer.render(photo, optimizer.prepare(plate)))
     assert 20 < len(steps) < 400
@@ -297,8 +293,8 @@ def test_a_pyramid_ends_at_the_picture_and_halves(height: int, width: int, steps
     ]
 
 
-def test_a_start_picture_is_where_it_starts(compact: Encoder, photo: Tensor, plate: Tensor) -> None:
-    optimizer = PixelOptimizer(compact, Settings(steps=1, learning_rate=0.0))
+def test_a_start_picture_is_where_it_starts(tiny: Encoder, photo: Tensor, plate: Tensor) -> None:
+    optimizer = PixelOptimizer(tiny, Settings(steps=1, learning_rate=0.0))
     *_, step = optimizer.render(photo, optimizer.prepare(plate), start=resize(plate, (50, 70)))
     image = step.image
     torch.testing.assert_close(
@@ -306,7 +302,7 @@ def test_a_start_picture_is_where_it_starts(compact: Encoder, photo: Tensor, pla
     )
 
 
-def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate: Tensor) -> None:
+def test_every_size_gives_the_start_its_fine_detail_back(tiny: Encoder, plate: Tensor) -> None:
     checks = (
         (torch.arange(200)[:, None] + torch.arange(224)[None])
         .remainder(2)
@@ -314,7 +310,7 @@ def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate
         .expand(1, 3, -1, -1)
     )
     for start in (None, checks):
-        optimizer = PixelOptimizer(compact, Settings(steps=2, learning_rate=0.0))
+        optimizer = PixelOptimizer(tiny, Settings(steps=2, learning_rate=0.0))
         steps = list(optimizer.render(1 - checks, optimizer.prepare(plate), start=start))
         assert len({step.image.shape for step in steps}) == 2
         for step in steps:  # whoever stops early has it too
@@ -326,7 +322,7 @@ def test_every_size_gives_the_start_its_fine_detail_back(compact: Encoder, plate
 
 @pytest.mark.parametrize("by", [-0.2, 0.2])
 def test_a_size_goes_on_where_the_coarser_one_ended(
-    compact: Encoder, plate: Tensor, monkeypatch: pytest.MonkeyPatch, by: float
+    tiny: Encoder, plate: Tensor, monkeypatch: pytest.MonkeyPatch, by: float
 ) -> None:
     starts: list[float] = []
 
@@ -337,14 +333,14 @@ def test_a_size_goes_on_where_the_coarser_one_ended(
     monkeypatch.setattr(optimize, "descend", shift)
     content = torch.full((1, 3, 200, 200), 0.5)
     steps = list(
-        PixelOptimizer(compact, Settings(steps=2)).render(content, Style((plate,), (1.0,), (None,)))
+        PixelOptimizer(tiny, Settings(steps=2)).render(content, Style((plate,), (1.0,), (None,)))
     )
     assert starts == pytest.approx([0.5, 0.5 + by], abs=1e-3)
     assert float(steps[0].whole(200, 200).mean()) == pytest.approx(0.5 + by, abs=1e-3)
 
 
 def test_a_start_picture_is_not_looked_at_coarser_than_half(
-    compact: Encoder, plate: Tensor, monkeypatch: pytest.MonkeyPatch
+    tiny: Encoder, plate: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stay(*args: Any) -> Iterator[tuple[Tensor, dict[str, float], str]]:
         yield args[2], {}, ""
@@ -353,7 +349,7 @@ def test_a_start_picture_is_not_looked_at_coarser_than_half(
     content = torch.rand(1, 3, 400, 400)
     heights = {}
     for start in (None, content):
-        optimizer = PixelOptimizer(compact, Settings(steps=4))
+        optimizer = PixelOptimizer(tiny, Settings(steps=4))
         steps = optimizer.render(content, Style((plate,), (1.0,), (None,)), start=start)
         heights[start is None] = [step.image.shape[-1] for step in steps]
     assert sorted(set(heights[True])) == [100, 200, 400]
@@ -361,12 +357,12 @@ def test_a_start_picture_is_not_looked_at_coarser_than_half(
 
 
 def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(
-    compact: Encoder, plate: Tensor
+    tiny: Encoder, plate: Tensor
 ) -> None:
     content = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(4))
 
     def weights(**options: Any) -> list[float]:
-        optimizer = PixelOptimizer(compact, Settings(steps=2, **options))
+        optimizer = PixelOptimizer(tiny, Settings(steps=2, **options))
         steps = optimizer.render(content, optimizer.prepare(plate))
         return [step.losses["style/relu5_1"] / step.losses["raw/style/relu5_1"] for step in steps]
 
@@ -375,8 +371,8 @@ def test_a_settled_layer_counts_little_at_the_last_of_several_sizes(
     assert weights(pyramid=False) == pytest.approx([coarse, coarse])
 
 
-def test_keras_names_are_the_same_layers(compact: Encoder) -> None:
-    optimizer = PixelOptimizer(compact, Settings(content_layers=("block4_conv2",)))
+def test_keras_names_are_the_same_layers(tiny: Encoder) -> None:
+    optimizer = PixelOptimizer(tiny, Settings(content_layers=("block4_conv2",)))
     assert optimizer.recipe.content_layers == ("relu4_2",)
 
 
@@ -420,18 +416,16 @@ def test_what_is_given_wins_over_the_preset() -> None:
     assert dataclasses.is_dataclass(recipe)
 
 
-def test_terms_of_ones_own_are_minimised_too(
-    compact: Encoder, photo: Tensor, plate: Tensor
-) -> None:
+def test_terms_of_ones_own_are_minimised_too(tiny: Encoder, photo: Tensor, plate: Tensor) -> None:
     asked: list[tuple[int, ...]] = []
 
     def dark(content: Tensor, encoder: Encoder) -> list[Term]:
-        assert encoder is compact
+        assert encoder is tiny
         asked.append(tuple(content.shape))
         return [Term("dark", 100.0, (), lambda _, image: image.mean())]
 
     plain, darker = (
-        PixelOptimizer(compact, Settings(steps=8), terms=terms) for terms in ((), (dark,))
+        PixelOptimizer(tiny, Settings(steps=8), terms=terms) for terms in ((), (dark,))
     )
     *_, step = darker.render(photo, darker.prepare(plate))
     frame = 2 * plain.recipe.frame
@@ -460,18 +454,18 @@ class _MeanColor(StyleLoss):
 
 
 def test_another_style_loss_is_what_is_minimised(
-    compact: Encoder, photo: Tensor, plate: Tensor
+    tiny: Encoder, photo: Tensor, plate: Tensor
 ) -> None:
     STYLE_LOSSES.add("mean-color", _MeanColor())
     settings = Settings(steps=12, style_loss="mean-color", content_weight=0, style_layers="relu1_1")
-    optimizer = PixelOptimizer(compact, settings)
+    optimizer = PixelOptimizer(tiny, settings)
     steps = list(optimizer.render(photo, optimizer.prepare(plate)))
     assert steps[-1].losses["total"] < 0.5 * steps[0].losses["total"]
-    there = _MeanColor().target(compact.features(steps[-1].image, ["relu1_1"])["relu1_1"])
-    aim = _MeanColor().target(compact.features(resize(plate, (64, 64)), ["relu1_1"])["relu1_1"])
-    before = _MeanColor().target(compact.features(photo, ["relu1_1"])["relu1_1"])
+    there = _MeanColor().target(tiny.features(steps[-1].image, ["relu1_1"])["relu1_1"])
+    aim = _MeanColor().target(tiny.features(resize(plate, (64, 64)), ["relu1_1"])["relu1_1"])
+    before = _MeanColor().target(tiny.features(photo, ["relu1_1"])["relu1_1"])
     assert (there - aim).norm() < 0.8 * (before - aim).norm()
     with pytest.raises(OptionError, match="`style_loss=mean-color` has no scale 'gatys'"):
-        PixelOptimizer(compact, settings.but(preset="gatys2015"))
+        PixelOptimizer(tiny, settings.but(preset="gatys2015"))
     with pytest.raises(OptionError, match="unknown `style_loss` 'other'; there are: gram"):
-        PixelOptimizer(compact, Settings(style_loss="other"))
+        PixelOptimizer(tiny, Settings(style_loss="other"))

@@ -1,7 +1,8 @@
 """Training in several processes: what they learn together is what one process learns alone, and one
 of them speaks.
 
-The processes are real, started by the launchers themselves or in the environment that they make.
+The processes are real, started by the launchers themselves (which is slow) or forked into the
+environment that they make.
 Run by one of them, this file is what they run.
 """
 
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -175,18 +176,53 @@ def torchrun(*command: str | Path) -> list[tuple[int, str, str]]:
     )
 
 
+# What takes seconds to import is imported once; then each process finds its own place.
+FORKED = """
+import json, os, runpy, sys, traceback
+import lightning_fabric, impasto.apps.cli.main, impasto.apps.cli.training, impasto.training.bank
+places = json.loads(sys.argv[1])
+for place in places:
+    if not os.fork():
+        os.environ.update(place)
+        sys.argv = sys.argv[2:]
+        sys.path[0] = os.path.dirname(sys.argv[0])
+        code = 0
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code or 0
+        except BaseException:
+            code = traceback.print_exc() or 1
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)  # to take apart what the fork shares would cost a second
+sys.exit(any(os.waitstatus_to_exitcode(os.wait()[1]) for _ in places))
+"""
+
+
+def forked(places: Sequence[Mapping[str, str]], *command: str | Path) -> list[tuple[int, str, str]]:
+    """A process of the same command at each place, which is what it finds in its environment."""
+    found = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    line = [sys.executable, "-c", FORKED, json.dumps(places), *command]
+    return ended([start(line, environment(**found))])
+
+
+def as_torchrun(*command: str | Path) -> list[tuple[int, str, str]]:
+    """What two processes of `torchrun` find."""
+    job = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    job |= {"GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1", "ROLE_RANK": "0", "ROLE_WORLD_SIZE": "2"}
+    return forked([{**job, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"], *command)
+
+
 def srun(*command: str | Path) -> list[tuple[int, str, str]]:
     """What a job of one process on each of two machines finds."""
-    port = free_port()
     job = {
         "SLURM_JOB_NAME": "train",
         "SLURM_NTASKS": "2",
         "SLURM_NTASKS_PER_NODE": "1",
         "SLURM_NNODES": "2",
+        "SLURM_LOCALID": "0",
     }
-    job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "SLURM_LOCALID": "0"}
-    own = [{"SLURM_PROCID": rank, "SLURM_NODEID": rank} for rank in "01"]
-    return ended([start([sys.executable, *command], environment(**job, **each)) for each in own])
+    return forked([{**job, "SLURM_PROCID": rank, "SLURM_NODEID": rank} for rank in "01"], *command)
 
 
 # ----------------------------------------------------------------------------------------------- laws
@@ -355,8 +391,12 @@ def test_learning_a_style_is_for_one_process(
     assert "one process" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("launcher", [as_torchrun, pytest.param(torchrun, marks=pytest.mark.slow)])
 def test_one_of_the_processes_speaks_and_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    launcher: Callable[..., list[tuple[int, str, str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
@@ -379,7 +419,7 @@ def test_one_of_the_processes_speaks_and_writes(
     )
     train += ("--steps", "2", "--batch", "1", "--crop", "32", "--precision", "float32", "-o")
     Path("run.py").write_text("from impasto.apps.cli.main import main; main()")
-    ((code, out, err),) = torchrun("run.py", *train, "together.safetensors")
+    ((code, out, err),) = launcher("run.py", *train, "together.safetensors")
     assert (code, out) == (0, "together.safetensors\n"), err
     for note in (
         "left out: photos/broken.png",

@@ -33,22 +33,22 @@ def photos() -> list[Tensor]:
     return [small(sample(name).resize((96, 64))) for name in sample_names()]
 
 
-def test_the_loss_is_the_one_that_stylize_lowers(compact: Encoder, photos: list[Tensor]) -> None:
+def test_the_loss_is_the_one_that_stylize_lowers(tiny: Encoder, photos: list[Tensor]) -> None:
     """Term by term the optimiser's objective, picture by picture."""
     two, painted = (torch.stack(photos[i : i + 2]).float() / 255 for i in (0, 2))
     styles = torch.stack(
         [small(sample_style(name).resize((96, 64))) for name in ("waves", "mosaic")]
     )
     styles = styles.float() / 255
-    criterion = PublishedCriterion(compact, PRESET)
+    criterion = PublishedCriterion(tiny, PRESET)
     found = criterion(painted, criterion.content(two), criterion.style(styles))
     weighted = PRESET.style_weight * found[0] + PRESET.content_weight * found[1]
 
-    match = matched(compact, PRESET, Settings(preset="johnson2016"))
+    match = matched(tiny, PRESET, Settings(preset="johnson2016"))
     for place in range(2):
         photo, picture, style = (x[place, None] for x in (two, painted, styles))
         aims, held = (
-            compact.features(x, layers)
+            tiny.features(x, layers)
             for x, layers in (
                 (style, match.recipe.style_layers),
                 (photo, match.recipe.content_layers),
@@ -64,11 +64,11 @@ def test_the_loss_is_the_one_that_stylize_lowers(compact: Encoder, photos: list[
             for layer, weight in match.content_shares(photo).items()
         ]
         objective = Objective(terms)
-        whole = objective(compact.features(picture, objective.layers), picture).total
+        whole = objective(tiny.features(picture, objective.layers), picture).total
         assert weighted[place].item() == pytest.approx(whole.item(), rel=1e-4)
 
 
-def test_a_network_learns_by_it(compact: Encoder, photos: list[Tensor], tmp_path: Path) -> None:
+def test_a_network_learns_by_it(tiny: Encoder, photos: list[Tensor], tmp_path: Path) -> None:
     painting = small(sample_style("waves").resize((96, 96)))
     seen = torch.zeros(1, 96, 96, dtype=torch.uint8)
     seen[:, 16:] = 255
@@ -77,7 +77,7 @@ def test_a_network_learns_by_it(compact: Encoder, photos: list[Tensor], tmp_path
     config = JohnsonConfig(
         steps=12, batch=2, crop=64, style_size=96, learning_rate=1e-2, transform_net=shape
     )
-    task = PublishedBank(compact, photos, {"waves": painting}, config)
+    task = PublishedBank(tiny, photos, {"waves": painting}, config)
 
     def total() -> float:
         with torch.no_grad():

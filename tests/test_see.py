@@ -300,10 +300,10 @@ def test_fingerprints_tell_shape_and_values_apart() -> None:
 # ----------------------------------------------------------------------------------------- reconstructions
 
 
-def test_pixels_are_lost_with_depth(compact: Encoder, photo: Tensor) -> None:
+def test_pixels_are_lost_with_depth(tiny: Encoder, photo: Tensor) -> None:
     layers = ("relu1_1", "relu3_1", "relu5_1")
     sheet = content_reconstructions(
-        photo, layers, encoder=compact, size=64, descent=Descent(steps=30)
+        photo, layers, encoder=tiny, size=64, descent=Descent(steps=30)
     ).finish()
     original, *cells = sheet.cells
     assert torch.equal(original.picture, photo)
@@ -318,7 +318,7 @@ def test_pixels_are_lost_with_depth(compact: Encoder, photo: Tensor) -> None:
         )
         noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
         seen, begun, aim = (
-            compact.features(x, [cell.name])[cell.name] for x in (cell.picture, noise, photo)
+            tiny.features(x, [cell.name])[cell.name] for x in (cell.picture, noise, photo)
         )
         assert cell.numbers["loss"] == pytest.approx(
             ((seen - aim).norm() / aim.norm()).item() ** 2, rel=1e-4
@@ -326,32 +326,30 @@ def test_pixels_are_lost_with_depth(compact: Encoder, photo: Tensor) -> None:
         assert cell.numbers["loss"] < 0.3 * ((begun - aim).norm() / aim.norm()).item() ** 2
 
 
-def test_textures_have_the_gram_matrices_of_their_set(compact: Encoder, painting: Tensor) -> None:
+def test_textures_have_the_gram_matrices_of_their_set(tiny: Encoder, painting: Tensor) -> None:
     layers = ("relu1_1", "relu3_1")
     sheet = style_reconstructions(
-        painting, layers, encoder=compact, size=64, descent=Descent(steps=20)
+        painting, layers, encoder=tiny, size=64, descent=Descent(steps=20)
     ).finish()
     noise = torch.rand(painting.shape, generator=torch.Generator().manual_seed(0))
     _, first, both = sheet.cells
     assert (first.name, both.name) == ("relu1_1", "+ relu3_1")
     for cell, used in ((first, layers[:1]), (both, layers)):
         assert cell.numbers["loss"] == pytest.approx(
-            style_distance(compact, cell.picture, painting, used), rel=1e-5
+            style_distance(tiny, cell.picture, painting, used), rel=1e-5
         )
-        assert cell.numbers["loss"] < 0.1 * style_distance(compact, noise, painting, used)
+        assert cell.numbers["loss"] < 0.1 * style_distance(tiny, noise, painting, used)
     # What is not asked for is not matched.
-    deep = [style_distance(compact, cell.picture, painting, layers[1:]) for cell in (both, first)]
+    deep = [style_distance(tiny, cell.picture, painting, layers[1:]) for cell in (both, first)]
     assert deep[0] < 0.5 * deep[1]
 
 
-def test_one_seed_one_sheet_and_many_layers_begin_a_new_row(
-    compact: Encoder, photo: Tensor
-) -> None:
+def test_one_seed_one_sheet_and_many_layers_begin_a_new_row(tiny: Encoder, photo: Tensor) -> None:
     def make(seed: int) -> Sheet:
         layers = ("relu1_1", "conv1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2")
         descent = Descent(steps=1, seed=seed)
         return content_reconstructions(
-            photo, layers, encoder=compact, size=48, descent=descent
+            photo, layers, encoder=tiny, size=48, descent=descent
         ).finish()
 
     one, same, other = make(1), make(1), make(2)
@@ -403,10 +401,10 @@ def test_the_papers_ratios_are_the_papers() -> None:
     assert ratios(Settings(content_weight=7)) == (0.001, 0.01, 0.1, 1.0)
 
 
-def test_a_ratio_is_that_of_the_weights(compact: Encoder, photo: Tensor, painting: Tensor) -> None:
+def test_a_ratio_is_that_of_the_weights(tiny: Encoder, photo: Tensor, painting: Tensor) -> None:
     config = Settings(style_weight=3, content_weight=2)
     work = ratio_grid(
-        photo, painting, (0.25,), ("relu1_1",), encoder=compact, size=64, settings=config
+        photo, painting, (0.25,), ("relu1_1",), encoder=tiny, size=64, settings=config
     )
     (((used,),),) = (work.settings["cells"],)
     recipe = Settings(**used).resolved(start=True)

@@ -301,9 +301,9 @@ def picture(seed: int, size: int = 48) -> Tensor:
     return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
 
 
-def losses(compact: Encoder, **options: Any) -> list[Mapping[str, float]]:
+def losses(tiny: Encoder, **options: Any) -> list[Mapping[str, float]]:
     settings = Settings(**{"init": "content", "steps": 14, "pyramid": False, **options})
-    optimizer = PixelOptimizer(compact, settings)
+    optimizer = PixelOptimizer(tiny, settings)
     return [step.losses for step in optimizer.render(picture(0), optimizer.prepare(picture(1)))]
 
 
@@ -312,36 +312,36 @@ def style_of(found: Mapping[str, float]) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_loss_is_descended_and_twice_alike(name: str, compact: Encoder) -> None:
+def test_every_loss_is_descended_and_twice_alike(name: str, tiny: Encoder) -> None:
     options: Mapping[str, Any] = {"style_loss": name, "style_layers": "relu1_1,relu3_1"}
-    found = losses(compact, **options)
+    found = losses(tiny, **options)
     assert style_of(found[-1]) < 0.75 * style_of(found[0])
-    assert losses(compact, **options, steps=2)[1] == losses(compact, **options, steps=2)[1]
+    assert losses(tiny, **options, steps=2)[1] == losses(tiny, **options, steps=2)[1]
 
 
-def test_self_similarity_holds_the_photo(compact: Encoder) -> None:
+def test_self_similarity_holds_the_photo(tiny: Encoder) -> None:
     key = "raw/content/relu4_1"
     held, loose = (
-        losses(compact, content_loss="selfsim", content_weight=weight)[-1][key]
+        losses(tiny, content_loss="selfsim", content_weight=weight)[-1][key]
         for weight in (30, 0.01)
     )
     assert held < 0.8 * loose
 
 
-def test_what_cannot_be_together_is_refused_by_name(compact: Encoder) -> None:
+def test_what_cannot_be_together_is_refused_by_name(tiny: Encoder) -> None:
     for name in ("swd", "histogram", "nnst"):
         with pytest.raises(OptionError, match=f"`style_loss={name}`.*`optimizer=lbfgs`"):
-            PixelOptimizer(compact, Settings(style_loss=name, optimizer="lbfgs"))
+            PixelOptimizer(tiny, Settings(style_loss=name, optimizer="lbfgs"))
     for name in NAMES[1:]:
         with pytest.raises(OptionError, match=f"`style_loss={name}` has no scale 'gatys'"):
-            PixelOptimizer(compact, Settings(style_loss=name, preset="coursera"))
+            PixelOptimizer(tiny, Settings(style_loss=name, preset="coursera"))
     with pytest.raises(OptionError, match="`content_loss=selfsim` has no scale 'quarter-mean'"):
-        PixelOptimizer(compact, Settings(content_loss="selfsim", preset="coursera"))
+        PixelOptimizer(tiny, Settings(content_loss="selfsim", preset="coursera"))
 
 
-def test_layers_count_by_their_weights(compact: Encoder) -> None:
+def test_layers_count_by_their_weights(tiny: Encoder) -> None:
     def shares(layers: str, **options: Any) -> dict[str, float]:
-        return PixelOptimizer(compact, Settings(style_layers=layers, **options)).recipe.style_shares
+        return PixelOptimizer(tiny, Settings(style_layers=layers, **options)).recipe.style_shares
 
     even, plain = shares("relu1_1:3,relu4_1:3"), shares("relu1_1,relu4_1")
     assert even == plain
@@ -350,7 +350,7 @@ def test_layers_count_by_their_weights(compact: Encoder) -> None:
     assert found["relu4_1"] == 4 * found["relu1_1"]
     assert sum(found.values()) == pytest.approx(2 * sum(plain.values()))
     assert Settings().resolved().style_shares.keys() == set(Settings().resolved().style_layers)
-    first = losses(compact, style_layers="relu1_1:0.5,relu4_1:2", steps=1)[0]
+    first = losses(tiny, style_layers="relu1_1:0.5,relu4_1:2", steps=1)[0]
     weighted, raw = (first[f"{kind}style/relu4_1"] for kind in ("", "raw/"))
     assert weighted / raw == pytest.approx(sum(plain.values()) * 0.8)
 
@@ -388,14 +388,14 @@ def test_colors_only_keeps_light_and_dark() -> None:
         Settings(colors_only=True, keep_color="luminance")
 
 
-def test_a_grid_turns_the_losses(compact: Encoder) -> None:
+def test_a_grid_turns_the_losses(tiny: Encoder) -> None:
     from impasto.analysis.grid import sweep
 
     work = sweep(
         "cat",
         "waves",
         "style-loss",
-        encoder=compact,
+        encoder=tiny,
         size=48,
         settings=Settings(steps=1, init="content"),
     )
