@@ -159,6 +159,7 @@ def located(source: str, embedded: str) -> Path:
     return path
 
 
+@lru_cache(maxsize=1)
 def _assets() -> Path:
     return Path(str(resources.files("impasto") / "assets"))
 

@@ -177,11 +177,8 @@ class Engine:
 
     @property
     def working(self) -> bool:
-        """Whether the workers' threads are still there; once closed, any of them, in the middle of a
-        step.
-        """
-        alive = [worker.is_alive() for worker in self._workers]
-        return any(alive) if self._queue.closed else all(alive)
+        """Whether the workers' threads are still there."""
+        return all(worker.is_alive() for worker in self._workers)
 
     def close(self, patience: float | None = None) -> None:
         """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the
