@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from impasto.apps.studio.limits import Limits, Upload
 from impasto.apps.studio.region import Region
 from impasto.apps.studio.visit import Visit
 from impasto.errors import ImpastoError
+from impasto.home import own_bank
+from impasto.methods.style_grams import kept_grams
 from impasto.networks.checkpoint import load_network
+from impasto.networks.header import EMBEDDED
 from impasto.networks.style_bank import Credit, StyleBank
 from impasto.networks.style_file import StyleFile
 from impasto.pictures.samples import sample
@@ -119,12 +123,17 @@ def test_a_mask_of_ones_is_no_mask() -> None:
 
 
 def test_a_style_file_paints_as_the_style_does(
-    engine: Engine, visit: Visit, bank: StyleBank, tmp_path: Path
+    engine: Engine,
+    visit: Visit,
+    bank: StyleBank,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = painted(visit, engine, "irises")
     file = visit.folder / "mine.impasto"
     credit = Credit("M. Rivers", "CC BY 4.0")
-    StyleFile.of(bank, "irises", sample("cat"), credit).save(file)
+    style = StyleFile.of(bank, "irises", sample("cat"), credit)
+    style.save(file)
     key = visit.take_painting(file, engine)
     taken = visit.paintings[key].upload
     assert taken.name.startswith("irises-"), "there is one of that name already"
@@ -136,6 +145,15 @@ def test_a_style_file_paints_as_the_style_does(
     with pytest.raises(ImpastoError, match="known by its vector only"):
         painted(visit, engine, key, refine=2)
     assert not file.exists()
+    grams = kept_grams("irises", EMBEDDED, bank)
+    replace(style, grams=grams).save(file)
+    key = visit.take_painting(file, engine)
+    refined = painted(visit, engine, "irises", refine=2)
+    assert painted(visit, engine, key, refine=2).tobytes() == refined.tobytes()
+    own = bank.learned("mine", bank.vector("irises"), grams=grams)
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+    replace(own, vectors={"mine": own.vector("mine")}).save(own_bank())
+    assert painted(visit, engine, "mine", refine=2).tobytes() == refined.tobytes()
 
 
 def test_what_is_no_style_is_said_in_a_line_and_never_run(

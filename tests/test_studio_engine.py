@@ -296,7 +296,7 @@ def test_more_styles_than_allowed_and_vectors_that_cannot_be_refined(
             engine.place(Order(CAT, styles))
     assert all(card.refinable for card in engine.styles())
     monkeypatch.setattr("impasto.apps.studio.engine.known_grams", lambda _: frozenset())
-    with pytest.raises(ImpastoError, match="vector only; drop the painting itself"):
+    with pytest.raises(ImpastoError, match="vector only; to refine, drop the painting"):
         engine.place(small(learned, refine=5))
     assert not next(card for card in engine.styles() if card.name == learned).refinable
 

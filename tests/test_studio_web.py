@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 from PIL import Image
 from typer.testing import CliRunner
@@ -37,6 +38,9 @@ from impasto.apps.studio.limits import Limits, Upload  # noqa: E402
 from impasto.apps.studio.serve import sweep  # noqa: E402
 from impasto.apps.studio.uploads import Uploads  # noqa: E402
 from impasto.apps.studio.web import api  # noqa: E402
+from impasto.home import own_bank  # noqa: E402
+from impasto.networks.header import network_header  # noqa: E402
+from impasto.networks.style_bank import StyleBank  # noqa: E402
 from impasto.pictures.recipes import read_recipe  # noqa: E402
 from impasto.pictures.samples import sample  # noqa: E402
 from impasto.settings import Settings  # noqa: E402
@@ -125,6 +129,22 @@ def test_what_there_is_to_know(client: TestClient, engine: Engine, learned: str)
         "status": "ok",
         "ready": engine.ready,
         "orders": 0,
+    }
+
+
+def test_the_list_of_styles_is_sent_again_only_where_it_changed(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+    first = client.get("/api/v1/styles")
+    seen = {"If-None-Match": f'W/"other", {first.headers["etag"]}'}
+    again = client.get("/api/v1/styles", headers=seen)
+    assert (again.status_code, again.content) == (304, b"")
+    StyleBank(network_header().network).learned("harbour", torch.zeros(4)).save(own_bank())
+    changed = client.get("/api/v1/styles", headers=seen)
+    assert changed.status_code == 200
+    assert {each["name"] for each in changed.json()} - {each["name"] for each in first.json()} == {
+        "harbour"
     }
 
 
@@ -517,8 +537,28 @@ def test_the_page_does_not_wait_for_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+# What libraries read of the environment, none of it as it should be: the studio does not hear it.
+MALFORMED = dict.fromkeys(
+    (
+        "FORWARDED_ALLOW_IPS",
+        "GRADIO_ALLOWED_PATHS",
+        "GRADIO_ANALYTICS_MAX_EVENTS",
+        "GRADIO_DEFAULT_CONCURRENCY_LIMIT",
+        "GRADIO_HEARTBEAT_INTERVAL",
+        "GRADIO_NODE_NUM_PORTS",
+        "GRADIO_NUM_PORTS",
+        "GRADIO_ROOT_PATH",
+        "GRADIO_SERVER_PORT",
+        "HF_HUB_DOWNLOAD_TIMEOUT",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "WEB_CONCURRENCY",
+    ),
+    "two, or more",
+)
+
+
 def studio(folder: Path, *options: str, before: str = "") -> subprocess.Popen[str]:
-    environment = {**os.environ, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **MALFORMED, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", before + RUN, "--port", "0", "--device", "cpu", *options]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,28 @@ from safetensors.torch import save_file
 from impasto.apps.cli import main as cli
 from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
 from impasto.home import own_bank
-from impasto.networks.header import learned_styles, network_header
+from impasto.networks.grams import LowRank, StyleGrams
+from impasto.networks.header import known_grams, learned_styles, network_header, read_header
 from impasto.networks.style_bank import Credit, StyleBank
 from impasto.networks.style_file import StyleFile, locate
 
 CREDIT = Credit("M. Rivers", "CC BY 4.0")
 
 
+def low_rank(width: int = 6, rank: int = 2, sizes: int = 2) -> LowRank:
+    some = torch.Generator().manual_seed(1)
+    shapes = ((width, rank), (sizes, rank, rank), (sizes, width), (sizes,))
+    return LowRank(*(torch.rand(shape, generator=some) for shape in shapes))
+
+
+GRAMS = StyleGrams((8, 16), {"relu1_1": low_rank()}, "f" * 16)
+
+
 @pytest.fixture
 def style() -> StyleFile:
     vector = torch.randn(50, generator=torch.Generator().manual_seed(0))
     thumbnail = Image.linear_gradient("L").convert("RGB").resize((300, 200))
-    return StyleFile("harbour", vector, "0123456789abcdef", thumbnail, "of boats", CREDIT)
+    return StyleFile("harbour", vector, "0123456789abcdef", thumbnail, "of boats", CREDIT, GRAMS)
 
 
 def test_a_style_comes_back_as_it_went(style: StyleFile, tmp_path: Path) -> None:
@@ -62,6 +73,46 @@ def test_a_bank_keeps_whose_a_style_is(style: StyleFile, tmp_path: Path) -> None
         StyleFile.of(found, "other", style.thumbnail, CREDIT)
 
 
+def test_what_refinement_needs_goes_along_wherever_the_style_goes(
+    style: StyleFile, tmp_path: Path
+) -> None:
+    file, path = tmp_path / "a.impasto", tmp_path / "bank.safetensors"
+    style.save(file)
+    StyleFile.load(file).joined(StyleBank(style.network), "port").save(path)
+    bank = StyleBank.load(path)
+    StyleFile.of(bank, "port", style.thumbnail, CREDIT).save(file)
+    found = StyleFile.load(file).grams
+    assert found is not None
+    assert (found.sizes, found.encoder) == (GRAMS.sizes, GRAMS.encoder)
+    torch.testing.assert_close(found.at("relu1_1", 11), GRAMS.at("relu1_1", 11), rtol=2e-3, atol=0)
+    assert read_header(path).grams == {"port": GRAMS.encoder}
+    assert not bank.learned("port", style.vector).grams, "of another painting, maybe"
+    assert bank.learned("other", style.vector).grams.keys() == {"port"}
+    replace(style, grams=None).save(file)
+    assert StyleFile.load(file).grams is None
+
+
+@pytest.mark.parametrize(
+    "grams",
+    [
+        StyleGrams((8, 16, 32), GRAMS.layers, ""),
+        StyleGrams((16, 8), GRAMS.layers, ""),
+        StyleGrams((), {"relu1_1": low_rank(sizes=0)}, ""),
+        StyleGrams((8, 16), {"relu1_1": replace(low_rank(), basis=torch.rand(6, 3))}, ""),
+        StyleGrams(
+            (8, 16), {"relu1_1": replace(low_rank(), traces=torch.full((2,), torch.nan))}, ""
+        ),
+        StyleGrams((8, 16), {}, ""),
+    ],
+)
+def test_damaged_gram_matrices_are_refused(
+    style: StyleFile, grams: StyleGrams, tmp_path: Path
+) -> None:
+    replace(style, grams=grams).save(tmp_path / "a.impasto")
+    with pytest.raises(WeightsError, match="not a style that can be read"):
+        StyleFile.load(tmp_path / "a.impasto")
+
+
 def test_a_style_of_another_network_is_refused(style: StyleFile) -> None:
     with pytest.raises(WeightsError, match="harbour was learned for another network"):
         style.joined(StyleBank("f" * 16))
@@ -69,7 +120,7 @@ def test_a_style_of_another_network_is_refused(style: StyleFile) -> None:
 
 def changed(path: Path, **header: str) -> None:
     with safe_open(str(path), framework="pt") as file:
-        kept = {key: file.get_tensor(key) for key in ("vector", "thumbnail")}
+        kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         said = {**file.metadata(), **header}
     save_file(kept, path, {key: value for key, value in said.items() if value})
 
@@ -277,5 +328,14 @@ def test_from_one_home_to_another(
     code, _, err = run("styles", "export", "port", "b.impasto")
     assert (code, err) == (0, "")
     first, second = StyleFile.load(Path("a.impasto")), StyleFile.load(Path("b.impasto"))
+    assert first.grams is not None, "of the package"
+    assert second.grams is not None
+    assert known_grams() > {"port"}
+    replace(second, grams=None).save(Path("b.impasto"))
+    code, out, err = run("styles", "add", "b.impasto", "--replace")
+    assert (code, out) == (0, "port\n")
+    assert "cannot be refined" in err
+    assert "learn it again" in err
+    assert "port" not in known_grams()
     assert torch.equal(first.vector, second.vector)
     assert second.credit == Credit("A", "MIT")

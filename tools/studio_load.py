@@ -84,7 +84,7 @@ def studio(*options: str) -> Iterator[Studio]:
                 begun = time.monotonic()
                 process.terminate()
                 process.wait(30)
-                print(f"ended {time.monotonic() - begun:.2f} s after SIGTERM")
+                print(f"ended {time.monotonic() - begun:.2f} s after SIGTERM, which may take 3")
 
 
 def ask(
@@ -195,13 +195,15 @@ class Visitor:
 
 
 def visitors() -> bool:
-    """64 visits, of which 20 paint three pictures each; then every other paints one as well."""
+    """64 visits, of which 20 paint three pictures each; then every other paints one as well. At the
+    end the 20 are at work again, and the studio is told to end.
+    """
     photo = Image.effect_noise((1200, 900), 80).convert("RGB")
     coded = BytesIO()
     photo.save(coded, "JPEG")
     styles = ["mosaic", "woodcut", "waves"]
     limits = ("--max-memory-mb", str(MEMORY), "--queue", "24")
-    with studio(*limits) as here, ThreadPoolExecutor(VISITS) as people:
+    with ThreadPoolExecutor(VISITS) as people, studio(*limits) as here:
         config = json.loads(ask(here.port, "GET", "/config")[1])
         before = here.memory()
         all_of_them = [Visitor(here, number, config) for number in range(VISITS)]
@@ -230,6 +232,10 @@ def visitors() -> bool:
         print(f"budget {MEMORY} MB, most of it held {peak:.0f} MB")
         print(f"process: {before:.0f} MB before the first visitor, {most:.0f} MB at most")
         print(*here.lines()[1:], sep="\n")
+        for one in busy:  # what becomes of these, nobody will know
+            people.submit(one.paint, "mosaic")
+        while here.metric("impasto_orders") < 2:
+            time.sleep(0.1)
         return made == AT_WORK * ROUNDS and kept == len(rest) and peak <= MEMORY
 
 
@@ -323,7 +329,7 @@ def hostile() -> bool:
 def answers() -> bool:
     """The time of small answers on one connection."""
     with studio() as here:
-        line = http.client.HTTPConnection("127.0.0.1", here.port)
+        line, medians = http.client.HTTPConnection("127.0.0.1", here.port), []
         for path in ("/api/v1/health", "/api/v1/styles", "/gradio_api/nothing"):
             times = []
             for _ in range(200):
@@ -331,8 +337,9 @@ def answers() -> bool:
                 line.request("GET", path)
                 line.getresponse().read()
                 times.append(1e3 * (time.perf_counter() - begun))
-            print(f"{path}: median {statistics.median(times):.2f} ms, slowest {max(times):.2f} ms")
-        return statistics.median(times) < 2
+            medians.append(statistics.median(times))
+            print(f"{path}: median {medians[-1]:.2f} ms, slowest {max(times):.2f} ms")
+        return max(medians) < 2
 
 
 if __name__ == "__main__":

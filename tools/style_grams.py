@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 
 from impasto.losses.gram import gram
-from impasto.methods.style_grams import LAYERS, SIZES, StyleGrams, measure, save_grams
+from impasto.methods.style_grams import LAYERS, SIZES, measure, save_grams
 from impasto.networks.encoder import Encoder
+from impasto.networks.grams import StyleGrams
 from impasto.networks.header import shipped_grams
 from impasto.networks.weights import EMBEDDED, load_encoder
 from impasto.pictures.image import resize
@@ -47,13 +48,13 @@ def main() -> None:
     told.add_argument("--out", type=Path, default=shipped_grams())
     asked = told.parse_args()
     encoder = load_encoder(EMBEDDED, device="cpu", dtype=torch.float32)
-    styles, pictures = [], {}
+    styles, pictures = dict[str, StyleGrams](), {}
     for each in sorted(asked.styles):
         name, _, path = each.partition("=")
         picture = open_source(path, max(SIZES)).image
-        styles.append(measure(name, picture, encoder))
+        styles[name] = measure(picture, encoder)
         pictures[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        left = errors(styles[-1], picture, encoder)
+        left = errors(styles[name], picture, encoder)
         print(name, *(f"{layer} {error:.3f}" for layer, error in left.items()), flush=True)
     save_grams(asked.out, styles, EMBEDDED, pictures)
     print(f"{asked.out}: {asked.out.stat().st_size / len(styles) / 1e3:.0f} kB a style")

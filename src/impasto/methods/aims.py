@@ -18,8 +18,8 @@ from impasto.methods.guided import SEEN, Targets, at_layer, in_frame, joined
 from impasto.methods.matching import Matched
 from impasto.methods.reading import parts
 from impasto.methods.sections import assembled
-from impasto.methods.style_grams import StyleGrams
 from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.grams import StyleGrams
 from impasto.pictures.image import resize
 from impasto.settings import Settings
 

@@ -1,16 +1,10 @@
-"""What refinement needs of a style whose picture is not at hand: its Gram matrices, at low rank.
+"""Styles without their pictures: their Gram matrices measured, and found again for refinement.
 
-A style is a statistic (Gatys et al. 2015), and a painting that must not or need not be shipped can
-be optimised towards by its Gram matrices alone. They depend on the size that the painting is looked
-at, so they are kept at a few sizes, and between two of them they are mixed. A layer's matrices of
-all sizes share a basis B, `G_s ~ B C_s B' + diag(d_s)`; what it leaves out is kept where it lies on
-the diagonal, `d_s = diag(G_s - B C_s B')`, so that the mean square of every filter is exact.
+See `impasto.networks.grams` for what is kept of them.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,13 +15,24 @@ from torch import Tensor
 from impasto.errors import OptionError, WeightsError
 from impasto.losses.gram import gram
 from impasto.methods.reading import parts
-from impasto.networks.encoder import Encoder
-from impasto.networks.header import GRAMS_KIND, known_grams, shipped_grams
+from impasto.networks.encoder import SMALLEST, Encoder
+from impasto.networks.grams import LowRank, StyleGrams, packed, unpacked
+from impasto.networks.header import GRAMS_KIND, known_grams, learned_styles, shipped_grams
+from impasto.networks.style_bank import StyleBank
 from impasto.networks.weights import encoder_digest, write_weights
 from impasto.pictures.image import resize
 from impasto.settings import Settings
 
-__all__ = ["LAYERS", "SIZES", "StyleGrams", "grams_of", "load_grams", "measure", "save_grams"]
+__all__ = [
+    "LAYERS",
+    "SIZES",
+    "check_grams",
+    "grams_of",
+    "kept_grams",
+    "load_grams",
+    "measure",
+    "save_grams",
+]
 
 SIZES = (192, 384, 768)
 """Long sides of the painting, px; beyond them the nearest is taken."""
@@ -39,109 +44,53 @@ LAYERS: Mapping[str, int] = {
     "relu5_1": 32,
 }
 """The default preset's layers, and the rank of each: a few per cent of the matrix are left out."""
-
-
-@dataclass(frozen=True)
-class _LowRank:
-    """Of one layer: `basis`, `(C, r)`; at each size `cores`, `(S, r, r)`, and `rest`, `(S, C)`, in
-    units of `traces`, `(S,)`.
-    """
-
-    basis: Tensor
-    cores: Tensor
-    rest: Tensor
-    traces: Tensor
-
-    @classmethod
-    def of(cls, matrices: Sequence[Tensor], rank: int) -> "_LowRank":
-        """The best basis for all of them alike, of `(C, C)` in float64."""
-        traces = torch.stack([each.trace().clamp_min(1e-30) for each in matrices])
-        units = [each / trace for each, trace in zip(matrices, traces, strict=True)]
-        _, vectors = torch.linalg.eigh(torch.stack(units).sum(0))
-        # As it is stored, so that what is left to the diagonal is what is left of that.
-        basis = vectors[:, -rank:].half().double()
-        inverse = torch.linalg.pinv(basis)
-        cores = torch.stack([inverse @ each @ inverse.mT for each in units])
-        cores = ((cores + cores.mT) / 2).half().double()
-        rests = [
-            each.diagonal() - (basis @ core @ basis.mT).diagonal()
-            for each, core in zip(units, cores, strict=True)
-        ]
-        return cls(basis, cores, torch.stack(rests), traces)
-
-    def at(self, lower: int, upper: int, share: float) -> Tensor:
-        """`(C, C)`: between two sizes, `share` of the upper one."""
-        found = []
-        for place in (lower, upper):
-            matrix = self.basis @ self.cores[place] @ self.basis.mT
-            found.append((matrix + torch.diag(self.rest[place])) * self.traces[place])
-        return torch.lerp(found[0], found[1], share)
-
-
-@dataclass(frozen=True)
-class StyleGrams:
-    """The Gram matrices of one style by layer, at `sizes`; what `PixelOptimizer` takes for a
-    picture.
-    """
-
-    name: str
-    sizes: tuple[int, ...]
-    layers: Mapping[str, _LowRank]
-
-    def at(self, layer: str, long_side: int) -> Tensor:
-        """`(1, C, C)` float32 of the painting with that long side, px, mixed by its logarithm."""
-        logs = [math.log(size) for size in self.sizes]
-        wanted = min(max(math.log(max(long_side, 1)), logs[0]), logs[-1])
-        upper = next(place for place, log in enumerate(logs) if log >= wanted)
-        lower = max(0, upper - 1)
-        gap = logs[upper] - logs[lower]
-        share = (wanted - logs[lower]) / gap if gap else 0.0
-        return self.layers[layer].at(lower, upper, share).float()[None]
+_WAY = "use `method=arbitrary` with the picture"
 
 
 @torch.no_grad()
 def measure(
-    name: str, picture: Tensor, encoder: Encoder, sizes: Sequence[int] = SIZES
+    picture: Tensor,
+    encoder: Encoder,
+    sizes: Sequence[int] | None = None,
+    seen: Tensor | None = None,
 ) -> StyleGrams:
-    """Of a painting, `(1, 3, H, W)` in [0, 1], at these long sides, px, the smallest first."""
-    found: dict[str, list[Tensor]] = {layer: [] for layer in LAYERS}
+    """Of a painting, `(1, 3, H, W)` in [0, 1], at these long sides, px, the smallest first; `SIZES`
+    by default. `seen`: its alpha, `(1, 1, H, W)`.
+    """
+    sizes, found = sizes or SIZES, {layer: list[Tensor]() for layer in LAYERS}
     height, width = picture.shape[-2:]
     for side in sizes:
-        factor = side / max(height, width)
-        small = resize(picture, (round(height * factor), round(width * factor)))
+        tall, wide = (round(edge * side / max(height, width)) for edge in (height, width))
+        size = (max(SMALLEST, tall), max(SMALLEST, wide))
+        alpha = None if seen is None else resize(seen, size)
         whole = dict.fromkeys(LAYERS, 0.0)
         sums = dict[str, Tensor]()
-        for part in parts(encoder, small, None, LAYERS):
+        for part in parts(encoder, resize(picture, size), alpha, LAYERS):
             for layer in LAYERS:
-                share, own = part.share(layer), gram(part.features[layer])[0].double().cpu()
+                share = part.share(layer)
+                own = gram(part.features[layer], part.masks.get(layer))[0].double().cpu()
                 sums[layer] = sums.get(layer, torch.zeros_like(own)) + share * own
                 whole[layer] += share
         for layer, total in sums.items():
             found[layer].append(total / whole[layer])
-    layers = {layer: _LowRank.of(found[layer], rank) for layer, rank in LAYERS.items()}
-    return StyleGrams(name, tuple(sizes), layers)
+    layers = {layer: LowRank.of(found[layer], rank) for layer, rank in LAYERS.items()}
+    return StyleGrams(tuple(sizes), layers, encoder_digest(encoder.name))
 
 
 def save_grams(
-    path: Path, styles: Sequence[StyleGrams], encoder: str, pictures: Mapping[str, str]
+    path: Path, styles: Mapping[str, StyleGrams], encoder: str, pictures: Mapping[str, str]
 ) -> None:
-    """Write those of several styles, at the same sizes, by one `encoder`, as safetensors: all or nothing. `pictures`:
-    the digest of each one's file, to be told apart.
+    """Write those of several styles, at the same sizes, by one `encoder`, as safetensors: all or
+    nothing. `pictures`: the digest of each one's file, to be told apart.
     """
-    tensors = {
-        f"{style.name}/{layer}/{part}": value.float() if part == "traces" else value.half()
-        for style in styles
-        for layer, matrix in style.layers.items()
-        for part, value in vars(matrix).items()
-    }
     header = {
         "kind": GRAMS_KIND,
         "encoder": encoder,
         "encoder_digest": encoder_digest(encoder),
-        "sizes": json.dumps(styles[0].sizes),
+        "sizes": json.dumps(next(iter(styles.values())).sizes),
         "pictures": json.dumps(dict(pictures)),
     }
-    write_weights(path, tensors, header)
+    write_weights(path, packed(styles)[0], header)
 
 
 @lru_cache(maxsize=64)
@@ -155,33 +104,37 @@ def load_grams(path: Path, name: str) -> StyleGrams:
                     f"the Gram matrices in {path.name} are of another edition of their encoder; measure them anew"
                 )
             keys = [key for key in file.keys() if key.startswith(f"{name}/")]  # noqa: SIM118
-            layers: dict[str, dict[str, Tensor]] = {}
-            for key in keys:
-                _, layer, part = key.split("/")
-                layers.setdefault(layer, {})[part] = file.get_tensor(key).double()
-        if not layers:
-            raise WeightsError(f"{path.name} has no Gram matrices of {name!r}")
-        sizes = tuple(int(size) for size in json.loads(header["sizes"]))
-        return StyleGrams(name, sizes, {layer: _LowRank(**of) for layer, of in layers.items()})
+            if not keys:
+                raise WeightsError(f"{path.name} has no Gram matrices of {name!r}")
+            said = {"encoder": header["encoder_digest"], "sizes": json.loads(header["sizes"])}
+            tensors = {key: file.get_tensor(key) for key in keys}
+        return unpacked(tensors, json.dumps({name: said}))[name]
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path.name} holds no Gram matrices of styles ({reason})") from None
 
 
-def grams_of(name: str, settings: Settings) -> StyleGrams:
-    """The Gram matrices of a learned style that is no picture, for refinement as `settings` ask.
-
-    `OptionError` where there are none, or they are not what is asked for.
+def kept_grams(name: str, network: str | Path, bank: StyleBank) -> StyleGrams | None:
+    """What is kept of a learned style: in the bank that knows it, or in the package; None where
+    nothing is that the encoder of now can use.
     """
-    way = "use `method=arbitrary` with the picture"
-    if name not in known_grams(settings.network):
-        raise OptionError(
-            f"`refine` needs the painting itself, and a learned style like {name!r} is only a vector; {way}"
-        )
-    grams = load_grams(shipped_grams(), name)
+    if name in bank.grams:
+        found = bank.grams[name]
+        return found if found.encoder == encoder_digest() else None
+    return load_grams(shipped_grams(), name) if name in known_grams(network) else None
+
+
+def check_grams(name: str, settings: Settings) -> None:
+    """`OptionError` where a learned style can be told by now not to be refined as `settings` ask.
+
+    A name that nobody knows may be one that a program's own `Networks` know.
+    """
+    known = {each.name for each in learned_styles(settings.network)}
+    if name in known and name not in known_grams(settings.network):
+        raise _unkept(name)
     recipe = settings.resolved(start=True)
     asked = (*recipe.style_layers, *recipe.content_layers)
-    other = next((layer for layer in asked if layer not in grams.layers), None)
+    other = next((layer for layer in asked if layer not in LAYERS), None)
     wrong = (
         f"`encoder={settings.encoder}`" * (settings.encoder != "compact")
         or f"`style_loss={settings.style_loss}`" * (settings.style_loss != "gram")
@@ -190,6 +143,24 @@ def grams_of(name: str, settings: Settings) -> StyleGrams:
     )
     if wrong:
         raise OptionError(
-            f"{name!r} is known by Gram matrices of the default encoder and layers, not for {wrong}; {way}"
+            f"{name!r} is known by Gram matrices of the default encoder and layers, not for {wrong}; {_WAY}"
         )
+
+
+def grams_of(name: str, settings: Settings, bank: StyleBank) -> StyleGrams:
+    """The Gram matrices of a style of the `bank`, for refinement as `settings` ask.
+
+    `OptionError` where there are none, or they are not what is asked for.
+    """
+    check_grams(name, settings)
+    grams = kept_grams(name, settings.network, bank)
+    if grams is None or not grams.layers.keys() >= LAYERS.keys():
+        raise _unkept(name)
     return grams
+
+
+def _unkept(name: str) -> OptionError:
+    return OptionError(
+        f"`refine` needs the painting itself or its Gram matrices, and of the learned style {name!r} only "
+        f"the vector is kept: learn it again (impasto learn PAINTING --name {name} --replace), or {_WAY}"
+    )

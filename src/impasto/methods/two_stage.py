@@ -12,9 +12,9 @@ from impasto.methods.needs import of_descent
 from impasto.methods.optimize import PixelOptimizer, Style
 from impasto.methods.recolour import recoloured
 from impasto.methods.strokes import PREVIEW
-from impasto.methods.style_grams import StyleGrams, grams_of
+from impasto.methods.style_grams import check_grams, grams_of
 from impasto.methods.stylizer import Forecast, Progress
-from impasto.networks.header import learned_styles
+from impasto.networks.grams import StyleGrams
 from impasto.networks.loaded import Networks
 from impasto.pictures.image import Picture, resize
 from impasto.settings import GROUPS, OPTIONS, Settings
@@ -113,7 +113,7 @@ class Refined(Method):
         self.method.check(styles, settings)
         for style in styles:
             if not style.pictured:
-                grams_of(str(style.name), settings)
+                check_grams(str(style.name), settings)
 
     def memory(self, settings: Settings, height: int, width: int) -> float:
         """Of whichever takes more."""
@@ -136,7 +136,7 @@ def stages(
     # The optimiser has paintings as large as the picture, or larger; a network reads them at the
     # size it paints at.
     side = min(settings.size, PREVIEW)
-    pictures = [_seen(style, settings) for style in styles]
+    pictures = [_seen(style, settings, networks) for style in styles]
     shown = [
         style if isinstance(picture, StyleGrams) else style.showing(_smaller(picture, side))
         for style, picture in zip(styles, pictures, strict=True)
@@ -146,11 +146,11 @@ def stages(
     return method.prepare(shown, plain, networks), descent(optimizer, pictures, styles)
 
 
-def _seen(style: StyleInput, settings: Settings) -> Picture | StyleGrams:
+def _seen(style: StyleInput, settings: Settings, networks: Networks) -> Picture | StyleGrams:
     if not style.pictured:
-        name = str(style.name)
-        if name in {each.name for each in learned_styles(settings.network)}:
-            return grams_of(name, settings)
+        bank = networks.painter(settings.network, settings.device).knowing_own()[0].bank
+        if (name := str(style.name)) in bank.vectors:
+            return grams_of(name, settings, bank)
     return style.look(painting(settings))  # which says what is wrong with a name that nothing has
 
 
@@ -178,6 +178,9 @@ def descent(
     styles: Sequence[StyleInput],
 ) -> Renderer:
     """The optimiser with these pictures, or Gram matrices, blended by the styles' weights."""
+    for picture in pictures:
+        if isinstance(picture, StyleGrams):
+            picture.check(optimizer.encoder.architecture.widths)
     prepared = [
         Style((picture,), (1.0,), (None,))
         if isinstance(picture, StyleGrams)

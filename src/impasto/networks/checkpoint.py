@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from impasto.errors import WeightsError
 from impasto.forks import survive_forks
 from impasto.home import own_bank
+from impasto.networks.grams import packed, unpacked
 from impasto.networks.header import located
 from impasto.networks.shapes import spoken_shape
 from impasto.networks.style_bank import StyleBank
@@ -131,7 +132,12 @@ def _assemble(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Paint
         raise ValueError("its style vectors do not fit its network")
     return Painter(
         transform_net,
-        StyleBank(fingerprint(transform_net), vectors, json.loads(header.get("notes", "{}"))),
+        StyleBank(
+            fingerprint(transform_net),
+            vectors,
+            json.loads(header.get("notes", "{}")),
+            grams=unpacked(tensors, header.get("grams", "{}")),
+        ),
         predictor,
         identity,
         encoder=header["encoder"],
@@ -165,8 +171,10 @@ def save_painter(path: Path, painter: Painter) -> None:
     tensors |= {_STYLE + name: vector for name, vector in painter.bank.vectors.items()}
     if painter.identity is not None:
         tensors[_IDENTITY] = painter.identity
+    matrices, said = packed(painter.bank.grams)
     header = {
         "kind": _KIND,
+        "grams": said,
         "config": json.dumps(
             {
                 "transformer": asdict(painter.transform_net.config),
@@ -180,4 +188,4 @@ def save_painter(path: Path, painter: Painter) -> None:
         "recipe": json.dumps(dict(painter.recipe)),
         "licence": painter.licence,
     }
-    write_weights(path, {key: value.half() for key, value in tensors.items()}, header)
+    write_weights(path, matrices | {key: each.half() for key, each in tensors.items()}, header)

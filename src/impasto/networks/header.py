@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,8 @@ __all__ = [
     "GRAMS_KIND",
     "Header",
     "Learned",
+    "encoder_now",
+    "file_digest",
     "foreign_styles",
     "known_grams",
     "learned_styles",
@@ -46,12 +48,14 @@ class Header:
     note.
 
     `network`: the fingerprint of the network that the styles belong to. `reads`: whether it reads
-    any picture as a style.
+    any picture as a style. `grams`: the styles whose Gram matrices it has, each with the digest of
+    the encoder that they are of.
     """
 
     styles: Mapping[str, str]
     network: str
     reads: bool
+    grams: Mapping[str, str] = field(default_factory=dict)
 
 
 class Learned(NamedTuple):
@@ -80,7 +84,9 @@ def _read(path: Path, _changed: int, _size: int) -> Header:
             network = header.get("network") or _fingerprint(file, keys, header)
         notes = json.loads(header.get("notes", "{}"))
         styles = {name: str(notes.get(name, "")) for name in sorted(_names(keys))}
-        return Header(styles, network, any(key.startswith(_READER) for key in keys))
+        said = dict(json.loads(header.get("grams", "{}")))
+        grams = {name: str(said[name]["encoder"]) for name in said}
+        return Header(styles, network, any(key.startswith(_READER) for key in keys), grams)
     except (SafetensorError, OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         broken = f"{path} is not a file of styles that can be read ({reason}); move it away"
@@ -108,13 +114,41 @@ def network_header(network: str | Path = EMBEDDED) -> Header:
 
 
 def known_grams(network: str | Path = EMBEDDED) -> frozenset[str]:
-    """The learned styles that can be refined without their pictures: their Gram matrices came with
-    the package, and they are not the user's own nor of another network.
+    """The learned styles that can be refined without their pictures: their Gram matrices, of the
+    embedded encoder as it is now, came with the package, with the network, or were kept in the
+    user's own bank.
     """
-    if network != EMBEDDED or not shipped_grams().is_file():
+    header, own, found = network_header(network), _own(), frozenset[str]()
+    if network == EMBEDDED and shipped_grams().is_file():
+        found = _with_grams(shipped_grams(), shipped_grams().stat().st_mtime_ns)
+    found |= _current(header)
+    if own is None or own.network != header.network:
+        return found
+    return (found - own.styles.keys()) | _current(own)
+
+
+def _current(header: Header) -> frozenset[str]:
+    """The styles whose Gram matrices are of the embedded encoder."""
+    if not header.grams:
         return frozenset()
-    own = {style.name for style in learned_styles(network) if style.own}
-    return _with_grams(shipped_grams(), shipped_grams().stat().st_mtime_ns) - own
+    now = encoder_now()
+    return frozenset(name for name in header.styles if header.grams.get(name) == now)
+
+
+def encoder_now() -> str:
+    """The digest of the embedded encoder, which refinement reads by."""
+    return file_digest(_assets() / "compact.safetensors")
+
+
+def file_digest(path: Path) -> str:
+    """Sixteen hexadecimal digits that tell a file from any other, read again where it changed."""
+    stat = path.stat()
+    return _digest(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, _changed: int, _size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def shipped_grams() -> Path:
@@ -159,6 +193,7 @@ def located(source: str, embedded: str) -> Path:
     return path
 
 
+@lru_cache(maxsize=1)
 def _assets() -> Path:
     return Path(str(resources.files("impasto") / "assets"))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from impasto.networks.checkpoint import Painter, load_network
 from impasto.networks.encoder import Encoder, Pooling
+from impasto.networks.grams import StyleGrams
 from impasto.networks.style_bank import StyleBank
 from impasto.networks.upscaler import Upscaler, load_upscaler
 from impasto.networks.weights import load_encoder
@@ -49,13 +50,21 @@ class Networks:
             lambda: load_encoder(name, pooling=pooling, device=device),
         )
 
-    def knowing(self, network: str | Path, device: str, name: str, vector: Tensor) -> "Networks":
-        """The same networks, of which that one paints in one more style, `vector` of `(V,)` float32.
+    def knowing(
+        self,
+        network: str | Path,
+        device: str,
+        name: str,
+        vector: Tensor,
+        grams: StyleGrams | None = None,
+    ) -> "Networks":
+        """The same networks, of which that one paints in one more style, `vector` of `(V,)` float32,
+        and refines in it by its `grams`.
 
         What is loaded so far is shared. `WeightsError` for a vector of another length than its.
         """
         painter = self.painter(network, device)
-        bank = StyleBank(painter.bank.network).learned(name, vector)
+        bank = StyleBank(painter.bank.network).learned(name, vector, grams=grams)
         found = copy(self)
         found._loaded = {**self._loaded, (_stamp(network), device): painter.knowing(bank)}
         return found

@@ -6,15 +6,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError, OptionError, WeightsError
 from impasto.home import own_bank
+from impasto.networks.grams import StyleGrams, packed, unpacked
 from impasto.networks.weights import stored, write_weights
 from impasto.pictures.writing import FORMATS
 
@@ -22,6 +23,7 @@ __all__ = ["UNSAID", "Credit", "StyleBank", "check_name", "own_styles"]
 
 _KIND = "impasto bank"
 _PREFIX = "style."
+_T = TypeVar("_T")
 _PICTURES = (*FORMATS, ".bmp", ".gif")
 
 
@@ -38,7 +40,8 @@ UNSAID = Credit()
 @dataclass(frozen=True)
 class StyleBank:
     """`vectors`: name -> `(V,)` float32, for the transform net whose fingerprint is `network`;
-    `notes` on each, and `credits` of those that came with any.
+    `notes` on each, and of those that came with any the `credits`, and the `grams` that refinement
+    needs.
 
     A bank is never changed: `learned` gives a new one. On disk every style is a tensor of its own,
     so that adding one leaves the bytes of the others alone.
@@ -48,6 +51,7 @@ class StyleBank:
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     credits: Mapping[str, Credit] = field(default_factory=dict)
+    grams: Mapping[str, StyleGrams] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,17 +83,23 @@ class StyleBank:
         return hashlib.sha256(vector.numpy().tobytes()).hexdigest()[:12]
 
     def learned(
-        self, name: str, vector: Tensor, note: str = "", credit: Credit = UNSAID
+        self,
+        name: str,
+        vector: Tensor,
+        note: str = "",
+        credit: Credit = UNSAID,
+        grams: StyleGrams | None = None,
     ) -> "StyleBank":
         """This bank and one style more; a style of that name is replaced."""
         check_name(name)
-        vectors = {**self.vectors, name: vector.detach().float().cpu().clone()}
-        credits = {key: value for key, value in self.credits.items() if key != name}
-        return StyleBank(
-            self.network,
-            vectors,
-            {**self.notes, name: note},
-            credits | ({name: credit} if any(credit) else {}),
+        return self.joined(
+            StyleBank(
+                self.network,
+                {name: vector.detach().float().cpu().clone()},
+                {name: note},
+                {name: credit} if any(credit) else {},
+                {} if grams is None else {name: grams},
+            )
         )
 
     def joined(self, other: "StyleBank") -> "StyleBank":
@@ -100,24 +110,28 @@ class StyleBank:
             raise WeightsError(
                 "these styles were learned for another network and mean nothing to this one; learn them again"
             )
+        # What is known of a style that is replaced is not known of the one in its place.
+        replaced = other.vectors.keys()
         return StyleBank(
             self.network,
             {**self.vectors, **other.vectors},
             {**self.notes, **other.notes},
-            {**self.credits, **other.credits},
+            {**_without(replaced, self.credits), **other.credits},
+            {**_without(replaced, self.grams), **other.grams},
         )
 
     def save(self, path: Path) -> None:
         """Write the bank as safetensors, atomically: all of it or nothing."""
+        tensors, said = packed(self.grams)
         header = {
             "kind": _KIND,
             "network": self.network,
+            "grams": said,
             "notes": json.dumps(dict(self.notes)),
             "credits": json.dumps({name: each._asdict() for name, each in self.credits.items()}),
         }
-        write_weights(
-            path, {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}, header
-        )
+        tensors |= {_PREFIX + name: vector.float() for name, vector in self.vectors.items()}
+        write_weights(path, tensors, header)
 
     @staticmethod
     def load(path: Path) -> "StyleBank":
@@ -136,7 +150,12 @@ class StyleBank:
                 str(name): Credit(str(each["author"]), str(each["licence"]))
                 for name, each in dict(json.loads(header.get("credits", "{}"))).items()
             }
-            return StyleBank(header["network"], vectors, notes, credits)
+            grams = unpacked(tensors, header.get("grams", "{}"))
+            return StyleBank(header["network"], vectors, notes, credits, grams)
+
+
+def _without(names: Collection[str], known: Mapping[str, _T]) -> dict[str, _T]:
+    return {name: each for name, each in known.items() if name not in names}
 
 
 def own_styles(network: str) -> StyleBank:

@@ -1,8 +1,9 @@
 """One style as a file to pass on, `NAME.impasto`: its vector, whose it is, what may be done with it.
 
-A safetensors file, so nothing in it is run: the tensor `vector`, `(V,)` float32, and `thumbnail`, the
-bytes of a small WebP picture. The header says `name`, `note`, `author`, `licence`, the `network` the
-style belongs to by its fingerprint, and the vector's `digest`.
+A safetensors file, so nothing in it is run: the tensor `vector`, `(V,)` float32, `thumbnail`, the
+bytes of a small WebP picture, and, for refinement, the style's Gram matrices (`impasto.networks.grams`).
+The header says `name`, `note`, `author`, `licence`, the `network` the style belongs to by its
+fingerprint, the vector's `digest`, and of the `grams` their sizes and encoder.
 """
 
 import io
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import OptionError, WeightsError
+from impasto.networks.grams import StyleGrams, packed, unpacked
 from impasto.networks.hub import fetch
 from impasto.networks.style_bank import UNSAID, Credit, StyleBank, check_name
 from impasto.networks.weights import stored, write_weights
@@ -34,6 +36,7 @@ class StyleFile:
     """A style `name` with its `vector`, `(V,)` float32, for the network of that fingerprint.
 
     `thumbnail`: what it looks like, at most 256 px a side, RGB. `note`, `credit`: one line each.
+    `grams`: what refinement needs; files of before have none.
     """
 
     name: str
@@ -42,6 +45,7 @@ class StyleFile:
     thumbnail: Image.Image
     note: str = ""
     credit: Credit = UNSAID
+    grams: StyleGrams | None = None
 
     @staticmethod
     def of(bank: StyleBank, name: str, thumbnail: Image.Image, credit: Credit) -> "StyleFile":
@@ -55,9 +59,8 @@ class StyleFile:
                 raise OptionError(
                     f"an author or a licence is one line of {_TEXT} characters at most"
                 )
-        return StyleFile(
-            name, bank.vector(name), bank.network, thumbnail, bank.notes.get(name, ""), whose
-        )
+        note, grams = bank.notes.get(name, ""), bank.grams.get(name)
+        return StyleFile(name, bank.vector(name), bank.network, thumbnail, note, whose, grams)
 
     def joined(self, bank: StyleBank, name: str = "") -> StyleBank:
         """The bank and this style, under its own name or another; `WeightsError` if it is another
@@ -68,7 +71,7 @@ class StyleFile:
                 f"{self.name} was learned for another network ({self.network}, not {bank.network}); "
                 "ask for one of this network, or learn it here"
             )
-        return bank.learned(name or self.name, self.vector, self.note, self.credit)
+        return bank.learned(name or self.name, self.vector, self.note, self.credit, self.grams)
 
     def save(self, path: Path) -> None:
         """Write it, all or nothing."""
@@ -77,15 +80,17 @@ class StyleFile:
         picture, encoded = self.thumbnail.convert("RGB"), io.BytesIO()
         picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
         picture.save(encoded, "WEBP", quality=80)
+        matrices, said = packed({} if self.grams is None else {self.name: self.grams})
         header = {
             "kind": _KIND,
             "name": self.name,
+            "grams": said,
             "network": self.network,
             "digest": StyleBank(self.network, {self.name: self.vector}).digest(self.name),
             "note": self.note,
             **self.credit._asdict(),
         }
-        tensors = {
+        tensors = matrices | {
             "vector": self.vector.float(),
             "thumbnail": torch.frombuffer(bytearray(encoded.getvalue()), dtype=torch.uint8),
         }
@@ -107,6 +112,7 @@ class StyleFile:
                 _picture(path, tensors["thumbnail"]),
                 _line(header["note"]),
                 Credit(_line(header["author"]), _line(header["licence"])),
+                unpacked(tensors, header.get("grams", "{}")).get(header["name"]),
             )
         found._check(path, header.get("digest", ""))
         return found

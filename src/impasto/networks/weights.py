@@ -5,7 +5,6 @@ and licence in the header; a bare VGG (`conv1_1.weight`, …, or torchvision's a
 `features.0.weight`, …) is understood by its shapes.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from torch import Tensor
 from impasto.errors import ImpastoError, OptionError, WeightsError, kind_of
 from impasto.forks import survive_forks
 from impasto.networks.encoder import VGG19, Architecture, Encoder, Layer, Pooling
+from impasto.networks.header import file_digest
 from impasto.networks.hub import fetch
 from impasto.networks.kernels import bfloat16_is_native
 from impasto.pictures.kinds import STYLE, WEIGHTS, mistaken
@@ -64,7 +64,7 @@ def encoder_names() -> tuple[str, ...]:
 def encoder_digest(source: str | Path = EMBEDDED) -> str:
     """Sixteen hexadecimal digits that tell an encoder's file from any other."""
     path, _ = _locate(str(source))
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return file_digest(path)
 
 
 @torch.inference_mode(False)

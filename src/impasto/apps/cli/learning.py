@@ -17,7 +17,9 @@ from impasto.apps.progress import Display, display
 from impasto.apps.report import say
 from impasto.errors import ImpastoError
 from impasto.home import own_bank
+from impasto.methods import style_grams
 from impasto.networks.checkpoint import PAINTER, Painter, load_network
+from impasto.networks.grams import StyleGrams
 from impasto.networks.style_bank import check_name, own_styles
 from impasto.networks.weights import best_dtype, load_encoder, pick_device
 from impasto.pictures.image import Picture, open_picture
@@ -82,11 +84,11 @@ def learn(lesson: Lesson, config: Mapping[str, Any], *, device: str, quiet: bool
             say("interrupted before the first step; nothing was learned")
             raise typer.Exit(INTERRUPTED) from None
         say(f"interrupted at step {done} of {settings.steps}; what was learned so far is kept")
-    vector = task.bank().vector(lesson.name)
+    vector, grams = task.bank().vector(lesson.name), _grams(lesson.painting)
     # Read anew: another lesson may have ended in the meantime.
     by = "" if settings.style_loss == "gram" else f", by {settings.style_loss}"
     bank = own_styles(painter.bank.network).learned(
-        lesson.name, vector, f"learned from {Path(lesson.painting).name}{by}"
+        lesson.name, vector, f"learned from {Path(lesson.painting).name}{by}", grams=grams
     )
     bank.save(own_bank())
     if not quiet:
@@ -124,6 +126,13 @@ def _task(lesson: Lesson, painter: Painter, settings: BankConfig, show: Display)
         show.note(note)
     photos = pictures(lesson.content, show) if lesson.content else _samples(show)
     return BankTask(encoder, photos, {lesson.name: _bytes(painting)}, settings, start=painter)
+
+
+def _grams(painting: str) -> StyleGrams:
+    """What refinement needs of it, when the painting is no longer at hand."""
+    picture = open_source(painting, style_grams.SIZES[-1])
+    encoder = load_encoder(device="cpu", dtype=torch.float32)
+    return style_grams.measure(picture.image, encoder, seen=picture.alpha)
 
 
 def _samples(show: Display) -> Sequence[Tensor]:

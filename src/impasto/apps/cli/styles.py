@@ -2,6 +2,7 @@
 by the command that needs it.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -67,12 +68,14 @@ def export(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a learned style into a file to pass on: its vector, a thumbnail, author and licence.
+    """Write a learned style into a file to pass on: its vector, what refinement needs of it, a
+    thumbnail, author and licence.
 
     impasto styles export harbour harbour.impasto --author "M. Rivers" --licence "CC BY 4.0"
     """
     with reporting(debug):
         from impasto.methods.feedforward import FeedForward
+        from impasto.methods.style_grams import kept_grams
         from impasto.networks.checkpoint import PAINTER, load_network
         from impasto.networks.style_bank import Credit
         from impasto.networks.style_file import StyleFile
@@ -87,7 +90,11 @@ def export(
         painted = FeedForward(painter)
         photo = open_source(PHOTO, 256).image
         (step,) = painted.render(photo, painted.named(name))
-        StyleFile.of(painter.bank, name, to_pil(step.image), Credit(author, licence)).save(file)
+        style = StyleFile.of(painter.bank, name, to_pil(step.image), Credit(author, licence))
+        grams = kept_grams(name, network or PAINTER, painter.bank)
+        dataclasses.replace(style, grams=grams).save(file)
+        if grams is None:
+            say(_unrefined(name))
         if not licence and name not in painter.bank.credits:
             say("note: the file states no licence; nobody may pass it on (--licence)")
         emit(file)
@@ -120,7 +127,7 @@ def add(
     """
     with reporting(debug):
         from impasto.home import own_bank
-        from impasto.networks.header import learned_styles, network_header
+        from impasto.networks.header import known_grams, learned_styles, network_header
         from impasto.networks.style_bank import own_styles
         from impasto.networks.style_file import StyleFile, locate
 
@@ -134,4 +141,13 @@ def add(
         found.joined(own_styles(known), called).save(own_bank())
         said = [found.note, found.credit.author, found.credit.licence or "no licence stated"]
         say(printable("; ".join(each for each in said if each)))
+        if called not in known_grams(network or "painter"):
+            say(_unrefined(called))
         print(called, flush=True)
+
+
+def _unrefined(name: str) -> str:
+    return (
+        f"note: {name} cannot be refined, its Gram matrices are not kept; whoever has the painting can "
+        f"learn it again: impasto learn PAINTING --name {name} --replace"
+    )

@@ -10,6 +10,7 @@ from PIL import Image
 from impasto.apps.studio.budget import Budget, Lease
 from impasto.apps.studio.limits import Limits, TooLargeError
 from impasto.errors import ImpastoError
+from impasto.networks.header import encoder_now
 
 if TYPE_CHECKING:
     from impasto.networks.style_file import StyleFile
@@ -34,6 +35,12 @@ class Borrowed:
     def image(self) -> Image.Image:
         """What it looks like, small."""
         return self.file.thumbnail
+
+    @property
+    def refinable(self) -> bool:
+        """Whether the file has what refine needs."""
+        grams = self.file.grams
+        return grams is not None and grams.encoder == encoder_now()
 
     @property
     def note(self) -> str:

@@ -167,21 +167,20 @@ class Engine:
         check(order, self.limits)
         if order.settings.refine:
             unknown = [card.name for card in self._known(order.styles) if not card.refinable]
-            unknown += [style.name for style in order.styles if isinstance(style, Borrowed)]
+            borrowed = (style for style in order.styles if isinstance(style, Borrowed))
+            unknown += [style.name for style in borrowed if not style.refinable]
             if unknown:
                 raise ImpastoError(
-                    f"{unknown[0]} is known by its vector only; drop the painting itself to refine with it"
+                    f"{unknown[0]} is known by its vector only; to refine, drop the painting itself, or "
+                    "learn it again (impasto learn --replace)"
                 )
         self._known(order.styles)
         return (self._aside if order.aside else self._queue).put(order)
 
     @property
     def working(self) -> bool:
-        """Whether the workers' threads are still there; once closed, any of them, in the middle of a
-        step.
-        """
-        alive = [worker.is_alive() for worker in self._workers]
-        return any(alive) if self._queue.closed else all(alive)
+        """Whether the workers' threads are still there."""
+        return all(worker.is_alive() for worker in self._workers)
 
     def close(self, patience: float | None = None) -> None:
         """Stop at the next step, end every ticket with an `ImpastoError` in words, and wait for the
@@ -310,14 +309,15 @@ class Engine:
         # To refine, a style is its picture where there is one, and not as the network learned it.
         learned = frozenset(self._learned()) | {style.name for style in borrowed}
         if order.settings.refine:
-            learned = known_grams(self._network) - STYLES.keys()
+            learned = known_grams(self._network) - STYLES.keys() | {each.name for each in borrowed}
         method = instant_method(styles, order.settings, learned)
         settings = order.settings.but(
             method=method, device=self._device, network=str(self._network)
         )
         for style in borrowed:
+            file = style.file
             networks = networks.knowing(
-                settings.network, settings.device, style.name, style.file.vector
+                settings.network, settings.device, style.name, file.vector, file.grams
             )
         if order.poster:
             settings = settings.but(max_memory=_POSTER_MEMORY)

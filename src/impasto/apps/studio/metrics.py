@@ -2,15 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
-
 __all__ = ["METRICS_TYPE", "Metrics"]
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,17 +16,19 @@ class Metrics:
     """
 
     def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(namespace="impasto", registry=self._registry)
-        self._requests = Counter(
+        import prometheus_client as prometheus  # it reads the environment, which `serve` settles
+
+        self._registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(namespace="impasto", registry=self._registry)
+        self._requests = prometheus.Counter(
             "impasto_requests", "Requests answered", ["part", "status"], registry=self._registry
         )
-        self._refused = Counter(
+        self._refused = prometheus.Counter(
             "impasto_requests_refused",
             "Requests turned away before anything was done",
             registry=self._registry,
         )
-        self._seconds = Histogram(
+        self._seconds = prometheus.Histogram(
             "impasto_request_seconds",
             "From a request to the end of its answer",
             ["part"],
@@ -43,7 +36,7 @@ class Metrics:
             registry=self._registry,
         )
         for name, (says, read) in gauges.items():
-            Gauge(f"impasto_{name}", says, registry=self._registry).set_function(read)
+            prometheus.Gauge(f"impasto_{name}", says, registry=self._registry).set_function(read)
 
     def answered(self, path: str, status: int, seconds: float, *, refused: bool) -> None:
         """A request has ended."""
@@ -56,4 +49,6 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it, as a scraper reads it."""
+        from prometheus_client import generate_latest
+
         return generate_latest(self._registry)

@@ -161,24 +161,26 @@ class _Page(Easel):
         yield {
             self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
             **({self.canvas: look.plain(visit.before)} if visit.kept is None else {}),
-            **dict(zip(self.controls, visit.controls, strict=False)),
             self.mix: len(visit.chosen) > 1,
-            **self.with_photo(visit),
             **({self.poster: look.poster(*visit.poster)} if visit.poster[0] in self.jobs else {}),
         }
-        yield {**self.resting(visit), **self.choice(visit)}
+        yield self.at_rest(visit)
 
     @in_words
     def settle(self, request: gr.Request) -> Iterator[Update]:
         """Once more what the page shows of a visit at rest."""
         visit = self.visit(request)
         if visit.kept is not None and not visit.at_work and not visit.improving:
-            yield {
-                **dict(zip(self.controls, visit.controls, strict=False)),
-                **self.with_photo(visit),
-                **self.resting(visit),
-                **self.choice(visit),
-            }
+            yield self.at_rest(visit)
+
+    def at_rest(self, visit: Visit) -> Update:
+        """All that was set, and the picture shown."""
+        return {
+            **dict(zip(self.controls, visit.controls, strict=False)),
+            **self.with_photo(visit),
+            **self.resting(visit),
+            **self.choice(visit),
+        }
 
     async def fill(self, request: gr.Request) -> AsyncIterator[Update]:
         """The styles' thumbnails, as they are painted; for the first visitor only it takes a while."""

@@ -27,12 +27,14 @@ from impasto.signals import stopping
 
 __all__ = ["application", "serve", "sweep"]
 
-_PATIENCE = 1.5  # seconds that the picture in work has to reach its next step when the server ends
 _PREFIX, _LOCK = "impasto-studio-", "lock"
 _MINUTE = 60
+_TRIES = 10
 _NEW = 600  # seconds after which a folder that nobody has locked is nobody's
 # Read by Gradio and its libraries when they are imported: nothing is looked up, counted or told
-# elsewhere.
+# elsewhere. All else that they would read is hidden from them: what the studio does is said by its
+# own options, and a number that is none would stop it in words of theirs.
+_UNHEARD = ("GRADIO_", "HF_HUB_", "PROMETHEUS_")
 _QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -104,8 +106,9 @@ def serve(
     requests: bool = False,
     tracebacks: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then end with `SystemExit(0)` within three seconds: the
-    picture in work is left at its next step, or where it is.
+    """Serve until SIGINT or SIGTERM, then end the process, with 0, within three seconds: whoever
+    waits for a picture is told, answers under way have a second, and the step in work is left where
+    it is.
 
     Says the address on stderr when the page can be opened; port 0 is any free one. `engine` is
     warmed up meanwhile, and closed. `entrance`: who may come in. `proxy`: see `Server`. `requests`:
@@ -128,15 +131,23 @@ def serve(
                 Server(
                     application(engine, root, entrance),
                     opened=opened,
-                    closing=lambda: engine.close(_PATIENCE),
+                    closing=lambda: engine.close(0),
                     proxy=proxy,
                 ).run([listener])
         finally:
             engine.close(0)
-            if engine.working and isinstance(sys.exception(), SystemExit | None):
-                # A step that takes long can be left only with the process; all is put away.
-                sys.stderr.flush()
-                os._exit(0)
+            if isinstance(sys.exception(), SystemExit | None):
+                _end()
+
+
+def _end() -> NoReturn:
+    """End the process where it is, all being put away: a step at work cannot be left otherwise, and
+    the interpreter's own tidying of all that was loaded takes another second.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(0)
 
 
 def _warn(host: str, entrance: Access) -> None:
@@ -179,9 +190,11 @@ def _folder() -> Iterator[Path]:
     """
     sweep(Path(tempfile.gettempdir()))
     path, before = Path(tempfile.mkdtemp(prefix=_PREFIX)), tempfile.tempdir
-    told = _QUIET | {"GRADIO_TEMP_DIR": str(path), "TMPDIR": str(path)}
-    environment = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
+    environment = dict(os.environ)
+    for name in environment:
+        if name.startswith(_UNHEARD):
+            del os.environ[name]
+    os.environ |= _QUIET | {"GRADIO_TEMP_DIR": str(path), "TMPDIR": str(path)}
     tempfile.tempdir = str(path)
     try:
         with (path / _LOCK).open("w") as lock:
@@ -189,10 +202,17 @@ def _folder() -> Iterator[Path]:
             yield path
     finally:
         tempfile.tempdir = before
-        for name, value in environment.items():
-            os.environ.pop(name)
-            os.environ |= {} if value is None else {name: value}
-        shutil.rmtree(path, ignore_errors=True)
+        os.environ.clear()
+        os.environ |= environment
+        _removed(path)
+
+
+def _removed(folder: Path) -> None:
+    """Remove a folder into which a thread may still be writing."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def sweep(folder: Path) -> None:

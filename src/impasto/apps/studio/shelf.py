@@ -125,12 +125,13 @@ class Shelf:
 
     def unrefinable(self, keys: Sequence[str], visit: Visit | None = None) -> str:
         """Why these styles cannot be refined with, in words; empty if they can."""
-        own = visit.paintings if visit else {}
+        own = ((key, each.upload) for key, each in (visit.paintings if visit else {}).items())
+        borrowed = {key: upload for key, upload in own if isinstance(upload, Borrowed)}
         unknown = [
             key
             for key in dict.fromkeys(keys)
             if (key in self._cards and not self._cards[key].refinable)
-            or (key in own and isinstance(own[key].upload, Borrowed))
+            or (key in borrowed and not borrowed[key].refinable)
         ]
         if not unknown:
             return ""
@@ -139,7 +140,8 @@ class Shelf:
             if len(unknown) == 1
             else "are known here only as learned"
         )
-        return f"{self.titles(unknown, visit)} {known}: to refine, drop the painting itself."
+        way = "drop the painting itself, or learn it again (impasto learn --replace)"
+        return f"{self.titles(unknown, visit)} {known}: to refine, {way}."
 
 
 def _note(painting: Painting) -> str:

@@ -6,9 +6,12 @@ curl -F photo=@photo.jpg -F style=starry-night -F strength=0.8 http://127.0.0.1:
 
 import asyncio
 import errno
+import hashlib
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from importlib import metadata
 from io import BytesIO
 from typing import Any
@@ -21,7 +24,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from impasto.apps.report import one_line
 from impasto.apps.studio.asgi import entry
 from impasto.apps.studio.budget import FullError, Lease
-from impasto.apps.studio.engine import BusyError, Engine, Glimpse, PaintingError, Ticket
+from impasto.apps.studio.engine import BusyError, Engine, Glimpse, PaintingError, StyleCard, Ticket
 from impasto.apps.studio.forms import FIELDS, SentFile, form_order, form_schema
 from impasto.apps.studio.intake import GoneError, Intake, SlowError
 from impasto.apps.studio.jobs import Job, Jobs, NoJobError, UnfinishedError
@@ -167,8 +170,11 @@ def _state(app: FastAPI, engine: Engine) -> None:
     """What there is to know."""
 
     @app.get(f"{_API}/styles", response_model=None, summary="The styles known by name")
-    def styles() -> list[dict[str, object]]:
-        return [asdict(card) | {"refinable": card.refinable} for card in engine.styles()]
+    async def styles(request: Request) -> Response:
+        body, tag = _listed(tuple(engine.styles()))
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers={"ETag": tag})
+        return Response(body, media_type="application/json", headers={"ETag": tag})
 
     @app.get(f"{_API}/health", response_model=None, summary="Whether it is up")
     async def health() -> dict[str, object]:
@@ -181,6 +187,14 @@ def _state(app: FastAPI, engine: Engine) -> None:
     @app.get(f"{_API}/health/ready", response_model=None, summary="Whether it can paint at once")
     async def ready() -> Response:
         return _health(engine.ready and engine.working, "the studio is loading what it paints with")
+
+
+@lru_cache(maxsize=4)
+def _listed(cards: tuple[StyleCard, ...]) -> tuple[bytes, str]:
+    """Styles as JSON, and its tag: made again where there are others, or they are changed."""
+    told = [asdict(card) | {"refinable": card.refinable} for card in cards]
+    body = json.dumps(told, ensure_ascii=False).encode()
+    return body, f'"{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
 def _health(good: bool, words: str) -> Response:

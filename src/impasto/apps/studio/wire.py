@@ -93,6 +93,7 @@ class Server(uvicorn.Server):
             app,
             http=_Protocol,
             ws="none",
+            workers=1,  # whatever WEB_CONCURRENCY says
             access_log=False,
             log_config=None,
             server_header=False,
