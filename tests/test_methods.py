@@ -419,7 +419,7 @@ def test_a_learned_style_blends_with_a_painting(reader: str, photo: Image.Image)
     assert torch.equal(named[0].cpu(), load_network(reader, device="cpu").bank.vector("harbour"))
     both = style_of(plan(photo, ["harbour", PAINTING], blend=[1, 3], **options))
     torch.testing.assert_close(both, 0.25 * named + 0.75 * painting)
-    with pytest.raises(ImpastoError, match=r"harbour.*only a vector"):
+    with pytest.raises(ImpastoError, match=r"harbour.*only the vector"):
         plan(photo, ["harbour", PAINTING], refine=2, **options)
     with pytest.raises(ImpastoError, match=r"no-such-style.*harbour"):
         plan(photo, ["no-such-style"], **options)

@@ -262,10 +262,10 @@ def test_a_stochastic_style_loss_is_refused_in_trainings(name: str) -> None:
 
 
 def test_a_bank_is_trained_by_another_style_loss(
-    compact: Encoder, photos: list[Tensor], styles: dict[str, Tensor], start: Painter
+    tiny: Encoder, photos: list[Tensor], styles: dict[str, Tensor], start: Painter
 ) -> None:
     config = BankConfig(**COMMON, style_size=96, style_loss="w2", coarse=0)
-    task = BankTask(compact, photos, {"waves": styles["waves"]}, config, start=start)
+    task = BankTask(tiny, photos, {"waves": styles["waves"]}, config, start=start)
     losses = task(task.batch(0), 0)
     sum(losses.values()).backward()
     assert task.vectors.grad is not None
