@@ -41,6 +41,7 @@ from impasto.losses.objective import (
 from impasto.losses.style.gram import GramLoss
 from impasto.methods.sections import overlap, read, section, sections, steps_of
 from impasto.networks.encoder import Encoder
+from impasto.networks.process import trim
 from impasto.pictures.tiles import View, bytes_of, floats_of
 from impasto.windows import Tile, Window, tiles
 
@@ -230,6 +231,7 @@ class InTurn:
             change = tile.inner.within(tile.outer).of(picture.cpu() - begun)
             self._paint(canvas, tile.inner, own, change)
             del begun, photo, aim, picture, found, change
+            trim()
 
     def of(self, tile: Tile, photo: Mapping[str, Tensor], part: Section) -> _Part:
         """A part as the terms see it, with the features of the `photo` there."""

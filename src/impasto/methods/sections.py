@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.losses.objective import Losses, Objective, Section
 from impasto.methods.reading import WHOLE, sight
 from impasto.networks.encoder import Encoder
+from impasto.networks.process import trim
 from impasto.pictures.tiles import Shown, View
 from impasto.windows import Tile, Window, tiles
 
@@ -155,6 +156,7 @@ def sections(
     align, reach = overlap(encoder, layers)
     for tile in tiles(picture.size, side, reach, align):
         yield tile, read(encoder, picture, tile, layers, slope)
+        trim()
 
 
 def read(

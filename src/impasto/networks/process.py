@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["keep_freed_memory", "returning_freed_memory", "wait_passively"]
+__all__ = ["keep_freed_memory", "returning_freed_memory", "trim", "wait_passively"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -38,18 +38,34 @@ def returning_freed_memory() -> Iterator[None]:
 
     Kept, freed memory lies between blocks in use in pieces too small for the next ones, and a
     process holds twice of what it uses. Returned, it costs a step a fourth of its time (see above).
-    Where memory is not kept, as in a library, nothing changes.
+    Smaller blocks are returned by `trim`. Where memory is not kept, as in a library, nothing
+    changes.
     """
     if not keep_freed_memory.cache_info().currsize or platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, 2**22)
-    libc.malloc_trim(0)
+    _trimmed.append(libc)
+    trim()
     try:
         yield
     finally:
+        _trimmed.pop()
         libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+
+
+_trimmed: list[ctypes.CDLL] = []
+
+
+def trim() -> None:
+    """Return what is free between the small blocks, too, where freed memory is returned.
+
+    After every part of a large picture: the holes of hundreds of parts come to more than what is in
+    use.
+    """
+    for libc in _trimmed[-1:]:
+        libc.malloc_trim(0)
 
 
 def wait_passively() -> None:
