@@ -55,7 +55,8 @@ class Easel(Showing):
         choice, shown = Choice.read(visit.chosen, visit.controls, visit.region), 0.0
         for glimpse in visit.paint(self.engine, choice, refine=refine):
             if glimpse.done:
-                yield self.resting(visit, glimpse.note)
+                visit.said = glimpse.note
+                yield self.resting(visit, visit.said)
                 return
             if time.monotonic() - shown > _FRAME:
                 shown = time.monotonic()
@@ -95,6 +96,7 @@ class Easel(Showing):
     def improve(self, request: gr.Request, wanted: bool, steps: int) -> Iterator[Update]:
         """Refine the last picture by itself, or, where that is not wanted, no longer."""
         visit = self.visit(request)
+        yield from self.repeated(visit)
         if not wanted:
             if visit.improving:
                 visit.stop()
@@ -105,11 +107,24 @@ class Easel(Showing):
         for glimpse in visit.improve(self.engine, int(steps)):
             seen = visit.shown == key and not visit.at_work
             if glimpse.done:
-                note = glimpse.note if glimpse.step else ""  # nothing was begun: nothing to tell
-                yield self.resting(visit, note) if seen else self.recent(visit)
+                # Where nothing was begun, there is nothing to tell.
+                visit.said = glimpse.note if glimpse.step else visit.said
+                yield self.resting(visit, visit.said) if seen else self.recent(visit)
             elif seen and time.monotonic() - sent > _FRAME:
                 sent = time.monotonic()
                 yield {**self.under_way(visit, glimpse), **self.stoppable()}
+
+    def repeated(self, visit: Visit) -> Iterator[Update]:
+        """What a visit at rest shows, once more: Gradio's page loses some of many answers."""
+        if visit.kept is None or visit.at_work or visit.improving:
+            return
+        if visit.kept.before == visit.before:  # else the photo is another one, not painted yet
+            yield self.resting(visit, visit.said)
+
+    @in_words
+    def repeat(self, request: gr.Request) -> Iterator[Update]:
+        """The same after what is not improved by itself."""
+        yield from self.repeated(self.visit(request))
 
     @in_words
     def use_held(self, request: gr.Request, turn: float, *wish: Any) -> Iterator[Update]:

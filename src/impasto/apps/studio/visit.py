@@ -33,13 +33,15 @@ class Visit(Brought):
     """What one browser window has done so far.
 
     `controls`: what the page's controls said with the newest wish. `held`: something was set while
-    it was refined, and waits. `poster`: the id of the job that paints a large picture, and the
-    name of its file. `key`: what its browser knows the visit by, and nobody else.
+    it was refined, and waits. `said`: what was told of the last picture. `poster`: the id of the job
+    that paints a large picture, and the name of its file. `key`: what its browser knows the visit
+    by, and nobody else.
     """
 
     seen: float = field(default_factory=time.monotonic)
     controls: Sequence[Any] = ()
     held: bool = False
+    said: str = ""
     poster: tuple[str, str] = ("", "")
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     _turns: dict[str, float] = field(default_factory=dict)
