@@ -13,6 +13,7 @@ from impasto.methods import large, sections
 from impasto.methods.builtin.arbitrary import ARBITRARY
 from impasto.methods.builtin.fast import FAST
 from impasto.methods.builtin.optimize import OPTIMIZE
+from impasto.methods.forecast import foretold
 from impasto.methods.guided import in_frame
 from impasto.methods.in_turn import Changed, Framed, InTurn, _Alike, grams, photo_term, region_term
 from impasto.methods.optimize import PixelOptimizer
@@ -193,6 +194,13 @@ def test_strokes_of_large_pictures_become_finer_and_never_silently_larger(
         style = optimizer.prepare(picture(90, 96, 4))
         list(large.paint(optimizer, bytes_of(picture(112, 176)), style, None, None))
         assert max(read) == largest
+
+
+def test_a_long_and_narrow_picture_is_told_of_its_strokes_too(encoder: Encoder) -> None:
+    optimizer = PixelOptimizer(encoder, Settings(style_scale=2.0))
+    asked = Settings(style_scale=2.0)
+    assert any("style_scale" in note for note in foretold(optimizer, (64, 4200), asked))
+    assert not foretold(optimizer, (64, 4000), asked)
 
 
 def test_what_is_held_of_the_full_size_is_counted_at_the_smaller_ones() -> None:

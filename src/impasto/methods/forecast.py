@@ -3,6 +3,7 @@
 from impasto.errors import OptionError
 from impasto.memory import spoken
 from impasto.methods.base import Renderer, forecasting
+from impasto.methods.large import LARGEST
 from impasto.settings import Settings
 from impasto.sizes import memory
 
@@ -17,7 +18,8 @@ def foretold(renderer: Renderer, size: tuple[int, int], settings: Settings) -> l
     `OptionError` where the memory is too little for it.
     """
     tell = forecasting(renderer)
-    if tell is None or (size[0] * size[1] < _LONG and "max_memory" not in settings.changed):
+    short = size[0] * size[1] < _LONG and max(size) <= LARGEST
+    if tell is None or (short and "max_memory" not in settings.changed):
         return []
     found = tell(size)
     if found is None:

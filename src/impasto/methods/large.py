@@ -91,7 +91,7 @@ def beside(room: DescentRoom, size: tuple[int, int]) -> DescentRoom:
 
 def side_of_parts(room: DescentRoom, size: tuple[int, int]) -> int:
     """The side, px, of the parts that a picture of (H, W) is optimised in."""
-    left = room.memory - _PROCESS - _HELD * size[0] * size[1]
+    left = beside(room, size).memory - _PROCESS
     return int(min(1024, max(256, (max(0.0, left) / room.step) ** 0.5 - _AROUND)))
 
 

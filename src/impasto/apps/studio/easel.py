@@ -116,9 +116,8 @@ class Easel(Showing):
 
     def repeated(self, visit: Visit) -> Iterator[Update]:
         """What a visit at rest shows, once more: Gradio's page loses some of many answers."""
-        if visit.kept is None or visit.at_work or visit.improving:
-            return
-        if visit.kept.before == visit.before:  # else the photo is another one, not painted yet
+        # Where the photo is another one, it is not painted yet.
+        if visit.rests and visit.kept is not None and visit.kept.before == visit.before:
             yield self.resting(visit, visit.said)
 
     @in_words

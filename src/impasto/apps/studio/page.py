@@ -171,7 +171,7 @@ class _Page(Easel):
     def settle(self, request: gr.Request) -> Iterator[Update]:
         """Once more what the page shows of a visit at rest."""
         visit = self.visit(request)
-        if visit.kept is not None and not visit.at_work and not visit.improving:
+        if visit.rests:
             yield self.at_rest(visit)
 
     def at_rest(self, visit: Visit) -> Update:

@@ -192,6 +192,11 @@ class Visit(Brought):
         return self._aside is not None and not self._aside.result.done()
 
     @property
+    def rests(self) -> bool:
+        """Whether there is a picture, and nothing is being done about it or another."""
+        return self.kept is not None and not self.at_work and not self.improving
+
+    @property
     def refining(self) -> bool:
         """Whether a picture is being refined because someone asked for that, which is the work of minutes."""
         return self._refines and self.at_work
