@@ -204,10 +204,10 @@ def test_a_long_and_narrow_picture_is_told_of_its_strokes_too(encoder: Encoder) 
 
 
 def test_what_is_held_of_the_full_size_is_counted_at_the_smaller_ones() -> None:
-    room = sections.DescentRoom(1.5e9, torch.bfloat16)
-    assert room.side((1024, 768)) == 0
-    assert room.side((1024, 768), (2048, 1536)) > 0
-    assert large.beside(room, (5000, 5000)).memory < room.memory
+    budget = sections.DescentBudget(1.5e9, torch.bfloat16)
+    assert budget.side((1024, 768)) == 0
+    assert budget.side((1024, 768), (2048, 1536)) > 0
+    assert large.beside(budget, (5000, 5000)).memory < budget.memory
 
 
 def test_every_method_takes_large_pictures() -> None:

@@ -9,10 +9,10 @@ from torch import Tensor
 from impasto.losses.objective import Objective, content_term, style_term, variation_term
 from impasto.losses.style.gram import GRAM
 from impasto.methods.feedforward import FeedForward
-from impasto.methods.sections import DescentRoom, assembled, gradient
+from impasto.methods.sections import DescentBudget, assembled, gradient
 from impasto.methods.strokes import PREVIEW
 from impasto.methods.stylizer import Places
-from impasto.methods.tiled import Room, Shares, TiledPass
+from impasto.methods.tiled import PassBudget, Shares, TiledPass
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import COMPACT, Architecture, Encoder
 from impasto.networks.held import HeldMoments
@@ -111,7 +111,7 @@ def test_painted_by_tiles_in_bytes_is_painted_whole(net: TransformNet, scale: fl
     expected = list(whole.render(x, v))[-1].image
     steps = list(tiled.render(x, v, places=Places([v], torch.ones(1, 1, 15, 19))))
     torch.testing.assert_close(steps[-1].image, expected, rtol=0, atol=1e-3)
-    tiled.room = _Tight(4e9, torch.float32)
+    tiled.budget = _Tight(4e9, torch.float32)
     steps = list(tiled.render(bytes_of(x), v))
     assert steps[-1].image.dtype == torch.uint8
     assert [step.step for step in steps] == list(range(1, steps[-1].of + 1))
@@ -145,19 +145,19 @@ def test_a_film_by_tiles_holds_its_statistics_as_one_that_is_painted_whole(
 
 def test_what_fits_with_freed_memory_returned_is_painted_whole(net: TransformNet) -> None:
     """Statistics of windows are not those of the picture, and an optimiser begins at it."""
-    room = Room(1.5e9, torch.bfloat16)
-    assert room.short((2048, 2048))
-    assert room.needed((2048, 2048), 128) <= 1.5e9
-    assert not room.short((1024, 1024))
-    assert not room.fits((4096, 4096))
+    budget = PassBudget(1.5e9, torch.bfloat16)
+    assert budget.short((2048, 2048))
+    assert budget.needed((2048, 2048), 128) <= 1.5e9
+    assert not budget.short((1024, 1024))
+    assert not budget.fits((4096, 4096))
     x, whole = picture(120, 152), FeedForward(painter(net))
     short = FeedForward(painter(net), memory=0.4e9 + 400 * 120 * 152)
-    assert short.room.short((120, 152))
+    assert short.budget.short((120, 152))
     v = whole.named("a")
     assert torch.equal(next(short.render(x, v)).image, next(whole.render(x, v)).image)
 
 
-class _Tight(Room):
+class _Tight(PassBudget):
     """Nothing fits, and tiles are small."""
 
     def fits(self, size: tuple[int, int]) -> bool:  # noqa: ARG002
@@ -264,21 +264,21 @@ def test_the_gradient_by_parts_is_that_of_the_whole(
 
 
 def test_parts_are_taken_where_memory_is_short() -> None:
-    def room(memory: float, size: int, **more: Any) -> int:
-        return DescentRoom(memory, torch.bfloat16, **more).side((size, size))
+    def budget(memory: float, size: int, **more: Any) -> int:
+        return DescentBudget(memory, torch.bfloat16, **more).side((size, size))
 
-    assert room(4e9, 512) == 0
-    assert 0 < room(1.5e9, 2048) < room(4e9, 2048)
-    assert room(4e9, 2048, width=2.5) < room(4e9, 2048)
+    assert budget(4e9, 512) == 0
+    assert 0 < budget(1.5e9, 2048) < budget(4e9, 2048)
+    assert budget(4e9, 2048, width=2.5) < budget(4e9, 2048)
 
 
 @pytest.mark.parametrize("memory", [2e9, 3e9, 5e9, 16e9])
 @pytest.mark.parametrize("size", [512, 1024, 2048])
 def test_what_is_said_to_be_needed_is_within_what_there_is(memory: float, size: int) -> None:
-    found = DescentRoom(memory, torch.bfloat16)
+    found = DescentBudget(memory, torch.bfloat16)
     needed = found.needed((size, size))
     assert 0.5e9 < needed < memory
-    assert DescentRoom(memory, torch.bfloat16, remembered=100).needed((size, size)) > needed
-    whole = DescentRoom(memory, torch.bfloat16, divisible=False).needed((size, size))
+    assert DescentBudget(memory, torch.bfloat16, remembered=100).needed((size, size)) > needed
+    whole = DescentBudget(memory, torch.bfloat16, divisible=False).needed((size, size))
     assert whole >= needed
     assert whole == needed or found.side((size, size)) > 0

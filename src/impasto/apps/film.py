@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from impasto.apps.finding import absolute
-from impasto.apps.kept import Kept
+from impasto.apps.painted_frames import PaintedFrames
 from impasto.errors import InputError, OptionError
 from impasto.film.following import Following
 from impasto.film.frames import Film, FilmFrame
@@ -118,12 +118,12 @@ class FilmWork:
         return self.between or max(1, first.renderer.steps // FEWER)
 
     @cached_property
-    def frames(self) -> Kept:
+    def frames(self) -> PaintedFrames:
         """The frames that are painted."""
         if self.is_folder:
-            return Kept(self.output, ".impasto-film", self.job.recipe, whole=True)
+            return PaintedFrames(self.output, ".impasto-film", self.job.recipe, whole=True)
         beside = self.output.with_name(f"{self.output.name}.frames")
-        return Kept(beside, "state", self.job.recipe, whole=False)
+        return PaintedFrames(beside, "state", self.job.recipe, whole=False)
 
     def dump(self) -> dict[str, Any]:
         """As JSON has it, for a process in another folder; `read` makes it again."""
@@ -175,11 +175,11 @@ class FilmWork:
         Raises `InputError` for a film that breaks off before its first frame and for a disk that is
         full; what is done stays.
         """
-        job, kept, count = self.job, self.frames, self.film.count
+        job, painted, count = self.job, self.frames, self.film.count
         following = job.renderer if isinstance(job.renderer, Following) else None
         if following is not None:
             following.reset()
-        runs = kept.begin() if (first, last) == (1, None) else kept.runs()
+        runs = painted.begin() if (first, last) == (1, None) else painted.runs()
         done, start = first - 1, first
         frames = self._reading.since(first)
         for number, frame in islice(frames, None if last is None else last - first + 1):
@@ -189,7 +189,7 @@ class FilmWork:
                 # What follows on from there continues that run, unless it was begun elsewhere.
                 done, start = run.last, start if start < number else run.first
                 if following is not None:
-                    kept.restore(run, following)
+                    painted.restore(run, following)
             if number < done:
                 continue
             if _hidden(frame):
@@ -203,7 +203,7 @@ class FilmWork:
                 yield Progress(here.content.image, number, max(count or 0, number), note="there")
                 continue
             step = deque(here.steps(), maxlen=1).pop()
-            kept.add(number, frame, here.finish(step), job.renderer, start)
+            painted.add(number, frame, here.finish(step), job.renderer, start)
             yield replace(step, step=number, of=max(count or 0, number))
 
     def _job_of(self, number: int, frame: FilmFrame) -> Job:

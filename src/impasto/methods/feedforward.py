@@ -13,7 +13,7 @@ from impasto.errors import OptionError
 from impasto.methods.reading import encodable, moments
 from impasto.methods.strokes import Strokes, beyond, divided, painted_size, preview
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
-from impasto.methods.tiled import Room, Shares, mask_crop
+from impasto.methods.tiled import PassBudget, Shares, mask_crop
 from impasto.networks.checkpoint import Painter
 from impasto.networks.encoder import STYLE_LAYERS, Encoder
 from impasto.networks.process import returning_freed_memory
@@ -65,7 +65,7 @@ class FeedForward:
             strength,
             style_scale,
         )
-        self.room = Room(memory, painter.transform_net.dtype)
+        self.budget = PassBudget(memory, painter.transform_net.dtype)
 
     @torch.no_grad()
     def prepare(self, style: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -127,8 +127,8 @@ class FeedForward:
                 "a network paints in one pass and cannot start from a picture; leave `start` out"
             )
         worked = painted_size((content.shape[-2], content.shape[-1]), self.style_scale)
-        with returning_freed_memory() if self.room.short(worked) else nullcontext():
-            if places is not None or not self.room.fits(worked):
+        with returning_freed_memory() if self.budget.short(worked) else nullcontext():
+            if places is not None or not self.budget.fits(worked):
                 yield from self._by_tiles(content, style, places)
             else:
                 yield self._at_once(content, style)
@@ -156,8 +156,8 @@ class FeedForward:
             begun = time.perf_counter()
             net(probe, zero)
         pace = (time.perf_counter() - begun) / probe[0, 0].numel()
-        memory = self.room.needed(worked, net.reach)
-        side = max(worked) if self.room.fits(worked) else self.room.side(net.reach)
+        memory = self.budget.needed(worked, net.reach)
+        side = max(worked) if self.budget.fits(worked) else self.budget.side(net.reach)
         parts = list(tiles(worked, side, net.reach, 8))
         pixels = sum(tile.outer.size[0] * tile.outer.size[1] for tile in parts)
         return Forecast(pace * pixels * (1 + (self.strength < 1)), memory, len(parts))
@@ -195,7 +195,7 @@ class FeedForward:
         if identity is not None and map_of_rest is not None:
             # The photo's own vector is one more style, where strength leaves room for it.
             vectors, shares = torch.cat([vectors, identity]), _joined(shares, map_of_rest)
-        strokes = Strokes(self.painter.transform_net, photo, self.style_scale, self.room)
+        strokes = Strokes(self.painter.transform_net, photo, self.style_scale, self.budget)
         main = strokes.layer(vectors, shares)
         plain = None if identity is None else strokes.layer(identity, None)
         todo = list(main.tiles())

@@ -22,7 +22,7 @@ from impasto.methods.descent import pyramid
 from impasto.methods.guided import cover, guided
 from impasto.methods.in_turn import Changed, Framed, InTurn, grams, photo_term, region_term
 from impasto.methods.matching import Matched
-from impasto.methods.sections import DescentRoom
+from impasto.methods.sections import DescentBudget
 from impasto.methods.strokes import reduced
 from impasto.methods.stylizer import Forecast, Places, Progress
 from impasto.methods.tiled import mask_crop
@@ -54,7 +54,7 @@ class Descending(Protocol):
     recipe: Preset
     loss: StyleLoss
     matched: Matched
-    room: DescentRoom
+    budget: DescentBudget
     aims: Aims
 
     def sizes(self, start: Tensor | None) -> int:
@@ -84,33 +84,33 @@ def in_turn(optimizer: Descending) -> bool:
     )
 
 
-def beside(room: DescentRoom, size: tuple[int, int]) -> DescentRoom:
+def beside(budget: DescentBudget, size: tuple[int, int]) -> DescentBudget:
     """What is left beside a large picture of (H, W)."""
-    return replace(room, memory=room.memory - _HELD * size[0] * size[1])
+    return replace(budget, memory=budget.memory - _HELD * size[0] * size[1])
 
 
-def side_of_parts(room: DescentRoom, size: tuple[int, int]) -> int:
+def side_of_parts(budget: DescentBudget, size: tuple[int, int]) -> int:
     """The side, px, of the parts that a picture of (H, W) is optimised in."""
-    left = beside(room, size).memory - _PROCESS
-    return int(min(1024, max(256, (max(0.0, left) / room.step) ** 0.5 - _AROUND)))
+    left = beside(budget, size).memory - _PROCESS
+    return int(min(1024, max(256, (max(0.0, left) / budget.step) ** 0.5 - _AROUND)))
 
 
-def needed(room: DescentRoom, size: tuple[int, int]) -> float:
+def needed(budget: DescentBudget, size: tuple[int, int]) -> float:
     """The memory that a picture of (H, W) takes, about, in bytes."""
-    at_once = room.step * (side_of_parts(room, size) + _AROUND) ** 2
+    at_once = budget.step * (side_of_parts(budget, size) + _AROUND) ** 2
     return _PROCESS + max(_HELD * size[0] * size[1] + at_once, _SAVED * size[0] * size[1])
 
 
 def foretell(optimizer: Descending, size: tuple[int, int], pace: float) -> Forecast:
     """Time and memory for a picture of (H, W); `pace`: seconds per pixel and step."""
-    side, pixels = side_of_parts(optimizer.room, size), size[0] * size[1]
+    side, pixels = side_of_parts(optimizer.budget, size), size[0] * size[1]
     at_once = (side + _AROUND) ** 2
     steps = pyramid(*size, optimizer.recipe.steps, optimizer.sizes(None))
     # The sums are taken first: a forward pass of the photo and one of the start, each a third of a
     # step.
     work = sum(h * w * (n + 0.7) for h, w, n in steps) * at_once / side**2
     notes = (_STROKES,) if optimizer.settings.style_scale > 1 else ()
-    return Forecast(pace * work, needed(optimizer.room, size), max(1, pixels // side**2), notes)
+    return Forecast(pace * work, needed(optimizer.budget, size), max(1, pixels // side**2), notes)
 
 
 def paint(
@@ -175,13 +175,13 @@ class _Level:
     @property
     def fits(self) -> bool:
         """Whether it may be held in floating point."""
-        room = beside(self.optimizer.room, self.whole)
-        return max(self.size) <= LARGEST and room.needed(self.size) <= room.memory
+        budget = beside(self.optimizer.budget, self.whole)
+        return max(self.size) <= LARGEST and budget.needed(self.size) <= budget.memory
 
     @property
     def side(self) -> int:
         """The side of its parts, px."""
-        return side_of_parts(self.optimizer.room, self.whole)
+        return side_of_parts(self.optimizer.budget, self.whole)
 
     @property
     def count(self) -> int:
@@ -266,7 +266,7 @@ def _at_once(
     small = copy(optimizer)
     steps = sum(level.steps for level in levels)
     small.recipe = optimizer.recipe.changed(steps=steps, pyramid=len(levels) > 1)
-    small.room = beside(optimizer.room, _size(content))
+    small.budget = beside(optimizer.budget, _size(content))
     photo = reduced(Shown(content), size)
     begun = photo if start is None else reduced(Shown(start), size)
     for step in small.at_once(photo, style, None if start is None else begun, places):

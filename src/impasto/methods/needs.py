@@ -5,14 +5,14 @@ forecasts and the parts that a large picture is painted by.
 import torch
 
 from impasto.methods.large import LARGEST, needed
-from impasto.methods.sections import DescentRoom
+from impasto.methods.sections import DescentBudget
 from impasto.methods.strokes import painted_size
-from impasto.methods.tiled import Room
+from impasto.methods.tiled import PassBudget
 from impasto.networks.weights import best_dtype, pick_device
 from impasto.settings import Settings
 from impasto.sizes import memory
 
-__all__ = ["descent_room", "of_descent", "of_pass"]
+__all__ = ["descent_budget", "of_descent", "of_pass"]
 
 # What a process has taken when PyTorch is loaded, bytes, and a little less: estimates err upwards.
 _LOADED = 200e6
@@ -25,22 +25,22 @@ _HALO = 128  # px, about what a network sees around a tile; more halo makes smal
 
 def of_pass(settings: Settings, height: int, width: int) -> float:
     """Bytes for one pass over a picture of that size, beyond those of a process with PyTorch."""
-    room = Room(memory(settings.max_memory), _dtype(settings))
+    budget = PassBudget(memory(settings.max_memory), _dtype(settings))
     size = painted_size((height, width), settings.style_scale)
-    return room.needed(size, _HALO) - _LOADED
+    return budget.needed(size, _HALO) - _LOADED
 
 
 def of_descent(settings: Settings, height: int, width: int) -> float:
     """The same for the optimiser, and for reading the paintings."""
-    room, size = descent_room(settings, _dtype(settings)), (height, width)
-    large = room.divisible and max(size) > LARGEST
-    return (needed(room, size) if large else room.needed(size)) - _LOADED
+    budget, size = descent_budget(settings, _dtype(settings)), (height, width)
+    large = budget.divisible and max(size) > LARGEST
+    return (needed(budget, size) if large else budget.needed(size)) - _LOADED
 
 
-def descent_room(settings: Settings, dtype: torch.dtype) -> DescentRoom:
+def descent_budget(settings: Settings, dtype: torch.dtype) -> DescentBudget:
     """What `settings` leave to an optimiser under features in `dtype`."""
     lbfgs = settings.resolved(start=True).optimizer == "lbfgs"
-    return DescentRoom(
+    return DescentBudget(
         memory(settings.max_memory),
         dtype,
         width=_VGG19 if settings.encoder.partition("@")[0] == "vgg19" else 1.0,

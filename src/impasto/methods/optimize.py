@@ -30,7 +30,7 @@ from impasto.methods.descent import Tuning, descend, pyramid
 from impasto.methods.guided import covered, guided, in_frame
 from impasto.methods.large import LARGEST, foretell, in_turn, paint
 from impasto.methods.matching import matched
-from impasto.methods.needs import descent_room
+from impasto.methods.needs import descent_budget
 from impasto.methods.stylizer import Forecast, Places, Progress, normalise_weights
 from impasto.networks.encoder import Encoder
 from impasto.networks.process import returning_freed_memory
@@ -72,7 +72,7 @@ class PixelOptimizer:
             )
         self.matched = matched(encoder, recipe, self.settings)
         self.recipe = self.matched.recipe
-        self.room = descent_room(self.settings, encoder.dtype)
+        self.budget = descent_budget(self.settings, encoder.dtype)
         self.aims = Aims(encoder, self.settings, self.matched, self.loss, terms)
 
     @property
@@ -121,7 +121,7 @@ class PixelOptimizer:
             else self.at_once(content, style, start, places, before)
         )
         del start  # whatever is held of a large picture is counted
-        short = large or self.room.side((content.shape[-2], content.shape[-1])) > 0
+        short = large or self.budget.side((content.shape[-2], content.shape[-1])) > 0
         with returning_freed_memory() if short else nullcontext():
             yield from steps
 
@@ -156,7 +156,7 @@ class PixelOptimizer:
         for level, (height, width, steps) in enumerate(levels):
             last = level == len(levels) - 1
             photo = resize(_framed(content, recipe.frame), (height, width)).to(self.encoder.device)
-            side = self.room.side((height, width), full)
+            side = self.budget.side((height, width), full)
             with torch.autocast(photo.device.type, enabled=False):
                 objective = self.aims.objective(photo, regions, scale, level > 0 and last, side)
             begun = resize(kept, (height, width)).clamp(0, 1)
@@ -237,13 +237,13 @@ class PixelOptimizer:
         pace = (begun - before) / probe[0, 0].numel()
         if max(size) > LARGEST and in_turn(self):
             return foretell(self, size, pace)
-        pixels, side = size[0] * size[1], self.room.side(size)
+        pixels, side = size[0] * size[1], self.budget.side(size)
         # Besides, photo and paintings are read at every size: two ways forth, and none back.
         levels = pyramid(*size, self.recipe.steps, self.sizes(None))
         steps = sum(height * width * (count + 1) for height, width, count in levels)
         # By parts there are two sweeps and a halo.
         seconds, parts = pace * steps * (2 if side else 1), (side or max(size)) ** 2
-        return Forecast(seconds, self.room.needed(size), max(1, pixels // parts))
+        return Forecast(seconds, self.budget.needed(size), max(1, pixels // parts))
 
 
 def _framed(content: Tensor, frame: int) -> Tensor:

@@ -20,7 +20,7 @@ from impasto.pictures.tiles import Shown, View
 from impasto.windows import Tile, Window, tiles
 
 __all__ = [
-    "DescentRoom",
+    "DescentBudget",
     "assembled",
     "divisible",
     "gradient",
@@ -45,7 +45,7 @@ _READ, _PAINTING = 550e6, 40
 
 
 @dataclass(frozen=True)
-class DescentRoom:
+class DescentBudget:
     """The memory, in bytes, that an optimiser may take with features in `dtype`.
 
     `width`: filters of the encoder, in units of the embedded one's. `scale`: size of the paintings

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from impasto.methods.tiled import Room, Shares, TiledPass
+from impasto.methods.tiled import PassBudget, Shares, TiledPass
 from impasto.networks.transform_net import TransformNet
 from impasto.pictures.tiles import Resized, Shown, View, bytes_of
 from impasto.windows import Tile, Window, tiles
@@ -73,7 +73,7 @@ class Strokes:
     net: TransformNet
     photo: Shown
     style_scale: float
-    room: Room
+    budget: PassBudget
 
     def layer(self, vectors: Tensor, shares: Shares | None) -> Layer:
         """The photo in the styles `vectors`, `(R, V)`, mixed by `shares`; in the first one without."""
@@ -81,7 +81,7 @@ class Strokes:
         scale = self.style_scale * beyond(size)
         small = divided(size, scale)
         source: View = self.photo if small == size else Resized(self._at(small), small)
-        first = TiledPass(self.net, [source] * len(vectors), vectors, self.room)
+        first = TiledPass(self.net, [source] * len(vectors), vectors, self.budget)
         if scale > 1:
             return self._finer(first, source, shares, min(1.0, scale - 1))
         layer = _Once(first, source, shares)
@@ -100,7 +100,7 @@ class Strokes:
         together = alone[0] if shares is None else _canvas(_Once(first, source, shares), first.size)
         seen = self._at(divided(self.photo.size, beyond(self.photo.size)))
         views = [_Enlarged(picture.cpu(), self.photo, seen) for picture in (*alone, together)]
-        again = TiledPass(self.net, views[:-1], first.vectors, self.room)
+        again = TiledPass(self.net, views[:-1], first.vectors, self.budget)
         return _Again(again, views[-1], shares, share)
 
     def _at(self, size: tuple[int, int]) -> Tensor:

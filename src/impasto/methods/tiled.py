@@ -19,7 +19,7 @@ from impasto.networks.transform_net import TransformNet
 from impasto.pictures.tiles import Resized, View
 from impasto.windows import Tile, Window, tiles
 
-__all__ = ["Room", "Shares", "TiledPass", "mask_crop"]
+__all__ = ["PassBudget", "Shares", "TiledPass", "mask_crop"]
 
 # Of the embedded network, measured: bytes for each pixel that is computed at once, at 16 bits (twice
 # as much at 32), where freed memory is kept, and where it is returned; and what a process has besides.
@@ -32,7 +32,7 @@ _LARGEST, _SMALLEST = 2048, 256  # sides of tiles
 
 
 @dataclass(frozen=True)
-class Room:
+class PassBudget:
     """The memory, in bytes, that a network may take that computes in `dtype`."""
 
     memory: float
@@ -115,11 +115,11 @@ class TiledPass:
 
     @torch.no_grad()
     def __init__(
-        self, net: TransformNet, views: Sequence[View], vectors: Tensor, room: Room
+        self, net: TransformNet, views: Sequence[View], vectors: Tensor, budget: PassBudget
     ) -> None:
         self.net, self.vectors, self.size = net, vectors, views[0].size
-        self.fits, self.side = room.fits(self.size), room.side(net.reach)
-        self.sample = room.sample
+        self.fits, self.side = budget.fits(self.size), budget.side(net.reach)
+        self.sample = budget.sample
         self.known, self.whole = list[Statistics](), list[Tensor]()
         for view, vector in zip(views, vectors, strict=True):
             known, painted = measure(net, self._sample(view), vector[None])

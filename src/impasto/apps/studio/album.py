@@ -21,7 +21,7 @@ from impasto.errors import ImpastoError
 from impasto.pictures.recipes import recipe_options
 from impasto.settings import Settings
 
-__all__ = ["FORMS", "LIVE", "Album", "Choice", "Kept", "contact_sheet", "named_after"]
+__all__ = ["FORMS", "LIVE", "Album", "AlbumPicture", "Choice", "contact_sheet", "named_after"]
 
 FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "PNG": (".png", {}),
@@ -84,7 +84,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class AlbumPicture:
     """A picture made in this visit: its `file` with all its pixels and its recipe, and how it came
     about.
 
@@ -115,28 +115,28 @@ class Album:
 
     folder: Path
     _: KW_ONLY
-    history: dict[str, Kept] = field(default_factory=dict)
+    history: dict[str, AlbumPicture] = field(default_factory=dict)
     shown: str = ""
     budget: Budget | None = None
     _live: dict[str, tuple[Image.Image, str]] = field(default_factory=dict)
     _naming: str = "picture"
     _out: Lease | None = None
 
-    def _kept(
-        self, glimpse: Glimpse, choice: Choice, before: str, order: Order, room: Lease | None
-    ) -> Kept:
+    def _album_picture(
+        self, glimpse: Glimpse, choice: Choice, before: str, order: Order, lease: Lease | None
+    ) -> AlbumPicture:
         image = glimpse.image
         assert image is not None
         file = self.folder / f"impasto-{secrets.token_hex(3)}.png"
         # Not `save_picture`, which brings torch, and the page can be opened before that is there.
         image.save(file, **recipe_options("PNG", glimpse.recipe))
         after, thumb = data_url(image, PREVIEW), data_url(image, THUMBNAIL)
-        if room is not None:
-            room.settle(file.stat().st_size + len(before) + len(after) + len(thumb))
+        if lease is not None:
+            lease.settle(file.stat().st_size + len(before) + len(after) + len(thumb))
         refined, recipe = order.settings.refine > 0, glimpse.recipe
         name = named_after(order) + "-refined" * refined
-        return Kept(
-            file, choice, refined, before, after, thumb, image.size, name, recipe, lease=room
+        return AlbumPicture(
+            file, choice, refined, before, after, thumb, image.size, name, recipe, lease=lease
         )
 
     def glimpsed(self, image: Image.Image) -> str:
@@ -163,14 +163,14 @@ class Album:
         else:
             if mark in self.history:
                 self.show(mark)
-            made, kept = self.made, self.kept
-            assert kept is not None
-            file = self._saving(kept.name + suffix)
+            made, picture = self.made, self.current
+            assert picture is not None
+            file = self._saving(picture.name + suffix)
             if form == "PNG":
                 shutil.copyfile(made, file)
             else:
                 with Image.open(made) as image:
-                    self._write(image, file, form, kept.recipe)
+                    self._write(image, file, form, picture.recipe)
         return self._counted(file)
 
     @staticmethod
@@ -183,13 +183,13 @@ class Album:
         """A zip file of every picture of this visit and of `more`, by name, there until the next
         file is saved.
         """
-        if self.kept is None and not more:
+        if self.current is None and not more:
             raise ImpastoError("there is no picture yet; make one first")
         file = self._saving("impasto.zip")
         with zipfile.ZipFile(file, "w") as archive:  # stored: pictures are compressed already
-            for number, kept in enumerate(self.history.values(), 1):
-                if kept.file.exists():
-                    archive.write(kept.file, f"{number:02}-{kept.name}.png")
+            for number, picture in enumerate(self.history.values(), 1):
+                if picture.file.exists():
+                    archive.write(picture.file, f"{number:02}-{picture.name}.png")
             for name, image in more.items():
                 coded = BytesIO()
                 image.save(coded, "JPEG", quality=92)
@@ -206,42 +206,42 @@ class Album:
         self._out = None if self.budget is None else self.budget.lease(file.stat().st_size)
         return file
 
-    def _keep(self, kept: Kept) -> None:
+    def _keep(self, picture: AlbumPicture) -> None:
         """Add to the history; a picture that only a slider sets apart takes the place of the last
         one.
         """
         newest = next(reversed(self.history), "")
-        if newest and _kin(self.history[newest]) == _kin(kept):
+        if newest and _kin(self.history[newest]) == _kin(picture):
             self._drop(newest)
         self.shown = secrets.token_hex(4)
-        self.history[self.shown] = kept
+        self.history[self.shown] = picture
         while len(self.history) > _PICTURES:
             self._drop(next(iter(self.history)))
 
-    def _replace(self, key: str, kept: Kept) -> None:
+    def _replace(self, key: str, picture: AlbumPicture) -> None:
         """A better picture in place of one; if that is gone meanwhile, it is gone."""
         before = self.history.get(key)
         if before is not None:
-            self.history[key] = kept
+            self.history[key] = picture
             before.file.unlink(missing_ok=True)
         else:
-            kept.file.unlink(missing_ok=True)
+            picture.file.unlink(missing_ok=True)
 
     def _drop(self, key: str) -> None:
         self.history.pop(key).file.unlink(missing_ok=True)
 
     @property
-    def kept(self) -> Kept | None:
+    def current(self) -> AlbumPicture | None:
         """The picture looked at, if there is one whose time is not up."""
-        kept = self.history.get(self.shown)
-        return kept if kept is not None and kept.file.exists() else None
+        picture = self.history.get(self.shown)
+        return picture if picture is not None and picture.file.exists() else None
 
     @property
     def made(self) -> Path:
         """The file of the picture looked at; `ImpastoError` if there is none."""
-        if self.kept is None:
+        if self.current is None:
             raise ImpastoError("there is no picture yet; make one first")
-        return self.kept.file
+        return self.current.file
 
     @property
     def newest(self) -> bool:
@@ -285,5 +285,9 @@ def named_after(order: Order) -> str:
     return re.sub(r"[\W_]+", "-", plain).strip("-_")[:80] or "picture"
 
 
-def _kin(kept: Kept) -> object:
-    return kept if kept.refined else (kept.before, kept.choice.styles, kept.choice.region)
+def _kin(picture: AlbumPicture) -> object:
+    return (
+        picture
+        if picture.refined
+        else (picture.before, picture.choice.styles, picture.choice.region)
+    )

@@ -207,14 +207,16 @@ class Brought(Album):
 
         `ImpastoError` where there is none, or it is of another photo than the one there is.
         """
-        kept, photo = self.kept, self.photo
-        if kept is None or photo is None:
+        picture, photo = self.current, self.photo
+        if picture is None or photo is None:
             raise ImpastoError("there is no picture yet; make one first")
-        if kept.before != self.before:
+        if picture.before != self.before:
             raise ImpastoError(
                 "this picture is of another photo; look at one of the photo that is there"
             )
         size = size_of(asked)
         pixels = size.long_side(photo.image.height, photo.image.width)
-        order = self._order(replace(kept.choice, settings=kept.choice.settings.but(size=pixels)), 0)
+        order = self._order(
+            replace(picture.choice, settings=picture.choice.settings.but(size=pixels)), 0
+        )
         return replace(order, aside=True, poster=True, dpi=size.dpi)

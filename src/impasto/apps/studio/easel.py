@@ -117,7 +117,7 @@ class Easel(Showing):
     def repeated(self, visit: Visit) -> Iterator[Update]:
         """What a visit at rest shows, once more: Gradio's page loses some of many answers."""
         # Where the photo is another one, it is not painted yet.
-        if visit.rests and visit.kept is not None and visit.kept.before == visit.before:
+        if visit.rests and visit.current is not None and visit.current.before == visit.before:
             yield self.resting(visit, visit.said)
 
     @in_words

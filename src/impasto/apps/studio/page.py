@@ -161,7 +161,7 @@ class _Page(Easel):
             return
         yield {
             self.photo: look.drop("Choose another photo", "Your photo", picture=visit.before),
-            **({self.canvas: look.plain(visit.before)} if visit.kept is None else {}),
+            **({self.canvas: look.plain(visit.before)} if visit.current is None else {}),
             self.mix: len(visit.chosen) > 1,
             **({self.poster: look.poster(*visit.poster)} if visit.poster[0] in self.jobs else {}),
         }
@@ -300,7 +300,7 @@ class _Page(Easel):
         """A picture of this visit is to go."""
         visit = self.visit(request)
         visit.delete(str(pressed.key))
-        yield self.bare(visit) if visit.kept is None else self.resting(visit)
+        yield self.bare(visit) if visit.current is None else self.resting(visit)
 
     @in_words
     def reuse(self, request: gr.Request, turn: float) -> Iterator[Update]:

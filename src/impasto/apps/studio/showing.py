@@ -85,18 +85,18 @@ class Showing(Parts):
             self.stop: self.stopping(visit),
             self.apply: gr.update(visible=seen(visit.held)),
         }
-        kept = visit.kept
-        if kept is None:
+        picture = visit.current
+        if picture is None:
             return {**update, self.status: look.progress(note)}
         hint = self.shelf.unrefinable(visit.keys, visit)
-        width, height = kept.size
-        words = f"{self.shelf.described(kept.choice, visit)}, {width} x {height} pixels." + (
+        width, height = picture.size
+        words = f"{self.shelf.described(picture.choice, visit)}, {width} x {height} pixels." + (
             f" {look.sentence(note)}" if note else ""
         )
         return {
             **update,
             self.canvas: look.compare(
-                kept.before, kept.after, kept.size, visit.shown, kept.file, kept.name
+                picture.before, picture.after, picture.size, visit.shown, picture.file, picture.name
             ),
             self.status: look.progress(words, hint=hint),
             self.refine: gr.update(

@@ -72,7 +72,7 @@ class Visit(Brought):
         photo = self.photo
         if photo is None:
             raise ImpastoError("drop a photo first, or take a sample")
-        room = None if self.budget is None else self.budget.lease(3 * _TRIED**2 * len(names))
+        lease = None if self.budget is None else self.budget.lease(3 * _TRIED**2 * len(names))
         small = Settings(size=min(_TRIED, self.limits.size))
         for name in names:
             if name not in self.tried:
@@ -82,7 +82,7 @@ class Visit(Brought):
                     return
                 if image is not None:
                     self.tried[name] = image.convert("RGB")
-            self._tries = room
+            self._tries = lease
             yield len(self.tried)
 
     def paint(self, engine: Engine, choice: Choice, *, refine: int = 0) -> Iterator[Glimpse]:
@@ -94,12 +94,12 @@ class Visit(Brought):
         """
         # Before it is painted: what is finished is not lost for want of room.
         most = 4 * choice.settings.size**2 * (1 + (refine > 0) * LIVE)
-        room = None if self.budget is None else self.budget.lease(most)
+        lease = None if self.budget is None else self.budget.lease(most)
         before = self.before
         order = self._order(choice, refine)
         for glimpse in self._watch(engine, order):
             if glimpse.done and glimpse.image is not None:
-                self._keep(self._kept(glimpse, choice, before, order, room))
+                self._keep(self._album_picture(glimpse, choice, before, order, lease))
                 self._ended.set()
             yield glimpse
 
@@ -127,23 +127,31 @@ class Visit(Brought):
         No glimpses where there is nothing to refine, or no room for that.
         """
         with self._lock:
-            kept, key, before = self.kept, self.shown, self.before
-            if self.at_work or self.improving or kept is None or kept.refined or not self.newest:
+            picture, key, before = self.current, self.shown, self.before
+            if (
+                self.at_work
+                or self.improving
+                or picture is None
+                or picture.refined
+                or not self.newest
+            ):
                 return
-            same = kept.before == before and kept.choice.region is self.region
-            if not same or list(kept.choice.styles) != self.chosen or not steps:
+            same = picture.before == before and picture.choice.region is self.region
+            if not same or list(picture.choice.styles) != self.chosen or not steps:
                 return
             try:
-                most = 4 * kept.choice.settings.size**2 * (1 + LIVE)
-                room = None if self.budget is None else self.budget.lease(most)
-                order = replace(self._order(kept.choice, steps), aside=True)
+                most = 4 * picture.choice.settings.size**2 * (1 + LIVE)
+                lease = None if self.budget is None else self.budget.lease(most)
+                order = replace(self._order(picture.choice, steps), aside=True)
                 ticket = self._aside = engine.place(order)
             except ImpastoError:
                 return
         try:
             for glimpse in ticket:
                 if glimpse.done and glimpse.image is not None and glimpse.step:
-                    self._replace(key, self._kept(glimpse, kept.choice, before, order, room))
+                    self._replace(
+                        key, self._album_picture(glimpse, picture.choice, before, order, lease)
+                    )
                 yield glimpse
         finally:
             ticket.abandon()
@@ -194,7 +202,7 @@ class Visit(Brought):
     @property
     def rests(self) -> bool:
         """Whether there is a picture, and nothing is being done about it or another."""
-        return self.kept is not None and not self.at_work and not self.improving
+        return self.current is not None and not self.at_work and not self.improving
 
     @property
     def refining(self) -> bool:
@@ -227,17 +235,17 @@ class Visit(Brought):
 
     def recall(self) -> Choice:
         """Choose the styles of the picture looked at again, and how it was made."""
-        if self.kept is None:
+        if self.current is None:
             raise ImpastoError("there is no picture yet; make one first")
-        styles = self.kept.choice.styles
+        styles = self.current.choice.styles
         if any(key.startswith("own-") and key not in self.paintings for key in styles):
             raise ImpastoError(
                 "a painting that this was made with is no longer here; drop it again"
             )
         self.chosen = list(styles)
         # Its region was painted over its photo.
-        self.region = self.kept.choice.region if self.kept.before == self.before else None
-        return self.kept.choice
+        self.region = self.current.choice.region if self.current.before == self.before else None
+        return self.current.choice
 
     def close(self) -> None:
         """Give up what is being painted and delete every file."""

@@ -27,7 +27,7 @@ from impasto.film.frames import FilmFrame
 from impasto.pictures.recipes import read_recipe, recipe_options
 from impasto.pictures.writing import atomic_write, sweep
 
-__all__ = ["Kept", "Run"]
+__all__ = ["PaintedFrames", "Run"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Run:
     state: Path
 
 
-class Kept:
+class PaintedFrames:
     """Painted frames, as PNGs, and the states of their runs, in files of the name `state`.
 
     `whole`: whether the folder is the result, and not deleted in the end.
