@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.apps import kept
+from impasto.apps import painted_frames
 from impasto.apps.cli.recipe import command
 from impasto.apps.film import FilmWork
 from impasto.errors import InputError, OptionError
@@ -471,7 +471,7 @@ def test_no_room_is_one_line_and_what_is_done_stays(monkeypatch):
     steps = work.paint()
     next(steps)
     with monkeypatch.context() as patch:
-        patch.setattr(kept, "save_file", full)
+        patch.setattr(painted_frames, "save_file", full)
         with pytest.raises(InputError, match="make room"):
             next(steps)
     work = FilmWork(Path("frames"), ["mosaic"], Path("out"), QUICK)

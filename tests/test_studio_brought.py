@@ -139,9 +139,9 @@ def test_a_style_file_paints_as_the_style_does(
     assert taken.name.startswith("irises-"), "there is one of that name already"
     assert "M. Rivers; CC BY 4.0" in taken.note  # type: ignore[union-attr]
     assert painted(visit, engine, key).tobytes() == known.tobytes()
-    assert visit.kept is not None
-    assert visit.kept.recipe is not None
-    assert visit.kept.recipe["styles"] == [{"name": taken.name}]
+    assert visit.current is not None
+    assert visit.current.recipe is not None
+    assert visit.current.recipe["styles"] == [{"name": taken.name}]
     with pytest.raises(ImpastoError, match="known by its vector only"):
         painted(visit, engine, key, refine=2)
     assert not file.exists()
@@ -226,4 +226,4 @@ def test_a_picture_that_is_deleted_is_gone(engine: Engine, visit: Visit) -> None
     assert (visit.shown, file.exists()) == (first, False)
     visit.delete("no such key")
     visit.delete(first)
-    assert visit.kept is None
+    assert visit.current is None

@@ -1113,8 +1113,8 @@ def test_refining_aside_takes_the_place_of_the_picture_and_a_wish_ends_it(tmp_pa
         assert all(kept.file.exists() for kept in visit.history.values())
         *_, end = visit.improve(engine, 4)
         assert (end.step, end.done) == (4, True)
-        assert visit.kept is not None
-        assert visit.kept.refined
+        assert visit.current is not None
+        assert visit.current.refined
         assert list(visit.improve(engine, 4)) == [], "it is refined already"
 
 
