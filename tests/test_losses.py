@@ -15,6 +15,7 @@ from impasto.losses.content import (
 from impasto.losses.gram import (
     STYLE_SCALES,
     cooccurrence,
+    eased_style_loss,
     gram,
     relative_style_loss,
     style_loss,
@@ -173,6 +174,7 @@ DIFFERENTIABLE: dict[str, Callable[[Tensor], Tensor]] = {
     "relative content": lambda F: relative_content_loss(F, TARGET),
     "style": lambda F: style_loss(gram(F), gram(TARGET), 6, "mean-of-sums"),
     "relative style": lambda F: relative_style_loss(gram(F), gram(TARGET)),
+    "eased style": lambda F: eased_style_loss(gram(F), gram(TARGET)),
     "guided content": lambda F: content_loss(F, TARGET, "mean", MASK),
     "guided style": lambda F: GRAM.distance(F, gram(TARGET), MASK),
     "variation": total_variation,
@@ -374,6 +376,25 @@ def test_relative_losses_are_distances_over_norms() -> None:
     assert relative_content_loss(F, P).item() == pytest.approx(6 / 16)
     # Sums [[5, 11], [11, 25]] and 8 everywhere: 9 + 9 + 9 + 289 over 4 x 64.
     assert relative_style_loss(gram(F), gram(P)).item() == pytest.approx(316 / 256)
+
+
+def test_the_eased_loss_is_half_the_distance_to_the_power_of_one_and_a_half() -> None:
+    F, P = maps([[1, 2], [3, 4]]), maps([[2, 2], [2, 2]])
+    eased = eased_style_loss(gram(F), gram(P)).item()
+    assert eased == pytest.approx((316 / 256) ** 0.75 / 2)
+    target = normal(0, 1, N, H, W)
+    near = gram(1.25**0.5 * target)  # a quarter further out: there the two agree
+    torch.testing.assert_close(
+        eased_style_loss(near, gram(target)), relative_style_loss(near, gram(target))
+    )
+
+
+def test_the_eased_loss_has_no_slope_at_the_style_itself() -> None:
+    features = normal(0, 1, N, H, W).requires_grad_(True)
+    loss = eased_style_loss(gram(features), gram(features.detach()))
+    (slope,) = torch.autograd.grad(loss, features)
+    assert loss.item() < 1e-8
+    assert slope.abs().max().item() == 0
 
 
 def test_a_dark_target_gives_finite_losses() -> None:

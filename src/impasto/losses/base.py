@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["STYLE_LOSSES", "StyleLoss"]
+__all__ = ["RELATIVE", "STYLE_LOSSES", "StyleLoss"]
+
+RELATIVE = ("relative", "relative-1.5")
+"""Scales of this package's own, in which 1 is about a layer gone dark; the second is Gram matrices'
+`eased_style_loss`, and to other losses means what the first does.
+"""
 
 
 class StyleLoss(ABC):
@@ -54,10 +59,10 @@ class StyleLoss(ABC):
         """A differentiable number, 0 for the style itself, that is about 1 for features gone dark."""
 
     def scaled(self, scale: str) -> Self:
-        """The same loss in a source's convention; `relative` is the one described above, and all
-        that most have.
+        """The same loss in a source's convention; those of `RELATIVE` are the one described above, and
+        all that most have.
         """
-        if scale != "relative":
+        if scale not in RELATIVE:
             raise OptionError(
                 f"`style_loss={self.name}` has no scale {scale!r}; choose another `preset`"
             )

@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from impasto.errors import OptionError
+from impasto.losses.base import RELATIVE
 from impasto.losses.content import CONTENT_SCALES
 from impasto.losses.gram import STYLE_SCALES
 from impasto.losses.presets import CAFFE, Preset
@@ -93,7 +94,7 @@ class Stand:
 
     def style(self, image: Tensor, scale: str) -> float:
         """The same for a `style_loss`."""
-        if scale == "relative":
+        if scale in RELATIVE:
             return 1.0
         (n, m), (theirs, positions) = self._sizes(image)
         of = STYLE_SCALES[scale]
