@@ -46,16 +46,17 @@ def returning_freed_memory() -> Iterator[None]:
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, 2**22)
-    _trimmed.append(libc)
+    _returning.append(libc)
     trim()
     try:
         yield
     finally:
-        _trimmed.pop()
+        _returning.pop()
         libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
 
 
-_trimmed: list[ctypes.CDLL] = []
+# glibc, once for every block of `returning_freed_memory` that is open.
+_returning: list[ctypes.CDLL] = []
 
 
 def trim() -> None:
@@ -64,7 +65,7 @@ def trim() -> None:
     After every part of a large picture: the holes of hundreds of parts come to more than what is in
     use.
     """
-    for libc in _trimmed[-1:]:
+    for libc in _returning[-1:]:
         libc.malloc_trim(0)
 
 
