@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["RELATIVE", "STYLE_LOSSES", "StyleLoss"]
 
 RELATIVE = ("relative", "relative-1.5")
-"""Scales of this package's own, in which 1 is about a layer gone dark; the second is Gram matrices'
-`eased_style_loss`, and to other losses means what the first does.
+"""Scales of this package's own, in which a layer gone dark is about 1. The second is Gram matrices'
+`eased_style_loss`, in which it is a half; to other losses it means what the first does.
 """
 
 

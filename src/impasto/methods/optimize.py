@@ -1,8 +1,8 @@
 """Pixel optimisation (Gatys et al. 2015): gradient descent on the picture itself, coarse to fine.
 
 Where this leaves the paper, by default and why:
-- terms are relative (squared distances divided by the target's squared norm), so one balance suits
-  every pair;
+- terms are relative (distances divided by the target's norm, squared for content and to the power
+  of 1.5 for style), so one balance suits every pair;
 - a pyramid of sizes, each starting from the one before: large forms settle where a step costs a
   sixteenth;
 - steps on several grids at once (`impasto.methods.descent`), so that forms move before flats fill

@@ -48,13 +48,13 @@ class PassBudget:
 
     def side(self, halo: int) -> int:
         """The side of tiles, px, without their halo; never so small that they are mostly halo."""
-        found: float = (self._at_once / self._a_pixel) ** 0.5 - 2 * halo
+        found: float = (self._for_tiles / self._a_pixel) ** 0.5 - 2 * halo
         return int(min(_LARGEST, max(_SMALLEST, found)))
 
     @property
     def sample(self) -> int:
         """The side of the sample's windows, px."""
-        found: float = (self._at_once / self._a_pixel / _SAMPLES) ** 0.5
+        found: float = (self._for_tiles / self._a_pixel / _SAMPLES) ** 0.5
         return int(min(_SAMPLE, max(_SMALLEST / 2, found)))
 
     def needed(self, size: tuple[int, int], halo: int) -> float:
@@ -68,8 +68,8 @@ class PassBudget:
         return min(kept + at_once * self._a_pixel, max(self.memory, kept))
 
     @property
-    def _at_once(self) -> float:
-        """Bytes for a tile."""
+    def _for_tiles(self) -> float:
+        """Bytes for what is computed at once: a tile, or the sample."""
         # The rest is for whole pictures in 8 bits, for saving them, and for the holes in the heap.
         return max(0.0, self.memory - _PROCESS) / 2.5
 
